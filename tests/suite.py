@@ -1,0 +1,132 @@
+"""Runs the parts of the test suite in order and adds up what they say.
+
+`check` is what a commit needs; `test` is everything that this machine can run. Each part is a
+process of its own, so that one that dies counts as a failure and hides nothing. The last line is
+`N passed, N failed, N skipped`; a part that is not a pytest run counts as one test.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+LOG = ROOT / ".cluster" / "log"
+BIN = Path(sys.executable).parent
+SLOWEST = 20
+
+
+@dataclass
+class Result:
+    name: str
+    seconds: float = 0.0
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    cases: list[tuple[float, str]] = field(default_factory=list)
+    skips: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Part:
+    name: str
+    command: tuple[str, ...]
+    pytest: bool = False
+
+    def run(self) -> Result:
+        print(f"== {self.name}: {' '.join(Path(c).name for c in self.command[:6])}", flush=True)
+        started = time.monotonic()
+        report = LOG / f"junit-{self.name}.xml"
+        report.unlink(missing_ok=True)
+        command = [*self.command, f"--junitxml={report}"] if self.pytest else list(self.command)
+        code = subprocess.run(command, cwd=ROOT, check=False, stdin=subprocess.DEVNULL).returncode
+        result = read_report(self.name, report, code) if self.pytest else tool(self.name, code)
+        result.seconds = time.monotonic() - started
+        return result
+
+
+def tool(name: str, code: int) -> Result:
+    return Result(name, passed=int(code == 0), failed=int(code != 0))
+
+
+def read_report(name: str, report: Path, code: int) -> Result:
+    """Counts a junit file; a run that ended badly without a failed test is a failure itself."""
+    result = Result(name)
+    if report.exists():
+        for case in ET.parse(report).getroot().iter("testcase"):  # noqa: S314 - our own file
+            label = f"{case.get('classname', '')}::{case.get('name', '')}"
+            result.cases.append((float(case.get("time", "0")), label))
+            skip = case.find("skipped")
+            if case.find("failure") is not None or case.find("error") is not None:
+                result.failed += 1
+            elif skip is not None:
+                result.skipped += 1
+                result.skips.append(f"{label}: {skip.get('message', '')}")
+            else:
+                result.passed += 1
+    if code != 0 and result.failed == 0:
+        print(f"{name}: pytest ended with {code} without a failed test", flush=True)
+        result.failed = 1
+    return result
+
+
+def module(*args: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", *args)
+
+
+def layer(name: str, *options: str) -> Part:
+    return Part(name, module("pytest", "-q", f"tests/{name}", *options), pytest=True)
+
+
+CHECK = (
+    Part("format", (str(BIN / "ruff"), "format", "--check", "--quiet", "operator", "tests")),
+    Part("lint", (str(BIN / "ruff"), "check", "--quiet", "operator", "tests")),
+    Part("types", module("mypy", "--no-error-summary")),
+    Part("layers", (str(BIN / "lint-imports"), "--no-logo")),
+    layer("unit"),
+)
+
+
+def full() -> Iterator[Part]:
+    yield from CHECK
+
+
+def summary(results: list[Result]) -> int:
+    print("\nminutes  part")
+    for result in results:
+        print(f"{result.seconds / 60:7.1f}  {result.name}")
+    cases = sorted((c for r in results for c in r.cases), reverse=True)[:SLOWEST]
+    print(f"\nthe {len(cases)} slowest tests")
+    for seconds, label in cases:
+        print(f"{seconds:7.2f} s  {label}")
+    for skip in (s for r in results for s in r.skips):
+        print(f"skipped  {skip}")
+    failed = [r.name for r in results if r.failed]
+    print(f"failed in: {', '.join(failed)}" if failed else "all parts passed")
+    passed, bad, skipped = (
+        sum(getattr(r, key) for r in results) for key in ("passed", "failed", "skipped")
+    )
+    print(f"{passed} passed, {bad} failed, {skipped} skipped", flush=True)
+    return 1 if bad else 0
+
+
+SUITES: dict[str, Callable[[], Iterator[Part]]] = {"check": lambda: iter(CHECK), "test": full}
+
+
+def main(argv: list[str]) -> int:
+    if len(argv) != 1 or argv[0] not in SUITES:
+        print(f"usage: python -m suite {{{'|'.join(SUITES)}}}", file=sys.stderr)
+        return 2
+    LOG.mkdir(parents=True, exist_ok=True)
+    os.environ["PYTHONPATH"] = f"{ROOT / 'operator'}:{ROOT / 'tests'}"
+    return summary([part.run() for part in SUITES[argv[0]]()])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
