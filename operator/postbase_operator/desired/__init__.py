@@ -1,0 +1,1 @@
+"""Pure: (resource, settings) to typed Kubernetes objects. Child names live here, once."""

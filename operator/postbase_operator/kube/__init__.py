@@ -1,0 +1,1 @@
+"""Kubernetes: the session, server-side apply, observation."""

@@ -1,0 +1,1 @@
+"""Pure: (resource, observed, now) to a plan and a status."""

@@ -1,0 +1,1 @@
+"""What the operator is told by its environment (placeholder until the next commit)."""

@@ -1,0 +1,1 @@
+"""PostgreSQL: connections, statements, roles, what it says of itself."""
