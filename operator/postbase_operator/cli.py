@@ -7,9 +7,12 @@ may cost no more than a bare interpreter.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from postbase_operator import __version__
+from postbase_operator.errors import PostbaseError
 
 
 def parser() -> argparse.ArgumentParser:
@@ -17,9 +20,51 @@ def parser() -> argparse.ArgumentParser:
         prog="postbase-operator", description="Postbase databases on Kubernetes"
     )
     root.add_argument("--version", action="version", version=__version__)
+    roles = root.add_subparsers(dest="role", metavar="ROLE", required=True)
+    roles.add_parser("operator", help="reconcile Projects and Databases (POSTBASE_* set it up)")
+    roles.add_parser("wal-receiver", help="the sidecar beside each database")
+    crds = roles.add_parser("crds", help="write the custom resource definitions")
+    crds.add_argument("folder", nargs="?", help="where to; without it, to standard output")
     return root
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    parser().parse_args(argv)
+def _operator(_: argparse.Namespace) -> int:
+    import os
+
+    from postbase_operator.handlers.process import main
+    from postbase_operator.settings import Settings
+
+    return main(Settings.from_env(os.environ))
+
+
+def _wal_receiver(_: argparse.Namespace) -> int:
+    from postbase_operator.jobs.wal_receiver import main
+
+    return main()
+
+
+def _crds(arguments: argparse.Namespace) -> int:
+    from postbase_operator.api.crd import render
+
+    for name, text in render().items():
+        if arguments.folder is None:
+            print(f"---\n{text}", end="")
+        else:
+            Path(arguments.folder, name).write_text(text)
     return 0
+
+
+ROLES: dict[str, Callable[[argparse.Namespace], int]] = {
+    "operator": _operator,
+    "wal-receiver": _wal_receiver,
+    "crds": _crds,
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = parser().parse_args(argv)
+    try:
+        return ROLES[arguments.role](arguments)
+    except PostbaseError as error:
+        print(f"postbase-operator {arguments.role}: {error}", file=sys.stderr)
+        return 2

@@ -1,1 +1,24 @@
-"""What the operator is told by its environment (placeholder until the next commit)."""
+"""All collectors and their names, by Prometheus' conventions: base units, `_total`, one prefix."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+
+RECONCILE_SECONDS = Histogram(
+    "postbase_reconcile_duration_seconds",
+    "Time of one reconcile run.",
+    ["kind"],
+    buckets=(0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+)
+RECONCILE_ERRORS = Counter(
+    "postbase_reconcile_errors_total", "Reconcile runs that ended in an error.", ["kind", "error"]
+)
+QUEUE_DEPTH = Gauge("postbase_queue_depth", "Keys that wait for a worker.")
+QUEUE_OLDEST_SECONDS = Gauge(
+    "postbase_queue_oldest_seconds", "How long the oldest waiting key has been waiting."
+)
+API_REQUESTS = Counter(
+    "postbase_api_requests_total", "Requests to the Kubernetes API.", ["verb", "code"]
+)
+DATABASES = Gauge("postbase_databases", "Databases by phase.", ["phase"])
+LEADER = Gauge("postbase_leader", "1 where this replica reconciles.")

@@ -1,1 +1,29 @@
-"""What the operator is told by its environment (placeholder until the next commit)."""
+"""The seam between what is decided and where it happens.
+
+A planner knows Databases, volumes and servers; a platform knows how its own world makes them.
+`kube` and `railway` implement this Protocol; the reconcile loop knows nothing else of them.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from postbase_operator.api.database import Database, DatabaseStatus
+from postbase_operator.planning.observed import Observed
+from postbase_operator.planning.plan import Plan
+
+
+class Platform(Protocol):
+    """Each method may be killed anywhere and run again."""
+
+    async def observe(self, db: Database) -> Observed:
+        """What is there now. Raises Unavailable where it cannot be asked."""
+        ...
+
+    async def execute(self, db: Database, plan: Plan[DatabaseStatus]) -> None:
+        """Takes the plan's steps in order. The first that fails ends the run."""
+        ...
+
+    async def destroy(self, db: Database) -> bool:
+        """Takes the Database away as its deletionPolicy says; True once nothing is left to do."""
+        ...

@@ -1,1 +1,100 @@
-"""What the operator is told by its environment (placeholder until the next commit)."""
+"""What the operator is told by its environment.
+
+The chart sets these; each field says its unit and what follows from it. Built once, by cli.py,
+and passed on: nothing else reads the environment.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from postbase_operator.errors import InvalidSpec
+
+PREFIX = "POSTBASE_"
+
+# The majors that this release knows, and the image that runs each where the chart names no other.
+OFFICIAL_IMAGES = {
+    major: f"docker.io/library/postgres:{major}" for major in ("14", "15", "16", "17", "18")
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The operator's configuration; every field can be set as POSTBASE_<FIELD IN CAPITALS>."""
+
+    operator_namespace: str = "postbase-system"
+    """Where the operator itself runs; its own objects (Leases) live there."""
+
+    watch_namespaces: tuple[str, ...] = ()
+    """Namespaces to serve, comma separated; empty means all, and needs cluster-wide rights."""
+
+    sidecar_image: str = ""
+    """This product's own image, for the sidecar of each database. Required."""
+
+    sidecar_pull_policy: str = "IfNotPresent"
+
+    postgres_images: Mapping[str, str] = field(default_factory=lambda: dict(OFFICIAL_IMAGES))
+    """Major version to stock image, as JSON; an unknown version names the known ones."""
+
+    postgres_pull_policy: str = "IfNotPresent"
+
+    regions: tuple[str, ...] = ()
+    """Regions that this cluster stands for, comma separated; empty accepts any."""
+
+    cpu_request_ratio: float = 0.25
+    """CPU request of a database as a share of its limit: what the scheduler counts."""
+
+    workers: int = 10
+    """Databases reconciled side by side."""
+
+    writes_per_second: float = 50.0
+    """Budget of write requests to the API server, all workers together."""
+
+    resync_seconds: float = 1800.0
+    """Every object is looked at again after this time, give or take a fifth."""
+
+    health_port: int = 8080
+    """Serves /livez, /readyz and /metrics."""
+
+    log_level: str = "INFO"
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Settings:
+        """Reads POSTBASE_*; a value that cannot be read is an InvalidSpec naming its variable."""
+        values: dict[str, object] = {}
+        for name, kind in cls.__annotations__.items():
+            raw = environ.get(PREFIX + name.upper())
+            if raw is not None:
+                values[name] = _parse(PREFIX + name.upper(), kind, raw)
+        settings = cls(**values)  # type: ignore[arg-type]  # _parse answers by the annotation
+        if not settings.sidecar_image:
+            raise InvalidSpec(PREFIX + "SIDECAR_IMAGE", "must name this product's image")
+        return settings
+
+    def image_for(self, major: str) -> str:
+        """The stock image of a major version; InvalidSpec names the versions that are known."""
+        try:
+            return self.postgres_images[major]
+        except KeyError:
+            known = ", ".join(sorted(self.postgres_images, key=int))
+            raise InvalidSpec(
+                "spec.postgresVersion",
+                f"{major!r} is not known here; known: {known}. Or set spec.image",
+                reason="UnknownVersion",
+            ) from None
+
+
+def _parse(variable: str, kind: str, raw: str) -> object:
+    try:
+        if kind.startswith("tuple"):
+            return tuple(part.strip() for part in raw.split(",") if part.strip())
+        if kind.startswith("Mapping"):
+            parsed = json.loads(raw)
+            if not isinstance(parsed, dict):
+                raise ValueError("not a JSON object")
+            return {str(key): str(value) for key, value in parsed.items()}
+        return {"str": str, "int": int, "float": float}[kind](raw)
+    except ValueError as error:
+        raise InvalidSpec(variable, f"{raw!r} cannot be read as {kind}: {error}") from error

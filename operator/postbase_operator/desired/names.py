@@ -1,0 +1,113 @@
+"""The names of everything that belongs to a Database: formatted here and nowhere else.
+
+A Database's name is at most 40 characters (CEL), so that the longest of these stays a DNS label.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+INSTANCE = 1
+"""Objects carry an instance number from the start, so that standbys can come without renaming."""
+
+DATABASE = "app"
+OWNER = "app"
+LOGINS = ("app_a", "app_b")
+
+PORT = 5432
+MOUNT = "/postbase/data"
+PGDATA = f"{MOUNT}/pgdata"
+CONFIG_MOUNT = "/postbase/config"
+TLS_MOUNT = "/postbase/tls"
+STORE_MOUNT = "/postbase/store"
+SOCKETS = "/var/run/postgresql"
+REVISION_FILE = f"{CONFIG_MOUNT}/revision"
+
+POSTGRES_CONTAINER = "postgres"
+INITDB_CONTAINER = "initdb"
+SIDECAR_CONTAINER = "wal-receiver"
+
+LABEL_DATABASE = "postbase.sh/database"
+LABEL_INSTANCE = "postbase.sh/instance"
+LABEL_ROLE = "postbase.sh/role"
+LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
+MANAGED_BY = "postbase-operator"
+
+ANNOTATION_DATABASE_UID = "postbase.sh/database-uid"
+ANNOTATION_SYSTEM_ID = "postbase.sh/system-id"
+ANNOTATION_GENERATION = "postbase.sh/generation"
+ANNOTATION_VOLUME_ROLE = "postbase.sh/role"
+ANNOTATION_IMAGE = "postbase.sh/image"
+ANNOTATION_CONFIG = "postbase.sh/config-revision"
+
+FINALIZER = "postbase.sh/cleanup"
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The child names of one Database."""
+
+    namespace: str
+    database: str
+
+    @property
+    def statefulset(self) -> str:
+        return f"{self.database}-{INSTANCE}"
+
+    @property
+    def pod(self) -> str:
+        return f"{self.statefulset}-0"
+
+    def volume(self, generation: int) -> str:
+        return f"{self.statefulset}-{generation}"
+
+    @property
+    def config(self) -> str:
+        return f"{self.database}-config"
+
+    @property
+    def credentials(self) -> str:
+        return f"{self.database}-credentials"
+
+    @property
+    def authority(self) -> str:
+        return f"{self.database}-ca"
+
+    @property
+    def tls(self) -> str:
+        return f"{self.database}-tls"
+
+    @property
+    def store(self) -> str:
+        return f"{self.database}-store"
+
+    @property
+    def service(self) -> str:
+        return self.database
+
+    @property
+    def headless_service(self) -> str:
+        return f"{self.database}-pods"
+
+    @property
+    def disruption_budget(self) -> str:
+        return self.database
+
+    @property
+    def host(self) -> str:
+        """The name that clients use; no cluster domain, which is not ours to know."""
+        return f"{self.service}.{self.namespace}.svc"
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """All DNS names that the server certificate is for."""
+        short = f"{self.service}.{self.namespace}"
+        pod = f"{self.pod}.{self.headless_service}.{self.namespace}.svc"
+        return (
+            self.host,
+            self.service,
+            short,
+            f"{self.host}.cluster.local",
+            pod,
+            f"{pod}.cluster.local",
+        )

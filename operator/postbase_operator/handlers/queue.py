@@ -1,0 +1,170 @@
+"""Our own keyed work queue, because kopf's event handlers neither coalesce nor retry.
+
+A key is never run twice at once; one that is added while it runs is run again afterwards; fifty
+events of one object become one or two runs. A failure comes back with growing, jittered delay, so
+that a broken Database costs little and never holds up the others. First come, first served
+between keys, which is fair because a key stands in the queue at most once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+import logging
+import random
+from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from postbase_operator.errors import NotReady, PostbaseError, Unavailable
+
+Key = TypeVar("Key", bound=Hashable)
+logger = logging.getLogger(__name__)
+
+FIRST_BACKOFF = 1.0
+LONGEST_BACKOFF = 300.0
+
+
+@dataclass(order=True)
+class _Timer:
+    when: float
+    order: int
+    key: object = field(compare=False)
+
+
+class WorkQueue(Generic[Key]):
+    """`work(key)` answers after how many seconds to run again, or None: when something changes.
+
+    Times are the running loop's clock, in seconds.
+    """
+
+    def __init__(
+        self,
+        work: Callable[[Key], Awaitable[float | None]],
+        *,
+        workers: int,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._work = work
+        self._workers = workers
+        self._jitter = jitter
+        self._waiting: dict[Key, float] = {}  # insertion-ordered: key -> since when
+        self._running: set[Key] = set()
+        self._dirty: set[Key] = set()  # added again while running
+        self._failures: dict[Key, int] = {}
+        self._due: dict[Key, _Timer] = {}  # the one timer that counts for a key
+        self._timers: list[_Timer] = []
+        self._order = itertools.count()
+        self._changed = asyncio.Condition()
+        self._pending_notify: set[asyncio.Task[None]] = set()
+
+    def add(self, key: Key) -> None:
+        """Asks for a run as soon as a worker is free. O(1), callable from any event handler."""
+        self._due.pop(key, None)
+        if key in self._running:
+            self._dirty.add(key)
+        elif key not in self._waiting:
+            self._waiting[key] = asyncio.get_running_loop().time()
+            self._wake()
+
+    def add_after(self, key: Key, delay: float) -> None:
+        """Asks for a run in `delay` seconds; an earlier timer or a waiting run stands."""
+        if key in self._waiting or key in self._dirty:
+            return
+        when = asyncio.get_running_loop().time() + delay
+        standing = self._due.get(key)
+        if standing is None or when < standing.when:
+            timer = _Timer(when, next(self._order), key)
+            self._due[key] = timer
+            heapq.heappush(self._timers, timer)
+            self._wake()
+
+    def forget(self, key: Key) -> None:
+        """The object is gone: no timer and no failure count outlives it."""
+        self._due.pop(key, None)
+        self._failures.pop(key, None)
+
+    @property
+    def depth(self) -> int:
+        return len(self._waiting)
+
+    def oldest(self) -> float:
+        """Seconds that the key at the head has been waiting; 0 where none is."""
+        since = next(iter(self._waiting.values()), None)
+        return 0.0 if since is None else asyncio.get_running_loop().time() - since
+
+    async def run(self) -> None:
+        """Runs workers and timers until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._tick(), name="queue-timers")
+            for number in range(self._workers):
+                group.create_task(self._worker(), name=f"queue-worker-{number}")
+
+    def _wake(self) -> None:
+        task = asyncio.get_running_loop().create_task(self._notify())
+        self._pending_notify.add(task)
+        task.add_done_callback(self._pending_notify.discard)
+
+    async def _notify(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
+
+    async def _tick(self) -> None:
+        """Moves keys whose time has come into the queue."""
+        loop = asyncio.get_running_loop()
+        while True:
+            while self._timers and self._timers[0].when <= loop.time():
+                timer = heapq.heappop(self._timers)
+                key: Key = timer.key  # type: ignore[assignment]  # dataclass is not generic
+                if self._due.get(key) is timer:  # else superseded by add() or a shorter timer
+                    self.add(key)
+            pause = self._timers[0].when - loop.time() if self._timers else None
+            async with self._changed:
+                try:
+                    await asyncio.wait_for(self._changed.wait(), pause)
+                except TimeoutError:
+                    continue
+
+    async def _worker(self) -> None:
+        while True:
+            async with self._changed:
+                await self._changed.wait_for(lambda: bool(self._waiting))
+                key = next(iter(self._waiting))
+                del self._waiting[key]
+                self._running.add(key)
+            try:
+                await self._run(key)
+            finally:
+                self._running.discard(key)
+                if key in self._dirty:
+                    self._dirty.discard(key)
+                    self.add(key)
+
+    async def _run(self, key: Key) -> None:
+        try:
+            again = await self._work(key)
+        except (TimeoutError, PostbaseError) as error:
+            self._retry(key, error)
+        except Exception as error:
+            logger.exception("reconcile crashed", extra={"object": str(key)})
+            self._retry(key, error)
+        else:
+            self._failures.pop(key, None)
+            if again is not None:
+                self.add_after(key, again)
+
+    def _retry(self, key: Key, error: BaseException) -> None:
+        count = self._failures[key] = self._failures.get(key, 0) + 1
+        asked = error.retry_after if isinstance(error, NotReady | Unavailable) else None
+        delay = asked if asked is not None else self.backoff(count)
+        logger.warning(
+            "reconcile failed, again later",
+            extra={"object": str(key), "error": str(error), "retry_in": round(delay, 1)},
+        )
+        self.add_after(key, delay)
+
+    def backoff(self, failures: int) -> float:
+        """1, 2, 4 ... 300 s, each made 0-50 % longer so that a fleet does not retry in step."""
+        base = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2.0 ** min(failures - 1, 20))
+        return base * (1.0 + self._jitter() / 2)

@@ -1,0 +1,133 @@
+"""One run for one object: model, observe, plan, execute, status. The only control flow there is."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from postbase_operator import metrics
+from postbase_operator.api.database import Database
+from postbase_operator.api.project import Project
+from postbase_operator.desired.names import FINALIZER
+from postbase_operator.errors import InvalidSpec, PostbaseError
+from postbase_operator.handlers.keys import Key, project_key
+from postbase_operator.kube import objects
+from postbase_operator.kube.cache import Cache, place_of
+from postbase_operator.kube.kinds import DATABASE, PROJECT, Body, Kind
+from postbase_operator.kube.session import Refused, Session
+from postbase_operator.planning.database import Context, plan_database
+from postbase_operator.planning.judgement import reconciling, stalled
+from postbase_operator.planning.observed import Observed
+from postbase_operator.planning.plan import Plan
+from postbase_operator.planning.project import plan_project
+from postbase_operator.planning.status import finish
+from postbase_operator.platforms import Platform
+from postbase_operator.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+DELETION_AGAIN = 2.0
+RETRY_REFUSED = 60.0
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Reconciler:
+    """`run(key)` is what the queue calls; it answers when to look again."""
+
+    def __init__(
+        self, api: Session, cache: Cache, platform: Platform, settings: Settings, instance: str
+    ) -> None:
+        self._api = api
+        self._cache = cache
+        self._platform = platform
+        self._settings = settings
+        self._instance = instance
+        self._kinds: dict[str, Callable[[Key], Awaitable[float | None]]] = {
+            DATABASE.kind: self._database,
+            PROJECT.kind: self._project,
+        }
+
+    async def run(self, key: Key) -> float | None:
+        started = time.monotonic()
+        try:
+            return await self._kinds[key.kind](key)
+        except Exception as error:
+            metrics.RECONCILE_ERRORS.labels(key.kind, type(error).__name__).inc()
+            raise
+        finally:
+            metrics.RECONCILE_SECONDS.labels(key.kind).observe(time.monotonic() - started)
+
+    async def _database(self, key: Key) -> float | None:
+        body = self._cache.get(DATABASE, key.namespace, key.name)
+        if body is None:
+            return None
+        db = Database.model_validate(body)
+        if db.metadata.is_deleting:
+            return await self._delete(db, body)
+        if FINALIZER not in db.metadata.finalizers:
+            await objects.add_finalizer(self._api, self._cache, DATABASE, body, FINALIZER)
+        seen = await self._platform.observe(db)
+        plan = plan_database(db, seen, self._context(body))
+        try:
+            await self._platform.execute(db, plan)
+        except InvalidSpec as error:
+            verdict = stalled(error.reason, str(error))
+            plan = finish(db, seen, verdict, now(), requeue_after=RETRY_REFUSED)
+        except Refused as error:
+            verdict = stalled("Refused", str(error))
+            plan = finish(db, seen, verdict, now(), requeue_after=RETRY_REFUSED)
+        except PostbaseError as error:
+            verdict = reconciling(str(plan.status.phase), type(error).__name__, str(error))
+            await self._tell(DATABASE, body, finish(db, seen, verdict, now()))
+            raise
+        await self._tell(DATABASE, body, plan)
+        return plan.requeue_after if plan.requeue_after is not None else self._resync()
+
+    def _context(self, body: Body) -> Context:
+        key = project_key(body)
+        held = self._cache.get(PROJECT, key.namespace, key.name)
+        project = None if held is None else Project.model_validate(held)
+        return Context(project=project, settings=self._settings, now=now())
+
+    async def _delete(self, db: Database, body: Body) -> float | None:
+        """Takes it away step by step; child events and a timer bring us back until nothing is."""
+        if FINALIZER not in db.metadata.finalizers:
+            return None
+        if not await self._platform.destroy(db):
+            verdict = reconciling("Deleting", "Deleting", "PostgreSQL is being stopped")
+            await self._tell(DATABASE, body, finish(db, Observed(), verdict, now()))
+            return DELETION_AGAIN
+        await objects.remove_finalizer(self._api, self._cache, DATABASE, body, FINALIZER)
+        return None
+
+    async def _project(self, key: Key) -> float | None:
+        body = self._cache.get(PROJECT, key.namespace, key.name)
+        if body is None:
+            return None
+        project = Project.model_validate(body)
+        databases = [
+            Database.model_validate(db)
+            for db in self._cache.all(DATABASE)
+            if project_key(db) == key
+        ]
+        await self._tell(PROJECT, body, plan_project(project, databases, now()))
+        return self._resync()
+
+    async def _tell(self, kind: Kind, body: Body, plan: Plan[Any]) -> None:
+        """Status first, then the events: an event that is lost is a pity, a status a lie."""
+        status = plan.status.to_wire()
+        current = self._cache.get(kind, *place_of(body)) or body
+        if await objects.write_status(self._api, self._cache, kind, current, status):
+            for notice in plan.notices:
+                await objects.post_event(self._api, kind, body, notice, self._instance)
+
+    def _resync(self) -> float:
+        """The slow look at everything, a fifth earlier or later so that a fleet spreads out."""
+        return self._settings.resync_seconds * random.uniform(0.8, 1.2)  # noqa: S311 - no secret

@@ -1,0 +1,82 @@
+"""From events to keys: what kopf shows goes into the cache, and whoever it concerns into the queue.
+
+O(1), no awaiting, nothing raised: kopf neither repeats nor reports a failed event handler. kopf
+also loses deletes in a watch gap, so a sweep lists everything now and then and drops the ghosts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from postbase_operator.desired import names
+from postbase_operator.handlers.keys import Key, key_of, owner_key, project_key
+from postbase_operator.handlers.queue import WorkQueue
+from postbase_operator.kube.cache import Cache
+from postbase_operator.kube.kinds import DATABASE, PROJECT, Body, Kind
+from postbase_operator.kube.platform import CHILDREN
+from postbase_operator.kube.session import Session
+
+logger = logging.getLogger(__name__)
+
+SWEEP_SECONDS = 600.0
+OURS = f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY}"
+
+
+class Watcher:
+    """Keeps the cache true and the queue fed."""
+
+    def __init__(
+        self, api: Session, cache: Cache, queue: WorkQueue[Key], namespaces: tuple[str, ...]
+    ) -> None:
+        self._api = api
+        self._cache = cache
+        self._queue = queue
+        self._namespaces: tuple[str | None, ...] = namespaces or (None,)
+
+    def event(self, kind: Kind, type: str | None, body: Body) -> None:
+        """One watch event; `type` is None in a listing, then ADDED, MODIFIED or DELETED."""
+        if type == "DELETED":
+            self._cache.drop(kind, body)
+        else:
+            self._cache.put(kind, body)
+        for key in self._concerned(kind, body):
+            self._queue.add(key)
+
+    def _concerned(self, kind: Kind, body: Body) -> list[Key]:
+        if kind is DATABASE:
+            return [key_of("Database", body), project_key(body)]
+        if kind is PROJECT:
+            key = key_of("Project", body)
+            return [key, *(key_of("Database", db) for db in self.databases_of(key))]
+        owner = owner_key(body)
+        return [owner] if owner is not None else []
+
+    def databases_of(self, project: Key) -> list[Body]:
+        return [db for db in self._cache.all(DATABASE) if project_key(db) == project]
+
+    async def list_everything(self) -> None:
+        """A full listing of each kind: the start-up barrier, and the sweep's work.
+
+        No reconcile may run before it: a child that is not listed yet looks like one that is gone.
+        """
+        for kind in (PROJECT, DATABASE, *CHILDREN):
+            selector = OURS if kind in CHILDREN else ""
+            listings = [await self._api.list(kind, ns, selector) for ns in self._namespaces]
+            items = [item for listing in listings for item in listing.items]
+            version = min(listing.version for listing in listings)
+            for ghost in self._cache.replace(kind, items, version):
+                logger.warning(
+                    "a delete was missed", extra={"object": str(key_of(kind.kind, ghost))}
+                )
+                for key in self._concerned(kind, ghost):
+                    self._queue.add(key)
+        for kind in (PROJECT, DATABASE):
+            for body in self._cache.all(kind):
+                self._queue.add(key_of(kind.kind, body))
+
+    async def sweep(self) -> None:
+        """Lists everything again every ten minutes, until cancelled."""
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            await self.list_everything()

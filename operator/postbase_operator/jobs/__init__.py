@@ -1,0 +1,1 @@
+"""The process bodies of what runs beside a database: receiver, backup, restore."""

@@ -1,0 +1,98 @@
+"""What the watches have shown: a plain dictionary, fed by kopf's events, read by observe().
+
+Trimmed of what nobody reads (managedFields), because a fleet's worth of them is most of the
+memory. kopf loses deletes in a watch gap; `replace` drops the ghosts that a fresh listing no
+longer shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from postbase_operator.desired.names import LABEL_DATABASE
+from postbase_operator.kube.kinds import Body, Kind
+
+Place = tuple[str, str]  # namespace, name
+
+
+class Cache:
+    """Objects by kind, namespace and name; children also by the Database that they belong to."""
+
+    def __init__(self) -> None:
+        self._objects: dict[Kind, dict[Place, Body]] = {}
+        self._children: dict[Kind, dict[Place, set[str]]] = {}
+
+    def put(self, kind: Kind, body: Body) -> None:
+        """Keeps the newer of what is held and what is given: events can be older than a write."""
+        place = place_of(body)
+        held = self._objects.setdefault(kind, {}).get(place)
+        if held is not None and _version(held) > _version(body) and _uid(held) == _uid(body):
+            return
+        trimmed = {**body, "apiVersion": kind.api_version, "kind": kind.kind}
+        trimmed["metadata"] = {k: v for k, v in body["metadata"].items() if k != "managedFields"}
+        self._objects[kind][place] = trimmed
+        owner = database_of(body)
+        if owner is not None:
+            self._children.setdefault(kind, {}).setdefault(owner, set()).add(place[1])
+
+    def drop(self, kind: Kind, body: Body) -> None:
+        place = place_of(body)
+        held = self._objects.get(kind, {}).get(place)
+        if held is None or _uid(held) != _uid(body):  # a newer object already bears the name
+            return
+        del self._objects[kind][place]
+        owner = database_of(held)
+        if owner is not None:
+            self._children.get(kind, {}).get(owner, set()).discard(place[1])
+
+    def replace(self, kind: Kind, bodies: Iterable[Body], listed_at: int) -> list[Body]:
+        """Takes over a full listing; returns the ghosts that it dropped.
+
+        `listed_at` is the listing's own resourceVersion: an object that an event brought later
+        than that is no ghost for not being in it.
+        """
+        listed = list(bodies)
+        present = {place_of(body) for body in listed}
+        ghosts = [
+            body
+            for place, body in self._objects.get(kind, {}).items()
+            if place not in present and _version(body) <= listed_at
+        ]
+        for ghost in ghosts:
+            self.drop(kind, ghost)
+        for body in listed:
+            self.put(kind, body)
+        return ghosts
+
+    def get(self, kind: Kind, namespace: str, name: str) -> Body | None:
+        return self._objects.get(kind, {}).get((namespace, name))
+
+    def all(self, kind: Kind) -> Iterator[Body]:
+        yield from list(self._objects.get(kind, {}).values())
+
+    def children(self, kind: Kind, namespace: str, database: str) -> list[Body]:
+        names = self._children.get(kind, {}).get((namespace, database), set())
+        return [self._objects[kind][namespace, name] for name in sorted(names)]
+
+
+def place_of(body: Body) -> Place:
+    meta = body["metadata"]
+    return meta.get("namespace", ""), meta["name"]
+
+
+def database_of(body: Body) -> Place | None:
+    """The Database that a child says it belongs to, by its label."""
+    meta = body["metadata"]
+    name = (meta.get("labels") or {}).get(LABEL_DATABASE)
+    return None if name is None else (meta.get("namespace", ""), name)
+
+
+def _uid(body: Body) -> str:
+    return str(body["metadata"].get("uid", ""))
+
+
+def _version(body: Body) -> int:
+    """For one resource type, resourceVersions rise with time (Kubernetes API concepts, 1.35); a
+    server that writes them otherwise gets 0, and the last event wins."""
+    raw = str(body["metadata"].get("resourceVersion", "0"))
+    return int(raw) if raw.isdigit() else 0

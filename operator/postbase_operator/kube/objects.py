@@ -1,0 +1,97 @@
+"""What the operator writes to the custom resources themselves: finalizer, status, Events.
+
+Never a spec, never a label: those are Git's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+
+from postbase_operator.errors import Conflict
+from postbase_operator.kube.apply import STATUS_MANAGER
+from postbase_operator.kube.cache import Cache
+from postbase_operator.kube.kinds import EVENT, Body, Kind
+from postbase_operator.kube.session import NotFound, Session
+from postbase_operator.planning.plan import Notice
+
+
+async def add_finalizer(api: Session, cache: Cache, kind: Kind, body: Body, finalizer: str) -> None:
+    await _set_finalizers(api, cache, kind, body, [*_finalizers(body), finalizer])
+
+
+async def remove_finalizer(
+    api: Session, cache: Cache, kind: Kind, body: Body, finalizer: str
+) -> None:
+    rest = [held for held in _finalizers(body) if held != finalizer]
+    try:
+        await _set_finalizers(api, cache, kind, body, rest)
+    except NotFound:
+        return
+
+
+def _finalizers(body: Body) -> list[str]:
+    return list(body["metadata"].get("finalizers") or [])
+
+
+async def _set_finalizers(
+    api: Session, cache: Cache, kind: Kind, body: Body, finalizers: list[str]
+) -> None:
+    """A merge patch replaces lists whole: conditional on the version that was read."""
+    meta = body["metadata"]
+    patch: Body = {
+        "metadata": {"finalizers": finalizers, "resourceVersion": meta["resourceVersion"]}
+    }
+    live = await api.merge(kind, meta["namespace"], meta["name"], patch, STATUS_MANAGER)
+    cache.put(kind, live)
+
+
+async def write_status(api: Session, cache: Cache, kind: Kind, body: Body, status: Body) -> bool:
+    """Applies the whole status where it differs; True where it did."""
+    if (body.get("status") or {}) == status:
+        return False
+    meta = body["metadata"]
+    intent: Body = {
+        "apiVersion": kind.api_version,
+        "kind": kind.kind,
+        # The UID makes it this very object: one that was deleted and made anew is not meant.
+        "metadata": {"name": meta["name"], "namespace": meta["namespace"], "uid": meta["uid"]},
+        "status": status,
+    }
+    try:
+        live = await api.apply(kind, intent, STATUS_MANAGER, subresource="status")
+    except (NotFound, Conflict):
+        return False  # gone, or another by now; its own events will bring us back
+    cache.put(kind, live)
+    return True
+
+
+async def post_event(api: Session, kind: Kind, body: Body, notice: Notice, identity: str) -> None:
+    """An Event about the object; one per object, reason and second at most."""
+    moment = datetime.now(UTC)
+    meta = body["metadata"]
+    seed = f"{meta['uid']}/{notice.reason}/{moment:%Y%m%d%H%M%S}"
+    name = f"{meta['name']}.{hashlib.sha256(seed.encode()).hexdigest()[:16]}"
+    event: Body = {
+        "apiVersion": "events.k8s.io/v1",
+        "kind": "Event",
+        "metadata": {"name": name, "namespace": meta["namespace"]},
+        "eventTime": moment.isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        "type": notice.type,
+        "reason": notice.reason,
+        "note": notice.message[:1000],
+        "action": "Reconcile",
+        "reportingController": "postbase.sh/operator",
+        "reportingInstance": identity,
+        "regarding": {
+            "apiVersion": kind.api_version,
+            "kind": kind.kind,
+            "namespace": meta["namespace"],
+            "name": meta["name"],
+            "uid": meta["uid"],
+        },
+    }
+    try:
+        await api.create(EVENT, meta["namespace"], event, STATUS_MANAGER)
+    except (NotFound, Conflict):
+        return  # told already this second, or the namespace is gone

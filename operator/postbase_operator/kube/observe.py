@@ -1,0 +1,128 @@
+"""From Kubernetes objects to what the planner knows. PURE: bodies in, facts out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from postbase_operator.api.quantity import whole_bytes
+from postbase_operator.desired import names
+from postbase_operator.kube.kinds import Body
+from postbase_operator.planning.observed import Process, ProcessState, Volume, VolumeRole
+
+# The words of the kubelet for an image that will not come by waiting a little longer.
+IMAGE_TROUBLE = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
+
+
+def annotation(body: Body, name: str) -> str:
+    return str((body["metadata"].get("annotations") or {}).get(name, ""))
+
+
+def volumes(
+    claims: Iterable[Body], database_uid: str
+) -> tuple[tuple[Volume, ...], tuple[str, ...]]:
+    """This Database's volumes, and the names of those that bear its label but another's UID."""
+    own, foreign = [], []
+    for claim in claims:
+        if annotation(claim, names.ANNOTATION_DATABASE_UID) == database_uid:
+            own.append(volume(claim))
+        else:
+            foreign.append(claim["metadata"]["name"])
+    return tuple(own), tuple(foreign)
+
+
+def volume(claim: Body) -> Volume:
+    role = annotation(claim, names.ANNOTATION_VOLUME_ROLE)
+    generation = annotation(claim, names.ANNOTATION_GENERATION)
+    capacity = (claim.get("status") or {}).get("capacity") or {}
+    return Volume(
+        name=claim["metadata"]["name"],
+        generation=int(generation) if generation.isdigit() else 0,
+        role=VolumeRole(role) if role in set(VolumeRole) else None,
+        database_uid=annotation(claim, names.ANNOTATION_DATABASE_UID),
+        system_id=annotation(claim, names.ANNOTATION_SYSTEM_ID),
+        image=annotation(claim, names.ANNOTATION_IMAGE),
+        requested_bytes=_bytes(claim["spec"]["resources"]["requests"]["storage"]),
+        capacity_bytes=_bytes(capacity.get("storage", "0")),
+        deleting="deletionTimestamp" in claim["metadata"],
+    )
+
+
+def process(pod: Body | None) -> Process:
+    """What the pod tells of its postgres container."""
+    if pod is None:
+        return Process()
+    status: Body = pod.get("status") or {}
+    main = _container(status.get("containerStatuses"), names.POSTGRES_CONTAINER)
+    state, reason, message, exit_code = _judge(pod, status, main)
+    started = (main.get("state") or {}).get("running", {}).get("startedAt")
+    return Process(
+        state=state,
+        reason=reason,
+        message=message,
+        exit_code=exit_code,
+        address=status.get("podIP", ""),
+        image=main.get("image", ""),
+        image_digest=main.get("imageID", ""),
+        ready=bool(main.get("ready")),
+        since=datetime.fromisoformat(started) if started else None,
+        config_revision=annotation(pod, names.ANNOTATION_CONFIG),
+    )
+
+
+def _judge(pod: Body, status: Body, main: Body) -> tuple[ProcessState, str, str, int | None]:
+    """State, the platform's word for it, its sentence, and the exit code of the last end."""
+    if "deletionTimestamp" in pod["metadata"]:
+        return ProcessState.STOPPING, "Terminating", "", None
+    state: Body = main.get("state") or {}
+    if "running" in state:
+        running = ProcessState.RUNNING if main.get("started") else ProcessState.STARTING
+        return running, "", "", None
+    blocked = _blocked_init(status)
+    if blocked is not None:
+        return blocked
+    ended = state.get("terminated") or (main.get("lastState") or {}).get("terminated")
+    if ended:
+        return _ended(ended)
+    waiting: Body = state.get("waiting") or {}
+    if waiting.get("reason") in IMAGE_TROUBLE:
+        return ProcessState.WAITING, waiting["reason"], waiting.get("message", ""), None
+    unscheduled = _condition(status, "PodScheduled")
+    if unscheduled and unscheduled.get("status") == "False":
+        reason, message = unscheduled.get("reason", ""), unscheduled.get("message", "")
+        return ProcessState.WAITING, reason, message, None
+    return ProcessState.WAITING, waiting.get("reason", "Pending"), waiting.get("message", ""), None
+
+
+def _blocked_init(status: Body) -> tuple[ProcessState, str, str, int | None] | None:
+    """What keeps the pod before PostgreSQL: initdb that failed, an image that does not come."""
+    for name in (names.INITDB_CONTAINER, names.SIDECAR_CONTAINER):
+        container = _container(status.get("initContainerStatuses"), name)
+        state: Body = container.get("state") or {}
+        ended = state.get("terminated") or (container.get("lastState") or {}).get("terminated")
+        if "running" not in state and ended and ended.get("exitCode") != 0:
+            return _ended(ended)
+        waiting: Body = state.get("waiting") or {}
+        if waiting.get("reason") in IMAGE_TROUBLE:
+            return ProcessState.WAITING, waiting["reason"], waiting.get("message", ""), None
+    return None
+
+
+def _ended(ended: Body) -> tuple[ProcessState, str, str, int | None]:
+    code = int(ended.get("exitCode", -1))
+    message = str(ended.get("message") or "").strip().splitlines()
+    return ProcessState.FAILED, ended.get("reason", ""), message[-1] if message else "", code
+
+
+def _container(statuses: Any, name: str) -> Body:
+    found: Body = next((c for c in statuses or [] if c["name"] == name), {})
+    return found
+
+
+def _condition(status: Body, kind: str) -> Body | None:
+    return next((c for c in status.get("conditions") or [] if c["type"] == kind), None)
+
+
+def _bytes(quantity: str) -> int:
+    return whole_bytes(quantity)

@@ -1,0 +1,249 @@
+"""The Kubernetes platform: observes a Database's children, carries out plans, takes it away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from postbase_operator.api.database import Database, DatabaseStatus
+from postbase_operator.api.upkeep import DeletionPolicy
+from postbase_operator.desired import config, images, meta, names, volume, workload
+from postbase_operator.errors import InvalidSpec, NotReady, Unavailable
+from postbase_operator.kube import observe as observing
+from postbase_operator.kube.apply import MANAGER, apply, body_of
+from postbase_operator.kube.cache import Cache
+from postbase_operator.kube.kinds import (
+    CONFIG_MAP,
+    PERSISTENT_VOLUME_CLAIM,
+    POD,
+    POD_DISRUPTION_BUDGET,
+    SERVICE,
+    STATEFUL_SET,
+    Body,
+    Kind,
+    kind_of,
+)
+from postbase_operator.kube.secrets import DatabaseSecrets, bequeath
+from postbase_operator.kube.session import AlreadyExists, Session
+from postbase_operator.planning import plan as steps
+from postbase_operator.planning.observed import Access, Observed, ProcessState, Server
+from postbase_operator.planning.plan import Plan, Step
+from postbase_operator.postgres import certificates
+from postbase_operator.postgres import server as pg
+from postbase_operator.postgres.access import Wanted, is_right
+from postbase_operator.postgres.certificates import Identity
+from postbase_operator.postgres.connect import ADMIN, Endpoint, session
+from postbase_operator.settings import Settings
+
+CHILDREN = (
+    STATEFUL_SET,
+    SERVICE,
+    CONFIG_MAP,
+    PERSISTENT_VOLUME_CLAIM,
+    POD,
+    POD_DISRUPTION_BUDGET,
+)
+"""What is watched and cached; Secrets are not, they are read by name."""
+
+
+class KubePlatform:
+    """Implements platforms.Platform on StatefulSets."""
+
+    def __init__(
+        self, api: Session, cache: Cache, settings: Settings, now: Callable[[], datetime]
+    ) -> None:
+        self._api = api
+        self._cache = cache
+        self._settings = settings
+        self._now = now
+
+    # -- observe ---------------------------------------------------------------------------
+
+    async def observe(self, db: Database) -> Observed:
+        known = meta.names_of(db)
+        claims = self._cached(PERSISTENT_VOLUME_CLAIM, db)
+        own, foreign = observing.volumes(claims, db.metadata.uid)
+        if not own:
+            # The one decision that must not rest on a cache: an empty one would make a second,
+            # empty database beside the first.
+            claims = await self._live_claims(db)
+            own, foreign = observing.volumes(claims, db.metadata.uid)
+        pod = self._cache.get(POD, known.namespace, known.pod)
+        process = observing.process(pod)
+        server, server_error = None, ""
+        if process.state is ProcessState.RUNNING and process.address:
+            try:
+                server = await self._ask(db, process.address)
+            except Unavailable as error:
+                server_error = str(error)
+        return Observed(
+            wanted_revision=config.revision(db),
+            access=Access(secret=known.credentials, host=known.host, port=names.PORT),
+            volumes=own,
+            foreign_volumes=foreign,
+            process=process,
+            server=server,
+            server_error=server_error,
+        )
+
+    def _cached(self, kind: Kind, db: Database) -> list[Body]:
+        return self._cache.children(kind, db.metadata.namespace, db.metadata.name)
+
+    async def _live_claims(self, db: Database) -> list[Body]:
+        selector = f"{names.LABEL_DATABASE}={db.metadata.name}"
+        namespace = db.metadata.namespace
+        return (await self._api.list(PERSISTENT_VOLUME_CLAIM, namespace, selector)).items
+
+    async def _ask(self, db: Database, address: str) -> Server:
+        """One session: what the server says of itself, and whether access is as wanted."""
+        held = DatabaseSecrets(self._api, db, self._now)
+        credentials = await held.ensure()
+        endpoint, identity = await self._door(db, address)
+        wanted = _wanted(credentials.user, credentials.password)
+        async with session(endpoint, identity) as connection:
+            facts = await pg.facts(connection, names.REVISION_FILE)
+            right = is_right(wanted, await pg.find_access(connection, wanted))
+        missing: tuple[str, ...] = ()
+        if right and db.spec.extensions:
+            async with session(endpoint, identity, names.DATABASE) as connection:
+                missing = await pg.missing_extensions(
+                    connection, [extension.name for extension in db.spec.extensions]
+                )
+        return Server(facts, access_right=right, missing_extensions=missing)
+
+    async def _door(self, db: Database, address: str) -> tuple[Endpoint, Identity]:
+        """Where the server is, and who we are to it: a certificate for a day, kept nowhere."""
+        ca = await DatabaseSecrets(self._api, db, self._now).authority()
+        identity = certificates.client(ca, ADMIN, self._now())
+        host = meta.names_of(db).host
+        return Endpoint(host=host, address=address, authority=ca.certificate), identity
+
+    # -- execute ---------------------------------------------------------------------------
+
+    async def execute(self, db: Database, plan: Plan[DatabaseStatus]) -> None:
+        for step in plan.steps:
+            await self._take(db, step)
+
+    async def _take(self, db: Database, step: Step) -> None:
+        match step:
+            case steps.EnsureSecrets():
+                await DatabaseSecrets(self._api, db, self._now).ensure()
+            case steps.CreateVolume(generation):
+                await self._create_volume(db, generation)
+            case steps.GrowVolume(generation):
+                await self._grow(db, generation)
+            case steps.ApplyWorkload(generation, system_id):
+                await self._apply_workload(db, generation, system_id)
+            case steps.RecordSystemId(generation, system_id):
+                await self._annotate(db, generation, names.ANNOTATION_SYSTEM_ID, system_id)
+            case steps.RecordImage(generation, digest):
+                await self._annotate(db, generation, names.ANNOTATION_IMAGE, digest)
+            case steps.PokeConfig(revision):
+                await self._poke(db, revision)
+            case steps.SetUpAccess() | steps.ReloadConfig() | steps.CreateExtensions():
+                await self._tell_server(db, step)
+
+    async def _create_volume(self, db: Database, generation: int) -> None:
+        """By POST: an apply would quietly take over a claim that somebody else left there."""
+        body = body_of(volume.claim(db, generation, "current"))
+        namespace, name = db.metadata.namespace, body["metadata"]["name"]
+        try:
+            made = await self._api.create(PERSISTENT_VOLUME_CLAIM, namespace, body, MANAGER)
+        except AlreadyExists as error:
+            live = await self._api.get(PERSISTENT_VOLUME_CLAIM, namespace, name)
+            uid = observing.annotation(live, names.ANNOTATION_DATABASE_UID)
+            if uid != db.metadata.uid:
+                raise InvalidSpec(
+                    "spec.adoptVolume",
+                    f"a volume claim {name} is already there and not this Database's",
+                    reason="VolumeExists",
+                ) from error
+            made = live
+        self._cache.put(PERSISTENT_VOLUME_CLAIM, made)
+
+    async def _grow(self, db: Database, generation: int) -> None:
+        size = db.spec.storage.size
+        await self._patch_claim(
+            db, generation, {"spec": {"resources": {"requests": {"storage": size}}}}
+        )
+
+    async def _annotate(self, db: Database, generation: int, name: str, value: str) -> None:
+        await self._patch_claim(db, generation, {"metadata": {"annotations": {name: value}}})
+
+    async def _patch_claim(self, db: Database, generation: int, patch: Body) -> None:
+        known = meta.names_of(db)
+        name = known.volume(generation)
+        live = await self._api.merge(PERSISTENT_VOLUME_CLAIM, known.namespace, name, patch, MANAGER)
+        self._cache.put(PERSISTENT_VOLUME_CLAIM, live)
+
+    async def _apply_workload(self, db: Database, generation: int, system_id: str) -> None:
+        image = images.image(db, self._settings)
+        claim = meta.names_of(db).volume(generation)
+        for desired in workload.objects(db, claim, system_id, image, self._settings):
+            body = body_of(desired)
+            kind = kind_of(body)
+            live = self._cache.get(kind, db.metadata.namespace, body["metadata"]["name"])
+            self._cache.put(kind, await apply(self._api, body, live))
+
+    async def _poke(self, db: Database, revision: str) -> None:
+        """An annotation on the pod: the kubelet syncs its files at once, not in a minute."""
+        known = meta.names_of(db)
+        patch: Body = {"metadata": {"annotations": {names.ANNOTATION_CONFIG: revision}}}
+        pod = await self._api.merge(POD, known.namespace, known.pod, patch, MANAGER)
+        self._cache.put(POD, pod)
+
+    async def _tell_server(
+        self, db: Database, step: steps.SetUpAccess | steps.ReloadConfig | steps.CreateExtensions
+    ) -> None:
+        known = meta.names_of(db)
+        pod = self._cache.get(POD, known.namespace, known.pod)
+        address = observing.process(pod).address
+        if not address:
+            raise NotReady(f"pod {known.pod} has no address yet", retry_after=1.0)
+        endpoint, identity = await self._door(db, address)
+        if isinstance(step, steps.CreateExtensions):
+            await self._create_extensions(db, step.names, endpoint, identity)
+            return
+        async with session(endpoint, identity) as connection:
+            if isinstance(step, steps.ReloadConfig):
+                await pg.reload(connection)
+                return
+            credentials = await DatabaseSecrets(self._api, db, self._now).ensure()
+            await pg.set_up_access(connection, _wanted(credentials.user, credentials.password))
+
+    async def _create_extensions(
+        self, db: Database, missing: tuple[str, ...], endpoint: Endpoint, identity: Identity
+    ) -> None:
+        versions = {extension.name: extension.version for extension in db.spec.extensions}
+        async with session(endpoint, identity, names.DATABASE) as connection:
+            for name in missing:
+                await pg.create_extension(connection, name, versions[name])
+
+    # -- destroy ---------------------------------------------------------------------------
+
+    async def destroy(self, db: Database) -> bool:
+        """Stops PostgreSQL first, then lets go of what the policy does not keep.
+
+        Services, ConfigMap and the rest go by garbage collection with the Database itself. Claims
+        have no owner: Retain leaves them, Delete removes them once nothing mounts them.
+        """
+        known = meta.names_of(db)
+        live = await self._api.find(STATEFUL_SET, known.namespace, known.statefulset)
+        if live is not None:
+            if "deletionTimestamp" not in live["metadata"]:
+                uid = live["metadata"]["uid"]
+                await self._api.delete(STATEFUL_SET, known.namespace, known.statefulset, uid)
+            return False
+        if await self._api.find(POD, known.namespace, known.pod) is not None:
+            return False
+        if db.spec.deletion_policy is DeletionPolicy.DELETE:
+            for claim in await self._live_claims(db):
+                if observing.annotation(claim, names.ANNOTATION_DATABASE_UID) == db.metadata.uid:
+                    name, uid = claim["metadata"]["name"], claim["metadata"]["uid"]
+                    await self._api.delete(PERSISTENT_VOLUME_CLAIM, known.namespace, name, uid)
+            await bequeath(self._api, db)
+        return True
+
+
+def _wanted(user: str, password: str) -> Wanted:
+    return Wanted(database=names.DATABASE, owner=names.OWNER, login=user, password=password)

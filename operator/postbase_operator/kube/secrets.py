@@ -1,0 +1,176 @@
+"""The Secrets of a Database: authority, server certificate, credentials.
+
+Generated ones are created by POST and never by apply: two operators that overlap for some seconds
+would make two passwords, and the last writer would win. A 409 means "read theirs". They are read
+by name before each use, never listed or watched: a right to list Secrets reads them all.
+"""
+
+from __future__ import annotations
+
+import base64
+import secrets
+import string
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from urllib.parse import quote
+
+from postbase_operator.api.database import Database
+from postbase_operator.desired import meta, names
+from postbase_operator.kube.apply import MANAGER, body_of
+from postbase_operator.kube.kinds import SECRET, Body
+from postbase_operator.kube.session import AlreadyExists, Session
+from postbase_operator.postgres import certificates
+from postbase_operator.postgres.certificates import Identity
+
+PASSWORD_LENGTH = 32
+ALPHABET = string.ascii_letters + string.digits
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """The application's login, as its Secret has it."""
+
+    user: str
+    password: str = field(repr=False)
+
+
+class DatabaseSecrets:
+    """The three Secrets of one Database, made where they are missing, renewed where they age."""
+
+    def __init__(self, session: Session, db: Database, now: Callable[[], datetime]) -> None:
+        self._session = session
+        self._db = db
+        self._names = meta.names_of(db)
+        self._now = now
+
+    async def ensure(self) -> Credentials:
+        """All three as they should be. Leaves: each by itself, in the order of their need."""
+        ca = await self.authority()
+        await self._server_certificate(ca)
+        return await self.credentials(ca)
+
+    async def authority(self) -> Identity:
+        """The Database's own certificate authority."""
+        data = await self._find(self._names.authority)
+        if data is None:
+            made = certificates.authority(f"postbase {self._names.host}", self._now())
+            data = await self._create(
+                self._names.authority, {"ca.crt": made.certificate, "ca.key": made.key}
+            )
+        return Identity(data["ca.crt"], data["ca.key"])
+
+    async def _server_certificate(self, ca: Identity) -> None:
+        live = await self._get(self._names.tls)
+        hosts = self._names.hosts
+        if live is not None:
+            current = decode(live).get("tls.crt", b"")
+            if certificates.serves(current, ca, hosts) and not certificates.due(
+                current, self._now()
+            ):
+                return
+        made = certificates.server(ca, hosts, self._now())
+        data = {"tls.crt": made.certificate, "tls.key": made.key, "ca.crt": ca.certificate}
+        if live is None:
+            await self._create(self._names.tls, data, kind="kubernetes.io/tls")
+        else:
+            await self._replace(live, data)
+
+    async def credentials(self, ca: Identity) -> Credentials:
+        """User and password as they stand; what is derived from them is put back where edited."""
+        live = await self._get(self._names.credentials)
+        held = {} if live is None else decode(live)
+        user = held.get("user", b"").decode() or names.LOGINS[0]
+        password = held.get("password", b"").decode() or new_password()
+        data = connection_keys(self._names, user, password, ca)
+        if live is None:
+            data = await self._create(self._names.credentials, data, owned=False)
+        elif held != data:
+            await self._replace(live, data)
+        return Credentials(data["user"].decode(), data["password"].decode())
+
+    async def _get(self, name: str) -> Body | None:
+        return await self._session.find(SECRET, self._names.namespace, name)
+
+    async def _find(self, name: str) -> dict[str, bytes] | None:
+        live = await self._get(name)
+        return None if live is None else decode(live)
+
+    async def _create(
+        self, name: str, data: Mapping[str, bytes], *, kind: str = "Opaque", owned: bool = True
+    ) -> dict[str, bytes]:
+        """Creates the Secret, or reads the one that somebody else just created."""
+        body: Body = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "type": kind,
+            "metadata": body_of(
+                meta.child(
+                    self._db,
+                    name,
+                    owned=owned,
+                    annotations={names.ANNOTATION_DATABASE_UID: self._db.metadata.uid},
+                )
+            ),
+            "data": encode(data),
+        }
+        try:
+            await self._session.create(SECRET, self._names.namespace, body, MANAGER)
+        except AlreadyExists:
+            return decode(await self._session.get(SECRET, self._names.namespace, name))
+        return dict(data)
+
+    async def _replace(self, live: Body, data: Mapping[str, bytes]) -> None:
+        """Conditional on what was read: a write in between is a Conflict, seen by the next run."""
+        await self._session.replace(
+            SECRET, self._names.namespace, {**live, "data": encode(data)}, MANAGER
+        )
+
+
+def connection_keys(known: names.Names, user: str, password: str, ca: Identity) -> dict[str, bytes]:
+    """The keys of the credentials Secret: ours, and those of the Service Binding specification."""
+    uri = (
+        f"postgresql://{quote(user)}:{quote(password)}@{known.host}:{names.PORT}"
+        f"/{names.DATABASE}?sslmode=require"
+    )
+    values = {
+        "host": known.host,
+        "port": str(names.PORT),
+        "dbname": names.DATABASE,
+        "user": user,
+        "password": password,
+        "uri": uri,
+        "username": user,
+        "database": names.DATABASE,
+        "type": "postgresql",
+        "provider": "postbase",
+    }
+    return {key: value.encode() for key, value in values.items()} | {"ca.crt": ca.certificate}
+
+
+def new_password() -> str:
+    """190 bits, letters and digits only: nothing to quote in a URI, a shell or a .pgpass."""
+    return "".join(secrets.choice(ALPHABET) for _ in range(PASSWORD_LENGTH))
+
+
+def encode(data: Mapping[str, bytes]) -> dict[str, str]:
+    return {key: base64.b64encode(value).decode() for key, value in data.items()}
+
+
+def decode(secret: Body) -> dict[str, bytes]:
+    return {key: base64.b64decode(value) for key, value in (secret.get("data") or {}).items()}
+
+
+async def bequeath(session: Session, db: Database) -> None:
+    """Gives the credentials to the Database, so that they go with it.
+
+    The operator has no right to delete Secrets; garbage collection does, and only this one.
+    """
+    known = meta.names_of(db)
+    live = await session.find(SECRET, known.namespace, known.credentials)
+    if live is None:
+        return
+    annotations = live["metadata"].get("annotations") or {}
+    if annotations.get(names.ANNOTATION_DATABASE_UID) == db.metadata.uid:
+        owned = {**live["metadata"], "ownerReferences": [body_of(meta.owner(db))]}
+        await session.replace(SECRET, known.namespace, {**live, "metadata": owned}, MANAGER)

@@ -1,0 +1,212 @@
+"""One connection to the Kubernetes API: seven verbs on JSON bodies, errors by meaning.
+
+Login, TLS and token renewal are the official client's; its generated methods are not used, since
+one method an object kind and verb would be a hundred ways in. Bodies stay JSON, because what the
+server sends may hold fields that our models do not know and that we must not drop.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import aiohttp
+from kubernetes.aio import client, config
+
+from postbase_operator import metrics
+from postbase_operator.errors import Conflict, Denied, PostbaseError, Unavailable
+from postbase_operator.kube.budget import WriteBudget
+from postbase_operator.kube.kinds import Body, Kind
+
+PAGE = 500
+TIMEOUT = 20.0
+MERGE_PATCH = "application/merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
+APPLY_PATCH = "application/apply-patch+yaml"
+
+
+class NotFound(PostbaseError):
+    """404: the object is not there (or its namespace or kind is not)."""
+
+
+class AlreadyExists(Conflict):
+    """409 on create: somebody made it first, read theirs."""
+
+
+class Refused(PostbaseError):
+    """400 or 422: the API server will never take this body; `message` is its own sentence."""
+
+    def __init__(self, what: str, message: str) -> None:
+        super().__init__(f"{what}: {message}")
+        self.message = message
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A whole listing, and the resourceVersion that it shows."""
+
+    items: list[Body]
+    version: int
+
+
+class Session:
+    """Verbs of the Kubernetes API. Raises NotFound, Conflict, Denied, Refused, Unavailable."""
+
+    def __init__(self, api: client.ApiClient, budget: WriteBudget) -> None:
+        self._api = api
+        self._budget = budget
+
+    @classmethod
+    async def login(cls, budget: WriteBudget) -> Self:
+        """In the cluster by the pod's service account, elsewhere by KUBECONFIG."""
+        configuration = client.Configuration()
+        configuration.connection_pool_maxsize = 100
+        try:
+            config.load_incluster_config(client_configuration=configuration)
+        except config.ConfigException:
+            await config.load_kube_config(client_configuration=configuration)
+        return cls(client.ApiClient(configuration), budget)
+
+    async def close(self) -> None:
+        await self._api.close()
+
+    async def get(self, kind: Kind, namespace: str | None, name: str) -> Body:
+        return await self._request("GET", kind.path(namespace, name))
+
+    async def find(self, kind: Kind, namespace: str | None, name: str) -> Body | None:
+        """Like get, but None where there is no such object."""
+        try:
+            return await self.get(kind, namespace, name)
+        except NotFound:
+            return None
+
+    async def list(self, kind: Kind, namespace: str | None = None, labels: str = "") -> Listing:
+        """All objects of a kind, read in pages; `labels` is a selector."""
+        query = {"limit": str(PAGE)} | ({"labelSelector": labels} if labels else {})
+        items: list[Body] = []
+        while True:
+            page = await self._request("GET", kind.path(namespace), query=query)
+            items += page["items"]
+            token = page["metadata"].get("continue")
+            if not token:
+                raw = str(page["metadata"].get("resourceVersion", ""))
+                return Listing(items, int(raw) if raw.isdigit() else 0)
+            query["continue"] = token
+
+    async def create(self, kind: Kind, namespace: str | None, body: Body, manager: str) -> Body:
+        query = {"fieldManager": manager}
+        return await self._request("POST", kind.path(namespace), query=query, body=body)
+
+    async def replace(self, kind: Kind, namespace: str | None, body: Body, manager: str) -> Body:
+        """PUT of a whole object; its resourceVersion makes it conditional (Conflict)."""
+        path = kind.path(namespace, body["metadata"]["name"])
+        return await self._request("PUT", path, query={"fieldManager": manager}, body=body)
+
+    async def apply(
+        self,
+        kind: Kind,
+        body: Body,
+        manager: str,
+        *,
+        subresource: str = "",
+        dry_run: bool = False,
+    ) -> Body:
+        """Server-side apply of a whole intent, taking over fields that others have set."""
+        meta = body["metadata"]
+        query = {"fieldManager": manager, "force": "true"} | ({"dryRun": "All"} if dry_run else {})
+        path = kind.path(meta.get("namespace"), meta["name"])
+        path += f"/{subresource}" if subresource else ""
+        return await self._request("PATCH", path, query=query, body=body, content=APPLY_PATCH)
+
+    async def merge(
+        self, kind: Kind, namespace: str | None, name: str, patch: Body, manager: str
+    ) -> Body:
+        """JSON merge patch; put metadata.resourceVersion or uid into it to make it conditional."""
+        query = {"fieldManager": manager}
+        path = kind.path(namespace, name)
+        return await self._request("PATCH", path, query=query, body=patch, content=MERGE_PATCH)
+
+    async def delete(
+        self, kind: Kind, namespace: str | None, name: str, uid: str, *, grace: int | None = None
+    ) -> None:
+        """Deletes this very object (by UID), in the foreground; gone already is fine.
+
+        `grace` in seconds overrides the object's own, as pods have one.
+        """
+        options: Body = {
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "preconditions": {"uid": uid},
+            "propagationPolicy": "Foreground",
+        }
+        if grace is not None:
+            options["gracePeriodSeconds"] = grace
+        try:
+            await self._request("DELETE", kind.path(namespace, name), body=options)
+        except NotFound:
+            return
+        except Conflict as conflict:  # another object by now bears this name: ours is gone
+            if "uid" not in str(conflict).lower():
+                raise
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Body | None = None,
+        content: str = "application/json",
+    ) -> Body:
+        if method != "GET":
+            await self._budget.take()
+        request = await self._api.param_serialize(
+            method,
+            path,
+            query_params=list((query or {}).items()),
+            header_params={"Accept": "application/json", "Content-Type": content},
+            body=body,
+            auth_settings=["BearerToken"],
+        )
+        what = f"{method} {path}"
+        try:
+            response = await self._api.call_api(*request, _request_timeout=TIMEOUT)
+            raw = await response.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            metrics.API_REQUESTS.labels(method, "none").inc()
+            raise Unavailable("Kubernetes API", f"{what}: {error!r}") from error
+        metrics.API_REQUESTS.labels(method, str(response.status)).inc()
+        if response.status >= 400:
+            raise error_for(what, response.status, raw, response.headers.get("Retry-After"))
+        parsed: Body = json.loads(raw)
+        return parsed
+
+
+def error_for(what: str, code: int, raw: bytes, retry_after: str | None) -> PostbaseError:
+    """The meaning of a refusal. Only the server's own sentence is kept: bodies may hold secrets."""
+    message, reason = _sentence(raw)
+    match code:
+        case 404:
+            return NotFound(f"{what}: {message}")
+        case 409 if reason == "AlreadyExists":
+            return AlreadyExists(f"{what}: {message}")
+        case 409:
+            return Conflict(f"{what}: {message}")
+        case 401 | 403:
+            return Denied("Kubernetes API", f"{what}: {message}")
+        case 400 | 413 | 415 | 422:
+            return Refused(what, message)
+    delay = float(retry_after) if retry_after and retry_after.isdigit() else None
+    return Unavailable("Kubernetes API", f"{what}: {code} {message}", delay)
+
+
+def _sentence(raw: bytes) -> tuple[str, str]:
+    try:
+        status: Any = json.loads(raw)
+    except ValueError:
+        return raw[:200].decode(errors="replace"), ""
+    if not isinstance(status, dict):
+        return "", ""
+    return str(status.get("message", ""))[:2000], str(status.get("reason", ""))

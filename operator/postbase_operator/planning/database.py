@@ -1,0 +1,156 @@
+"""The plan of one Database: from what is wanted and what is seen to steps and a status. PURE.
+
+Level-triggered: the same function serves a first sight, a change, a child's event and a slow
+resync. It asks for the whole workload each time; the platform leaves alone what is so already.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from postbase_operator.api.database import Database, DatabaseStatus
+from postbase_operator.api.database_spec import Provider
+from postbase_operator.api.project import Project
+from postbase_operator.api.quantity import whole_bytes
+from postbase_operator.errors import InvalidSpec
+from postbase_operator.planning import plan as steps
+from postbase_operator.planning.judgement import Outlook, Verdict, judge, reconciling, stalled
+from postbase_operator.planning.observed import Observed, ProcessState, Server, Volume
+from postbase_operator.planning.plan import Plan, Step
+from postbase_operator.planning.status import finish
+from postbase_operator.settings import Settings
+
+SECRETS_AGAIN = 60.0
+"""Seconds between looks at the Secrets, which are read and not watched."""
+SOON = 0.3
+"""Seconds until a look at what a step on the server has done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What the planner is told beside the Database and what was seen of it."""
+
+    project: Project | None
+    settings: Settings
+    now: datetime
+
+
+def plan_database(db: Database, seen: Observed, context: Context) -> Plan[DatabaseStatus]:
+    refused = refusal(db, seen, context)
+    if refused is not None:
+        again = None if refused.outlook is Outlook.STALLED else SECRETS_AGAIN
+        return finish(db, seen, refused, context.now, requeue_after=again)
+    verdict = judge(seen, paused=db.spec.paused)
+    todo = list(_steps(db, seen))
+    soon = any(isinstance(step, SOON_AGAIN) for step in todo) or _is_on_its_way(seen, db)
+    return finish(
+        db, seen, verdict, context.now, todo, requeue_after=SOON if soon else SECRETS_AGAIN
+    )
+
+
+SOON_AGAIN = (
+    steps.SetUpAccess,
+    steps.CreateExtensions,
+    steps.PokeConfig,
+    steps.ReloadConfig,
+    steps.RecordSystemId,
+)
+
+
+def _is_coming_up(seen: Observed, db: Database) -> bool:
+    """PostgreSQL runs and could not be asked: no event will tell when it can."""
+    return not db.spec.paused and seen.process.state is ProcessState.RUNNING and seen.server is None
+
+
+def refusal(db: Database, seen: Observed, context: Context) -> Verdict | None:
+    """Why nothing may be made or changed for this Database; None where all is well."""
+    if context.project is None:
+        name = db.spec.project_ref.name
+        return reconciling(
+            "Pending", "ProjectNotFound", f"spec.projectRef: there is no Project {name!r} here"
+        )
+    try:
+        check_spec(db, context.project, context.settings)
+    except InvalidSpec as error:
+        return stalled(error.reason, str(error))
+    if seen.foreign_volumes and not seen.volumes:
+        kept = ", ".join(seen.foreign_volumes)
+        return stalled(
+            "VolumeExists",
+            f"Volumes of an earlier Database of this name were kept: {kept}. Name one in "
+            "spec.adoptVolume to take its data over, or delete them, or take another name",
+        )
+    if seen.volumes and seen.current is None:
+        found = ", ".join(volume.name for volume in seen.volumes)
+        return stalled(
+            "NoCurrentVolume",
+            f"None of the volumes {found} is marked current; set the annotation "
+            "postbase.sh/role: current on the one that holds the data",
+        )
+    return None
+
+
+def check_spec(db: Database, project: Project, settings: Settings) -> None:
+    """What the schema cannot know. Raises InvalidSpec naming field and remedy."""
+    if db.spec.provider is not Provider.KUBERNETES:
+        raise InvalidSpec(
+            "spec.provider",
+            f"{db.spec.provider.value} is not served by this release; use Kubernetes",
+            reason="NotImplemented",
+        )
+    if db.spec.image is None:
+        settings.image_for(str(db.spec.postgres_version))
+    region = db.region(project.spec.defaults)
+    if settings.regions and region and region not in settings.regions:
+        known = ", ".join(settings.regions)
+        raise InvalidSpec(
+            "spec.region", f"{region!r} is not served here; served: {known}", reason="UnknownRegion"
+        )
+
+
+def _steps(db: Database, seen: Observed) -> list[Step]:
+    todo: list[Step] = []
+    current = seen.current
+    if seen.server is None:
+        todo.append(steps.EnsureSecrets())
+    if current is None:
+        generation = seen.highest_generation + 1
+        return [
+            *todo,
+            steps.CreateVolume(generation),
+            steps.ApplyWorkload(generation, system_id=""),
+        ]
+    if whole_bytes(db.spec.storage.size) > current.requested_bytes:
+        todo.append(steps.GrowVolume(current.generation))
+    if seen.server is not None:
+        todo += _remember(seen.server, seen, current)
+    todo.append(steps.ApplyWorkload(current.generation, current.system_id))
+    if seen.server is not None and not db.spec.paused:
+        todo += _server_steps(seen.server, seen)
+    return todo
+
+
+def _remember(server: Server, seen: Observed, current: Volume) -> list[Step]:
+    """What the volume has to know of its own data before anything else is built on it."""
+    todo: list[Step] = []
+    if not current.system_id:
+        todo.append(steps.RecordSystemId(current.generation, server.facts.system_id))
+    if not current.image and seen.process.image_digest:
+        todo.append(steps.RecordImage(current.generation, seen.process.image_digest))
+    return todo
+
+
+def _server_steps(server: Server, seen: Observed) -> list[Step]:
+    todo: list[Step] = []
+    if not server.access_right:
+        todo.append(steps.SetUpAccess())
+    elif server.missing_extensions:
+        todo.append(steps.CreateExtensions(server.missing_extensions))
+    facts, wanted = server.facts, seen.wanted_revision
+    if facts.mounted_revision != wanted:
+        if seen.process.config_revision != wanted:
+            todo.append(steps.PokeConfig(wanted))
+    elif facts.loaded_revision != wanted and not facts.rejected:
+        todo.append(steps.ReloadConfig())
+    return todo

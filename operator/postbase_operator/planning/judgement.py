@@ -1,0 +1,135 @@
+"""How a Database is doing, in words: phase, readiness, reason, sentence. PURE.
+
+One table from what is observed to what people and machines are told, in the order in which the
+questions matter.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, IntEnum
+
+from postbase_operator.planning.observed import Observed, Process, ProcessState, Server
+
+
+class Exit(IntEnum):
+    """Exit codes of start.sh, where PostgreSQL was not started at all."""
+
+    DATA_MISSING = 64
+    VERSION_MISMATCH = 65
+    VOLUME_IN_USE = 75
+
+
+class Outlook(Enum):
+    """kstatus' three ways: as wanted, on the way, waiting for a person."""
+
+    READY = "ready"
+    RECONCILING = "reconciling"
+    STALLED = "stalled"
+    PAUSED = "paused"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`reason` is one CamelCase word; `message` a sentence that names the remedy where one is."""
+
+    outlook: Outlook
+    phase: str
+    reason: str
+    message: str
+
+
+def reconciling(phase: str, reason: str, message: str) -> Verdict:
+    return Verdict(Outlook.RECONCILING, phase, reason, message)
+
+
+def stalled(reason: str, message: str) -> Verdict:
+    return Verdict(Outlook.STALLED, "Failed", reason, message)
+
+
+def judge(seen: Observed, *, paused: bool) -> Verdict:
+    """The verdict on a Database whose spec is acceptable and whose volume is its own."""
+    if paused:
+        return _paused(seen.process)
+    if seen.process.state is not ProcessState.RUNNING:
+        return _not_running(seen)
+    if seen.server is None:
+        return reconciling(
+            "Provisioning" if _is_new(seen) else "Running",
+            "ServerUnreachable",
+            seen.server_error or "PostgreSQL runs and has not been asked yet",
+        )
+    return _running(seen, seen.server)
+
+
+def _paused(process: Process) -> Verdict:
+    if process.state is ProcessState.ABSENT:
+        message = "Stopped because spec.paused is true; volume and Secrets are kept"
+        return Verdict(Outlook.PAUSED, "Paused", "Paused", message)
+    return reconciling("Paused", "Stopping", "PostgreSQL is being stopped")
+
+
+def _is_new(seen: Observed) -> bool:
+    return seen.current is None or not seen.current.system_id
+
+
+def _not_running(seen: Observed) -> Verdict:
+    process = seen.process
+    phase = "Provisioning" if _is_new(seen) else "Running"
+    if process.state is ProcessState.FAILED:
+        return _failed(process, phase)
+    match process.state:
+        case ProcessState.ABSENT:
+            return reconciling(phase, "Starting", "The pod is being created")
+        case ProcessState.STOPPING:
+            return reconciling(phase, "Restarting", "PostgreSQL is being stopped")
+        case ProcessState.STARTING:
+            return reconciling(phase, "Starting", "PostgreSQL is starting or recovering")
+    return reconciling(phase, process.reason or "Pending", process.message or "The pod is waiting")
+
+
+def _failed(process: Process, phase: str) -> Verdict:
+    """PostgreSQL ended, or never began; the exit codes of start.sh say which way."""
+    said = process.message or process.reason
+    match process.exit_code:
+        case Exit.VOLUME_IN_USE:
+            return reconciling(phase, "VolumeInUse", f"Another PostgreSQL holds the volume: {said}")
+        case Exit.DATA_MISSING:
+            return stalled("DataMissing", f"The volume does not hold this database's data: {said}")
+        case Exit.VERSION_MISMATCH:
+            return stalled("VersionMismatch", f"Data and image are of different majors: {said}")
+    return reconciling(
+        phase, "PostgresFailed", f"PostgreSQL ended with {process.exit_code}: {said}"
+    )
+
+
+def _running(seen: Observed, server: Server) -> Verdict:
+    facts = server.facts
+    new = "Provisioning" if _is_new(seen) or not server.access_right else "Running"
+    if facts.in_recovery:
+        return reconciling(new, "InRecovery", "PostgreSQL is replaying its log")
+    held = seen.current.system_id if seen.current else ""
+    if held and held != facts.system_id:
+        return stalled(
+            "DataMissing",
+            f"The volume should hold system {held}, the server says {facts.system_id}",
+        )
+    if not held or not server.access_right:
+        return reconciling(new, "SettingUp", "Roles and the database are being made")
+    if server.missing_extensions:
+        missing = ", ".join(server.missing_extensions)
+        return reconciling("Running", "CreatingExtensions", f"Extensions to create: {missing}")
+    if facts.rejected:
+        return stalled_settings(facts.rejected)
+    if facts.loaded_revision != seen.wanted_revision:
+        return reconciling("Running", "Reloading", "The new settings are being loaded")
+    return Verdict(Outlook.READY, "Running", "Running", f"PostgreSQL {facts.version} answers")
+
+
+def stalled_settings(rejected: tuple[str, ...]) -> Verdict:
+    return Verdict(
+        Outlook.STALLED,
+        "Running",
+        "ParametersRejected",
+        "PostgreSQL refuses, and keeps its old settings: " + "; ".join(rejected),
+    )

@@ -1,0 +1,134 @@
+"""What a platform sees of a Database at one moment: facts, no judgement, nothing of Kubernetes.
+
+Both platforms fill these in; the planners read nothing else. None means "not there" or "could not
+be asked"; where the difference matters there are two fields.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+class VolumeRole(StrEnum):
+    """What a volume is to its Database; kept on the volume itself, the only place that survives."""
+
+    CURRENT = "current"
+    PREVIOUS = "previous"
+    FILLING = "filling"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """A volume that carries this Database's name."""
+
+    name: str
+    generation: int
+    """The n of `<db>-1-<n>`; rises with each volume and is never used twice."""
+    role: VolumeRole | None
+    database_uid: str
+    system_id: str
+    """PostgreSQL's system identifier, or "" until the operator has read it."""
+    image: str
+    """The digest of the image that first served it, or ""."""
+    requested_bytes: int
+    capacity_bytes: int
+    deleting: bool = False
+
+
+class ProcessState(StrEnum):
+    """The postgres process, as far as the platform can tell."""
+
+    ABSENT = "absent"
+    WAITING = "waiting"
+    STARTING = "starting"
+    RUNNING = "running"
+    FAILED = "failed"
+    STOPPING = "stopping"
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """The container (or service) that runs PostgreSQL."""
+
+    state: ProcessState = ProcessState.ABSENT
+    reason: str = ""
+    """The platform's word for why it waits or failed: Unschedulable, ErrImagePull, …"""
+    message: str = ""
+    exit_code: int | None = None
+    """Of the last end of the process, where it is not running."""
+    address: str = ""
+    image: str = ""
+    image_digest: str = ""
+    ready: bool = False
+    since: datetime | None = None
+    config_revision: str = ""
+    """The revision that the platform was last told to bring to the process."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerFacts:
+    """What a running PostgreSQL said of itself, in one look."""
+
+    system_id: str
+    version: str
+    started_at: datetime
+    in_recovery: bool
+    loaded_revision: str
+    mounted_revision: str
+    """The revision of the mounted files; ahead of the loaded one until a reload."""
+    pending_restart: tuple[str, ...] = ()
+    rejected: tuple[str, ...] = ()
+    """Lines of the configuration that PostgreSQL refuses: "name: why"."""
+    overridden: tuple[str, ...] = ()
+    """Parameters that somebody's ALTER SYSTEM holds against ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """The running server, held against what the Database wants of it."""
+
+    facts: ServerFacts
+    access_right: bool
+    """Owner, login and database are as wanted."""
+    missing_extensions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How clients get in: the Secret's name and the address that it holds."""
+
+    secret: str
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """Everything that the Database's planner may know."""
+
+    wanted_revision: str = ""
+    """The revision of the configuration that the spec asks for."""
+    access: Access | None = None
+    volumes: tuple[Volume, ...] = ()
+    foreign_volumes: tuple[str, ...] = ()
+    """Volumes under this Database's name that belong to another Database's UID."""
+    process: Process = field(default_factory=Process)
+    server: Server | None = None
+    server_error: str = ""
+    """Why `server` is None although the process runs."""
+
+    @property
+    def current(self) -> Volume | None:
+        """The volume that serves: the highest generation marked so.
+
+        A crash in the middle of a cut-over leaves two marked; the higher one is the newer truth.
+        """
+        marked = [v for v in self.volumes if v.role is VolumeRole.CURRENT and not v.deleting]
+        return max(marked, key=lambda v: v.generation, default=None)
+
+    @property
+    def highest_generation(self) -> int:
+        return max((v.generation for v in self.volumes), default=0)

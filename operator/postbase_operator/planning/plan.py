@@ -1,0 +1,115 @@
+"""What a planner answers: steps for the platform, a status for the object, when to look again.
+
+Steps are values and platform-neutral. Each is idempotent, and each run plans anew from what it
+finds, so that a kill between any two of them costs a repetition and nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+Status = TypeVar("Status")
+
+
+@dataclass(frozen=True, slots=True)
+class EnsureSecrets:
+    """Certificate authority, server certificate and credentials exist. Leaves: Secrets."""
+
+
+@dataclass(frozen=True, slots=True)
+class CreateVolume:
+    """A new, empty volume for this Database. Leaves: the volume, marked current."""
+
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class GrowVolume:
+    """The volume's request is raised to the spec's size. Leaves: the request; growth follows."""
+
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyWorkload:
+    """Everything that runs on the volume, as the spec has it now.
+
+    `system_id` "" lets a database be made on the volume; anything else must be found there.
+    """
+
+    generation: int
+    system_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordSystemId:
+    """The volume remembers whose data it holds; from then on nothing else starts on it."""
+
+    generation: int
+    system_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordImage:
+    """The volume remembers the image that made it, as the C library's collations depend on it."""
+
+    generation: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetUpAccess:
+    """Owner, login and database as wanted. Leaves: roles and a database."""
+
+
+@dataclass(frozen=True, slots=True)
+class CreateExtensions:
+    """The named extensions exist in the application's database."""
+
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PokeConfig:
+    """The process's mounted files are brought up to `revision` now, not in a minute."""
+
+    revision: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadConfig:
+    """PostgreSQL reads its mounted files again."""
+
+
+Step = (
+    EnsureSecrets
+    | CreateVolume
+    | GrowVolume
+    | ApplyWorkload
+    | RecordSystemId
+    | RecordImage
+    | SetUpAccess
+    | CreateExtensions
+    | PokeConfig
+    | ReloadConfig
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A Kubernetes Event worth posting: something changed that a person may want to know."""
+
+    type: str  # Normal | Warning
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan(Generic[Status]):
+    """`requeue_after` is in seconds; None means: when something changes."""
+
+    status: Status
+    steps: tuple[Step, ...] = ()
+    requeue_after: float | None = None
+    notices: tuple[Notice, ...] = ()

@@ -1,0 +1,130 @@
+"""What a Database's status tells: from a verdict and what was seen to the whole object. PURE."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from postbase_operator.api import conditions as cond
+from postbase_operator.api.base import Reference
+from postbase_operator.api.conditions import ConditionType
+from postbase_operator.api.database import Database, DatabasePhase, DatabaseStatus
+from postbase_operator.api.database_status import Endpoint, ImageStatus, VolumeStatus
+from postbase_operator.api.quantity import format_bytes
+from postbase_operator.planning.acceptance import not_implemented
+from postbase_operator.planning.judgement import Outlook, Verdict
+from postbase_operator.planning.observed import Observed
+from postbase_operator.planning.plan import Notice, Plan, Step
+
+
+def finish(
+    db: Database,
+    seen: Observed,
+    verdict: Verdict,
+    now: datetime,
+    todo: list[Step] | None = None,
+    *,
+    requeue_after: float | None = None,
+) -> Plan[DatabaseStatus]:
+    """A plan with the status that tells this verdict, and the events that it is worth."""
+    return Plan(
+        status=status(db, seen, verdict, now),
+        steps=tuple(todo or ()),
+        requeue_after=requeue_after,
+        notices=notices(db, verdict),
+    )
+
+
+def status(db: Database, seen: Observed, verdict: Verdict, now: datetime) -> DatabaseStatus:
+    """The whole status, from what was held before and what is known now."""
+    held = db.status
+    generation = db.metadata.generation
+    conditions = _outlook(held.conditions, verdict, now, generation)
+    conditions = _accepted(db, conditions, now)
+    conditions = _restart(seen, conditions, now, generation)
+    return held.model_copy(
+        update={
+            "id": db.id,
+            "phase": DatabasePhase(verdict.phase),
+            "observed_generation": generation,
+            "conditions": conditions,
+            **_facts(db, seen),
+        }
+    )
+
+
+def _facts(db: Database, seen: Observed) -> dict[str, object]:
+    """Fields of the status that are known now; the others keep what they held."""
+    facts: dict[str, object] = {}
+    if seen.access is not None:
+        facts["credentials_secret_ref"] = Reference(name=seen.access.secret)
+        facts["endpoint"] = Endpoint(host=seen.access.host, port=seen.access.port)
+    current = seen.current
+    if current is not None:
+        facts["volume"] = VolumeStatus(
+            claim_name=current.name,
+            generation=current.generation,
+            capacity=format_bytes(current.capacity_bytes) if current.capacity_bytes else None,
+        )
+        facts["system_id"] = current.system_id or None
+        facts["image"] = ImageStatus(
+            requested=seen.process.image or (db.status.image and db.status.image.requested),
+            digest=current.image or None,
+        )
+    if seen.server is not None:
+        facts["version"] = seen.server.facts.version
+    return facts
+
+
+def _outlook(
+    held: tuple[cond.Condition, ...], verdict: Verdict, now: datetime, generation: int
+) -> tuple[cond.Condition, ...]:
+    said = (verdict.reason, verdict.message, now, generation)
+    match verdict.outlook:
+        case Outlook.READY:
+            return cond.set_ready(held, *said)
+        case Outlook.RECONCILING:
+            return cond.set_reconciling(held, *said)
+        case Outlook.STALLED:
+            return cond.set_stalled(held, *said)
+    rest = cond.remove_condition(held, ConditionType.RECONCILING, ConditionType.STALLED)
+    return cond.set_condition(rest, ConditionType.READY, False, *said)
+
+
+def _accepted(
+    db: Database, held: tuple[cond.Condition, ...], now: datetime
+) -> tuple[cond.Condition, ...]:
+    """Not Stalled, which would make Flux fail: what is done is done right."""
+    idle = not_implemented(db)
+    return cond.set_condition(
+        held,
+        ConditionType.ACCEPTED,
+        not idle,
+        "NotImplemented" if idle else "Accepted",
+        f"Without effect in this release: {', '.join(idle)}" if idle else "",
+        now,
+        db.metadata.generation,
+    )
+
+
+def _restart(
+    seen: Observed, held: tuple[cond.Condition, ...], now: datetime, generation: int
+) -> tuple[cond.Condition, ...]:
+    """PostgreSQL says which parameters wait for a restart; the operator makes none by itself."""
+    waiting = seen.server.facts.pending_restart if seen.server else None
+    if waiting is None:
+        return held
+    if not waiting:
+        return cond.remove_condition(held, "RestartPending")
+    message = f"Take effect at the next start of PostgreSQL: {', '.join(waiting)}"
+    return cond.set_condition(
+        held, "RestartPending", True, "ParametersChanged", message, now, generation
+    )
+
+
+def notices(db: Database, verdict: Verdict) -> tuple[Notice, ...]:
+    """An Event at each transition of the Ready condition's reason, and at no other time."""
+    before = cond.find_condition(db.status.conditions, ConditionType.READY)
+    if before is not None and before.reason == verdict.reason:
+        return ()
+    type = "Warning" if verdict.outlook is Outlook.STALLED else "Normal"
+    return (Notice(type, verdict.reason, verdict.message),)

@@ -1,0 +1,108 @@
+"""Who may use a database: one owner role without login, two logins that take turns.
+
+A PostgreSQL role has one password, so a rotation that cuts nobody needs two logins: the new one is
+opened before the old one is closed. Both own nothing; they are members of the owner and become it
+at login (`ALTER ROLE … SET role`), so that what they make belongs to the owner. It must be so from
+the first day: ownership and the Secret's `user` depend on it.
+
+PURE: what is found and what is wanted in, statements out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from psycopg import sql
+
+from postbase_operator.postgres.scram import matches, verifier
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """What pg_authid and pg_db_role_setting say of a role."""
+
+    login: bool = False
+    superuser: bool = False
+    verifier: str | None = field(default=None, repr=False)
+    member_of: frozenset[str] = frozenset()
+    becomes: str | None = None
+    """The role that it is SET to at login."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The access that a Database's users have."""
+
+    database: str
+    owner: str
+    login: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The access that is there: roles by name, and databases with their owners."""
+
+    roles: dict[str, Role]
+    databases: dict[str, str]
+
+
+def is_right(wanted: Wanted, found: Found) -> bool:
+    return not list(statements(wanted, found, salt=b"\0" * 16))
+
+
+def statements(wanted: Wanted, found: Found, salt: bytes) -> Iterator[sql.Composed]:
+    """The statements that make `found` what is `wanted`; none where it is so already.
+
+    Each may be the last one before a kill: the next run finds the rest. `salt`: 16 random bytes.
+    """
+    yield from _owner(wanted, found)
+    yield from _login(wanted, found, salt)
+    if wanted.database not in found.databases:
+        yield _sql("CREATE DATABASE {} OWNER {}", wanted.database, wanted.owner)
+        yield _sql("REVOKE ALL ON DATABASE {} FROM PUBLIC", wanted.database)
+    elif found.databases[wanted.database] != wanted.owner:
+        yield _sql("ALTER DATABASE {} OWNER TO {}", wanted.database, wanted.owner)
+
+
+def _owner(wanted: Wanted, found: Found) -> Iterator[sql.Composed]:
+    role = found.roles.get(wanted.owner)
+    if role is None:
+        yield _sql("CREATE ROLE {} NOLOGIN NOSUPERUSER", wanted.owner)
+    elif role.superuser or role.login:
+        yield _sql("ALTER ROLE {} NOLOGIN NOSUPERUSER", wanted.owner)
+
+
+def _login(wanted: Wanted, found: Found, salt: bytes) -> Iterator[sql.Composed]:
+    role = found.roles.get(wanted.login)
+    stored = sql.Literal(verifier(wanted.password, salt))
+    name = sql.Identifier(wanted.login)
+    if role is None:
+        yield sql.SQL("CREATE ROLE {} LOGIN NOSUPERUSER PASSWORD {}").format(name, stored)
+        role = Role(login=True)
+    elif not role.login or role.superuser or not matches(wanted.password, role.verifier):
+        yield sql.SQL("ALTER ROLE {} LOGIN NOSUPERUSER PASSWORD {}").format(name, stored)
+    if wanted.owner not in role.member_of:
+        yield _sql("GRANT {} TO {}", wanted.owner, wanted.login)
+    if role.becomes != wanted.owner:
+        yield sql.SQL("ALTER ROLE {} SET role = {}").format(name, sql.Literal(wanted.owner))
+
+
+def _sql(template: str, *names: str) -> sql.Composed:
+    return sql.SQL(template).format(*map(sql.Identifier, names))
+
+
+FIND_ROLES = """
+SELECT r.rolname, r.rolcanlogin, r.rolsuper, r.rolpassword,
+       ARRAY(SELECT g.rolname::text FROM pg_catalog.pg_auth_members m
+             JOIN pg_catalog.pg_roles g ON g.oid = m.roleid WHERE m.member = r.oid),
+       (SELECT pg_catalog.substr(setting, 6) FROM pg_catalog.pg_db_role_setting s,
+               pg_catalog.unnest(s.setconfig) AS setting
+        WHERE s.setrole = r.oid AND s.setdatabase = 0 AND setting LIKE 'role=%%')
+FROM pg_catalog.pg_authid r WHERE r.rolname = ANY(%s)
+"""
+FIND_DATABASES = """
+SELECT d.datname, r.rolname FROM pg_catalog.pg_database d
+JOIN pg_catalog.pg_roles r ON r.oid = d.datdba WHERE d.datname = %s
+"""

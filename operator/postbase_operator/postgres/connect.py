@@ -1,0 +1,95 @@
+"""The operator's own sessions: superuser by certificate, never by a password.
+
+Over TCP with TLS to the pod's address, the Service's name being what the server certificate must
+prove. Each session pins `search_path` (a function in `public` must not run as us), and commits
+locally: in a database that waits for its archive, an outage of the store must not hang the
+operator, which is what would tell of it.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+from psycopg.rows import TupleRow
+
+from postbase_operator.errors import Unavailable
+from postbase_operator.postgres.certificates import Identity
+
+Connection = psycopg.AsyncConnection[TupleRow]
+
+ADMIN = "postbase_admin"
+CONNECT_TIMEOUT = 5
+STATEMENT_TIMEOUT_MS = 30_000
+LOCK_TIMEOUT_MS = 5_000
+SESSION = (
+    "-c search_path= -c synchronous_commit=local"
+    f" -c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout={LOCK_TIMEOUT_MS}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a server answers and how it is told from an impostor."""
+
+    host: str
+    """The name that the server certificate must bear."""
+    address: str
+    """The IP address to connect to."""
+    authority: bytes
+    """PEM of the certificate authority."""
+    port: int = 5432
+
+
+@asynccontextmanager
+async def session(
+    endpoint: Endpoint, identity: Identity, dbname: str = "postgres"
+) -> AsyncIterator[Connection]:
+    """An autocommit session as ADMIN. Raises Unavailable where the server cannot be reached.
+
+    libpq takes keys from files only: they live in a private folder for the time of the handshake.
+    """
+    with tempfile.TemporaryDirectory(prefix="postbase-") as folder:
+        files = _write(
+            Path(folder),
+            sslrootcert=endpoint.authority,
+            sslcert=identity.certificate,
+            sslkey=identity.key,
+        )
+        conninfo = make_conninfo(
+            host=endpoint.host,
+            hostaddr=endpoint.address,
+            port=endpoint.port,
+            user=ADMIN,
+            dbname=dbname,
+            sslmode="verify-full",
+            gssencmode="disable",
+            connect_timeout=CONNECT_TIMEOUT,
+            application_name="postbase-operator",
+            options=SESSION,
+            **files,
+        )
+        try:
+            connection = await psycopg.AsyncConnection.connect(conninfo, autocommit=True)
+        except psycopg.Error as error:
+            raise Unavailable("PostgreSQL", str(error).strip(), retry_after=2.0) from error
+    try:
+        yield connection
+    except psycopg.OperationalError as error:
+        raise Unavailable("PostgreSQL", str(error).strip(), retry_after=2.0) from error
+    finally:
+        await connection.close()
+
+
+def _write(folder: Path, **contents: bytes) -> dict[str, str]:
+    """Puts each content into a file that only we can read; answers name to path."""
+    for name, content in contents.items():
+        path = folder / name
+        path.touch(mode=0o600)
+        path.write_bytes(content)
+    return {name: str(folder / name) for name in contents}

@@ -1,0 +1,111 @@
+"""What a running server says of itself, and the few things that we tell it."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+
+import psycopg
+from psycopg import sql
+
+from postbase_operator.desired.postgresql_conf import REVISION
+from postbase_operator.errors import InvalidSpec
+from postbase_operator.planning.observed import ServerFacts
+from postbase_operator.postgres import access
+from postbase_operator.postgres.connect import Connection
+
+
+async def facts(connection: Connection, revision_file: str) -> ServerFacts:
+    """Raises psycopg errors; the session turns them into Unavailable."""
+    cursor = await connection.execute(FACTS, [REVISION, revision_file])
+    row = await cursor.fetchone()
+    if row is None:
+        raise RuntimeError("a SELECT without FROM gave no row")
+    return ServerFacts(
+        system_id=row[0],
+        version=row[1],
+        started_at=row[2],
+        in_recovery=row[3],
+        loaded_revision=row[4] or "",
+        mounted_revision=(row[5] or "").strip(),
+        pending_restart=tuple(row[6]),
+        rejected=tuple(row[7]),
+        overridden=tuple(row[8]),
+    )
+
+
+async def find_access(connection: Connection, wanted: access.Wanted) -> access.Found:
+    names = [wanted.owner, wanted.login]
+    roles = {
+        name: access.Role(login, superuser, verifier, frozenset(groups), becomes)
+        async for name, login, superuser, verifier, groups, becomes in (
+            await connection.execute(access.FIND_ROLES, [names])
+        )
+    }
+    databases = {
+        name: owner
+        async for name, owner in await connection.execute(access.FIND_DATABASES, [wanted.database])
+    }
+    return access.Found(roles, databases)
+
+
+async def set_up_access(connection: Connection, wanted: access.Wanted) -> None:
+    """Roles and database as wanted. Idempotent; each statement commits by itself."""
+    found = await find_access(connection, wanted)
+    for statement in access.statements(wanted, found, secrets.token_bytes(16)):
+        await connection.execute(statement)
+
+
+async def missing_extensions(connection: Connection, names: Iterable[str]) -> tuple[str, ...]:
+    """Those of `names` that this database does not have."""
+    cursor = await connection.execute("SELECT extname::text FROM pg_catalog.pg_extension")
+    present = {row[0] for row in await cursor.fetchall()}
+    return tuple(name for name in names if name not in present)
+
+
+async def create_extension(connection: Connection, name: str, version: str | None) -> None:
+    """As superuser and with an empty search_path; into `public` unless it names its schema.
+
+    Raises InvalidSpec (ExtensionUnavailable) where the image does not have it.
+    """
+    cursor = await connection.execute(
+        "SELECT v.schema::text FROM pg_catalog.pg_available_extension_versions v"
+        " JOIN pg_catalog.pg_available_extensions e USING (name)"
+        " WHERE v.name = %s AND v.version = COALESCE(%s, e.default_version)",
+        [name, version],
+    )
+    row = await cursor.fetchone()
+    schema = row[0] if row else None
+    statement = sql.SQL("CREATE EXTENSION IF NOT EXISTS {} SCHEMA {}").format(
+        sql.Identifier(name), sql.Identifier(schema or "public")
+    )
+    if version is not None:
+        statement += sql.SQL(" VERSION {}").format(sql.Literal(version))
+    try:
+        await connection.execute(statement + sql.SQL(" CASCADE"))
+    except (psycopg.ProgrammingError, psycopg.NotSupportedError) as error:
+        raise InvalidSpec(
+            "spec.extensions", f"{name}: {str(error).strip()}", reason="ExtensionUnavailable"
+        ) from error
+
+
+async def reload(connection: Connection) -> None:
+    """Has the postmaster read its files again; what it makes of them shows in the facts."""
+    await connection.execute("SELECT pg_catalog.pg_reload_conf()")
+
+
+FACTS = """
+SELECT (SELECT system_identifier::text FROM pg_catalog.pg_control_system()),
+       pg_catalog.current_setting('server_version'),
+       pg_catalog.pg_postmaster_start_time(),
+       pg_catalog.pg_is_in_recovery(),
+       pg_catalog.current_setting(%s, true),
+       pg_catalog.pg_read_file(%s, true),
+       ARRAY(SELECT name::text FROM pg_catalog.pg_settings WHERE pending_restart ORDER BY 1),
+       ARRAY(SELECT COALESCE(name, 'line ' || sourceline) || ': ' || error
+             FROM pg_catalog.pg_file_settings
+             WHERE error IS NOT NULL
+               AND error <> 'setting could not be applied' ORDER BY seqno),
+       ARRAY(SELECT name::text FROM pg_catalog.pg_settings
+             WHERE sourcefile LIKE '%%/postgresql.auto.conf' ORDER BY 1)
+"""

@@ -1,0 +1,96 @@
+"""Roles: whatever is found, the statements lead to what is wanted, and then there are none."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from postbase_operator.postgres.access import Found, Role, Wanted, is_right, statements
+from postbase_operator.postgres.scram import verifier
+
+SALT = b"0123456789abcdef"
+WANTED = Wanted(database="app", owner="app", login="app_a", password="s3cret")
+RIGHT = Found(
+    roles={
+        "app": Role(),
+        "app_a": Role(
+            login=True,
+            verifier=verifier("s3cret", SALT),
+            member_of=frozenset({"app"}),
+            becomes="app",
+        ),
+    },
+    databases={"app": "app"},
+)
+
+
+def told(found: Found) -> list[str]:
+    return [statement.as_string() for statement in statements(WANTED, found, SALT)]
+
+
+def test_from_nothing() -> None:
+    assert [line.split(" PASSWORD")[0] for line in told(Found({}, {}))] == [
+        'CREATE ROLE "app" NOLOGIN NOSUPERUSER',
+        'CREATE ROLE "app_a" LOGIN NOSUPERUSER',
+        'GRANT "app" TO "app_a"',
+        "ALTER ROLE \"app_a\" SET role = 'app'",
+        'CREATE DATABASE "app" OWNER "app"',
+        'REVOKE ALL ON DATABASE "app" FROM PUBLIC',
+    ]
+
+
+def test_nothing_to_do() -> None:
+    assert is_right(WANTED, RIGHT)
+
+
+def test_no_statement_carries_a_password() -> None:
+    assert not [line for line in told(Found({}, {})) if "s3cret" in line]
+    assert "s3cret" not in repr(WANTED)
+
+
+def test_an_edited_password_is_set() -> None:
+    login = replace(RIGHT.roles["app_a"], verifier=verifier("old", SALT))
+    lines = told(Found({**RIGHT.roles, "app_a": login}, RIGHT.databases))
+    assert len(lines) == 1
+    assert lines[0].startswith('ALTER ROLE "app_a" LOGIN NOSUPERUSER PASSWORD')
+
+
+def test_a_superuser_by_hand_is_taken_back() -> None:
+    roles = {**RIGHT.roles, "app": Role(superuser=True, login=True)}
+    assert told(Found(roles, RIGHT.databases)) == ['ALTER ROLE "app" NOLOGIN NOSUPERUSER']
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["app", "app_a"]),
+        st.builds(
+            Role,
+            login=st.booleans(),
+            superuser=st.booleans(),
+            verifier=st.sampled_from([None, verifier("s3cret", SALT, 8), verifier("x", SALT, 8)]),
+            member_of=st.sampled_from([frozenset(), frozenset({"app"})]),
+            becomes=st.sampled_from([None, "app", "postgres"]),
+        ),
+    ),
+    st.sampled_from([{}, {"app": "postgres"}, {"app": "app"}]),
+)
+def test_only_the_right_state_needs_nothing(
+    roles: dict[str, Role], databases: dict[str, str]
+) -> None:
+    found = Found(roles, databases)
+    owner, login = roles.get("app"), roles.get("app_a")
+    right = (
+        owner is not None
+        and not owner.login
+        and not owner.superuser
+        and login is not None
+        and login.login
+        and not login.superuser
+        and login.verifier == verifier("s3cret", SALT, 8)
+        and login.member_of == {"app"}
+        and login.becomes == "app"
+        and databases == {"app": "app"}
+    )
+    assert is_right(WANTED, found) == right
