@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import signal
 import socket
 
 import kopf
@@ -40,15 +39,12 @@ class Operator:
         self._failure = ""
 
     async def run(self) -> int:
-        """Runs until SIGTERM; 0 then, 1 where a part of it ended by itself."""
+        """Runs until SIGTERM or SIGINT; 0 then, 1 where a part of it ended by itself."""
         settings = self._settings
-        stop = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
         api = await Session.login(WriteBudget(settings.writes_per_second))
         server = await health.serve(settings.health_port, lambda: self._failure, self._unready)
         try:
-            await self._operate(api, stop)
+            await self._operate(api)
         except NotFound as error:
             logger.critical("a resource definition is missing", extra={"error": str(error)})
             return 1
@@ -58,9 +54,10 @@ class Operator:
         finally:
             await server.cleanup()
             await api.close()
+        logger.info("stopped")
         return 0
 
-    async def _operate(self, api: Session, stop: asyncio.Event) -> None:
+    async def _operate(self, api: Session) -> None:
         settings = self._settings
         cache = Cache()
         platform = KubePlatform(api, cache, settings, now)
@@ -68,24 +65,28 @@ class Operator:
         queue = WorkQueue[Key](reconciler.run, workers=settings.workers)
         watcher = Watcher(api, cache, queue, settings.watch_namespaces)
         metrics.QUEUE_DEPTH.set_function(lambda: queue.depth)
+        metrics.QUEUE_OLDEST_SECONDS.set_function(queue.oldest)
         await watcher.list_everything()
         self._listed = True
-        work = [
-            asyncio.create_task(self._watch(watcher), name="watch"),
+        ours = [
             asyncio.create_task(queue.run(), name="queue"),
             asyncio.create_task(watcher.sweep(), name="sweep"),
         ]
-        stopping = asyncio.create_task(stop.wait(), name="stop")
+        # Tasks that begin after kopf has begun count as kopf's own: it waits for them at its end.
+        await asyncio.sleep(0)
+        watch = asyncio.create_task(self._watch(watcher), name="watch")
         logger.info("started", extra={"namespaces": ",".join(settings.watch_namespaces) or "all"})
-        await asyncio.wait([*work, stopping], return_when=asyncio.FIRST_COMPLETED)
-        for task in (*work, stopping):
+        done, _ = await asyncio.wait([*ours, watch], return_when=asyncio.FIRST_COMPLETED)
+        for task in (*ours, watch):
             task.cancel()
-        await asyncio.gather(*work, return_exceptions=True)
-        if not stop.is_set():
-            raise Unavailable("operator", "a part of it ended by itself")
+        await asyncio.gather(*ours, watch, return_exceptions=True)
+        for task in done:
+            task.result()
+        if watch not in done:
+            raise Unavailable("operator", "the queue or the sweep ended by itself")
 
     async def _watch(self, watcher: Watcher) -> None:
-        """kopf, embedded: it watches until it is cancelled."""
+        """kopf, embedded: it takes the signals, and returns when one has told it to stop."""
         namespaces = self._settings.watch_namespaces
         await kopf.operator(
             registry=registry.registry(watcher),
@@ -93,6 +94,8 @@ class Operator:
             namespaces=namespaces,
             clusterwide=not namespaces,
             standalone=True,
+            # Else kopf asks for our user's name, and the pod's user has none.
+            identity=socket.gethostname(),  # type: ignore[arg-type]  # a NewType kopf keeps private
             ready_flag=self._watching,
         )
 

@@ -9,6 +9,7 @@ between keys, which is fair because a key stands in the queue at most once.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import heapq
 import itertools
 import logging
@@ -121,10 +122,9 @@ class WorkQueue(Generic[Key]):
                     self.add(key)
             pause = self._timers[0].when - loop.time() if self._timers else None
             async with self._changed:
-                try:
-                    await asyncio.wait_for(self._changed.wait(), pause)
-                except TimeoutError:
-                    continue
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(pause):
+                        await self._changed.wait()
 
     async def _worker(self) -> None:
         while True:

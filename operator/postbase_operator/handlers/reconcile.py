@@ -10,14 +10,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 from postbase_operator import metrics
+from postbase_operator.api.backup import Backup
 from postbase_operator.api.database import Database
+from postbase_operator.api.pitr_restore import PitrRestore
 from postbase_operator.api.project import Project
 from postbase_operator.desired.names import FINALIZER
 from postbase_operator.errors import InvalidSpec, PostbaseError
 from postbase_operator.handlers.keys import Key, project_key
 from postbase_operator.kube import objects
 from postbase_operator.kube.cache import Cache, place_of
-from postbase_operator.kube.kinds import DATABASE, PROJECT, Body, Kind
+from postbase_operator.kube.kinds import BACKUP, DATABASE, PITR_RESTORE, PROJECT, Body, Kind
 from postbase_operator.kube.session import Refused, Session
 from postbase_operator.planning.database import Context, plan_database
 from postbase_operator.planning.judgement import reconciling, stalled
@@ -25,11 +27,16 @@ from postbase_operator.planning.observed import Observed
 from postbase_operator.planning.plan import Plan
 from postbase_operator.planning.project import plan_project
 from postbase_operator.planning.status import finish
+from postbase_operator.planning.unserved import plan_unserved
 from postbase_operator.platforms import Platform
 from postbase_operator.settings import Settings
 
 logger = logging.getLogger(__name__)
 
+UNSERVED: dict[str, tuple[Kind, type[Backup] | type[PitrRestore]]] = {
+    BACKUP.kind: (BACKUP, Backup),
+    PITR_RESTORE.kind: (PITR_RESTORE, PitrRestore),
+}
 DELETION_AGAIN = 2.0
 RETRY_REFUSED = 60.0
 
@@ -52,6 +59,8 @@ class Reconciler:
         self._kinds: dict[str, Callable[[Key], Awaitable[float | None]]] = {
             DATABASE.kind: self._database,
             PROJECT.kind: self._project,
+            BACKUP.kind: self._unserved,
+            PITR_RESTORE.kind: self._unserved,
         }
 
     async def run(self, key: Key) -> float | None:
@@ -119,6 +128,13 @@ class Reconciler:
         ]
         await self._tell(PROJECT, body, plan_project(project, databases, now()))
         return self._resync()
+
+    async def _unserved(self, key: Key) -> float | None:
+        kind, model = UNSERVED[key.kind]
+        body = self._cache.get(kind, key.namespace, key.name)
+        if body is not None:
+            await self._tell(kind, body, plan_unserved(model.model_validate(body), now()))
+        return None
 
     async def _tell(self, kind: Kind, body: Body, plan: Plan[Any]) -> None:
         """Status first, then the events: an event that is lost is a pity, a status a lie."""

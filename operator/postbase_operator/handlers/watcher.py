@@ -13,13 +13,15 @@ from postbase_operator.desired import names
 from postbase_operator.handlers.keys import Key, key_of, owner_key, project_key
 from postbase_operator.handlers.queue import WorkQueue
 from postbase_operator.kube.cache import Cache
-from postbase_operator.kube.kinds import DATABASE, PROJECT, Body, Kind
+from postbase_operator.kube.kinds import BACKUP, DATABASE, PITR_RESTORE, PROJECT, Body, Kind
 from postbase_operator.kube.platform import CHILDREN
 from postbase_operator.kube.session import Session
 
 logger = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 600.0
+RESOURCES = (PROJECT, DATABASE, BACKUP, PITR_RESTORE)
+"""The custom resources that are watched; each event puts its own key into the queue."""
 OURS = f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY}"
 
 
@@ -49,6 +51,8 @@ class Watcher:
         if kind is PROJECT:
             key = key_of("Project", body)
             return [key, *(key_of("Database", db) for db in self.databases_of(key))]
+        if kind in RESOURCES:
+            return [key_of(kind.kind, body)]
         owner = owner_key(body)
         return [owner] if owner is not None else []
 
@@ -60,7 +64,7 @@ class Watcher:
 
         No reconcile may run before it: a child that is not listed yet looks like one that is gone.
         """
-        for kind in (PROJECT, DATABASE, *CHILDREN):
+        for kind in (*RESOURCES, *CHILDREN):
             selector = OURS if kind in CHILDREN else ""
             listings = [await self._api.list(kind, ns, selector) for ns in self._namespaces]
             items = [item for listing in listings for item in listing.items]
@@ -71,7 +75,7 @@ class Watcher:
                 )
                 for key in self._concerned(kind, ghost):
                     self._queue.add(key)
-        for kind in (PROJECT, DATABASE):
+        for kind in RESOURCES:
             for body in self._cache.all(kind):
                 self._queue.add(key_of(kind.kind, body))
 

@@ -35,6 +35,8 @@ class Kind:
 POSTBASE = "postbase.sh/v1alpha1"
 PROJECT = Kind(POSTBASE, "Project", "projects")
 DATABASE = Kind(POSTBASE, "Database", "databases")
+BACKUP = Kind(POSTBASE, "Backup", "backups")
+PITR_RESTORE = Kind(POSTBASE, "PitrRestore", "pitrrestores")
 
 NAMESPACE = Kind("v1", "Namespace", "namespaces", namespaced=False)
 POD = Kind("v1", "Pod", "pods")
@@ -52,6 +54,8 @@ ALL = {
     for kind in (
         PROJECT,
         DATABASE,
+        BACKUP,
+        PITR_RESTORE,
         NAMESPACE,
         POD,
         SERVICE,

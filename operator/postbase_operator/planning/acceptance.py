@@ -1,36 +1,81 @@
 """Fields that this release accepts and does not act on yet: said, never silently ignored.
 
-A walk over every field of the schema (tests/unit/planning) finds each either here or changing what
-is desired or planned. A later issue that implements a field takes it off this list.
+A walk over every field of the schema (tests/unit/planning/test_acceptance.py) finds each either
+here or changing what is desired or planned. Whoever implements a field takes it off its list.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
-from postbase_operator.api.database import Database
+from postbase_operator.api import conditions as cond
+from postbase_operator.api.base import Resource
+from postbase_operator.api.conditions import Condition, ConditionType
 
-ALWAYS = ("spec.backup",)
-"""Promised by its defaults: a user who writes nothing expects a backup a day."""
+ALWAYS = {"Database": ("spec.backup",)}
+"""Promised by defaults: a user who writes nothing expects a backup a day."""
 
-WHERE_SET = (
-    "spec.adoptVolume",
-    "spec.bootstrap",
-    "spec.pitr",
-)
+WHERE_SET = {
+    "Database": (
+        "spec.adoptVolume",
+        "spec.allowFrom",
+        "spec.archivingGrace",
+        "spec.bootstrap",
+        "spec.credentials",
+        "spec.deletionProtection",
+        "spec.maintenanceWindow",
+        "spec.onNodeLoss",
+        "spec.pitr",
+        "spec.restartPolicy",
+        "spec.retainVolumeFor",
+        "spec.tls",
+    ),
+    "Project": (
+        "spec.defaults.backup",
+        "spec.defaults.pitr",
+        "spec.deletionPolicy",
+        "spec.objectStore",
+        "spec.quota",
+    ),
+}
+
+VALUES = {("Database", "spec.deletionPolicy"): ("FinalBackup",)}
+"""Values without effect of fields that have one: FinalBackup keeps the volume, as Retain does."""
 
 
-def not_implemented(db: Database) -> list[str]:
-    """The fields of this Database that have no effect yet."""
-    written: dict[str, Any] = db.to_wire()
-    return [*ALWAYS, *(path for path in WHERE_SET if _is_set(written, path))]
+def not_implemented(resource: Resource) -> list[str]:
+    """The fields of this object that have no effect yet."""
+    kind = resource.definition.kind
+    written = resource.to_wire()
+    found = [*ALWAYS.get(kind, ())]
+    found += [path for path in WHERE_SET.get(kind, ()) if value_at(written, path) is not None]
+    for (owner, path), values in VALUES.items():
+        if owner == kind and value_at(written, path) in values:
+            found.append(path)
+    return found
 
 
-def _is_set(written: dict[str, Any], path: str) -> bool:
-    """True where the path leads to a value that is not the schema's default."""
+def accepted(resource: Resource, held: Sequence[Condition], now: datetime) -> tuple[Condition, ...]:
+    """The condition Accepted. Not Stalled, which makes Flux fail: what is done is done right."""
+    idle = not_implemented(resource)
+    return cond.set_condition(
+        held,
+        ConditionType.ACCEPTED,
+        not idle,
+        "NotImplemented" if idle else "Accepted",
+        f"Without effect in this release: {', '.join(idle)}" if idle else "",
+        now,
+        resource.metadata.generation,
+    )
+
+
+def value_at(written: dict[str, Any], path: str) -> Any:
+    """The value that a path leads to; None where there is none, or only the schema's default."""
     node: Any = written
     for part in path.split("."):
         if not isinstance(node, dict) or part not in node:
-            return False
+            return None
         node = node[part]
-    return True
+    return node

@@ -58,9 +58,11 @@ SOON_AGAIN = (
 )
 
 
-def _is_coming_up(seen: Observed, db: Database) -> bool:
-    """PostgreSQL runs and could not be asked: no event will tell when it can."""
-    return not db.spec.paused and seen.process.state is ProcessState.RUNNING and seen.server is None
+def _is_on_its_way(seen: Observed, db: Database) -> bool:
+    """PostgreSQL cannot be asked yet, or its files are still coming: no event will tell."""
+    if db.spec.paused or seen.process.state is not ProcessState.RUNNING:
+        return False
+    return seen.server is None or seen.server.facts.mounted_revision != seen.wanted_revision
 
 
 def refusal(db: Database, seen: Observed, context: Context) -> Verdict | None:

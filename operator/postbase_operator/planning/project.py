@@ -10,6 +10,7 @@ from postbase_operator.api.conditions import ConditionType
 from postbase_operator.api.database import Database
 from postbase_operator.api.ids import public_id
 from postbase_operator.api.project import Project, ProjectPhase, ProjectStatus
+from postbase_operator.planning.acceptance import accepted
 from postbase_operator.planning.plan import Plan
 
 
@@ -21,6 +22,7 @@ def plan_project(
     message = f"{len(ready)} of {len(databases)} databases are ready"
     generation = project.metadata.generation
     conditions = cond.set_ready(project.status.conditions, "Ready", message, now, generation)
+    conditions = accepted(project, conditions, now)
     status = project.status.model_copy(
         update={
             "id": public_id("Project", project.metadata.uid),

@@ -10,7 +10,7 @@ from postbase_operator.api.conditions import ConditionType
 from postbase_operator.api.database import Database, DatabasePhase, DatabaseStatus
 from postbase_operator.api.database_status import Endpoint, ImageStatus, VolumeStatus
 from postbase_operator.api.quantity import format_bytes
-from postbase_operator.planning.acceptance import not_implemented
+from postbase_operator.planning.acceptance import accepted
 from postbase_operator.planning.judgement import Outlook, Verdict
 from postbase_operator.planning.observed import Observed
 from postbase_operator.planning.plan import Notice, Plan, Step
@@ -39,7 +39,7 @@ def status(db: Database, seen: Observed, verdict: Verdict, now: datetime) -> Dat
     held = db.status
     generation = db.metadata.generation
     conditions = _outlook(held.conditions, verdict, now, generation)
-    conditions = _accepted(db, conditions, now)
+    conditions = accepted(db, conditions, now)
     conditions = _restart(seen, conditions, now, generation)
     return held.model_copy(
         update={
@@ -88,22 +88,6 @@ def _outlook(
             return cond.set_stalled(held, *said)
     rest = cond.remove_condition(held, ConditionType.RECONCILING, ConditionType.STALLED)
     return cond.set_condition(rest, ConditionType.READY, False, *said)
-
-
-def _accepted(
-    db: Database, held: tuple[cond.Condition, ...], now: datetime
-) -> tuple[cond.Condition, ...]:
-    """Not Stalled, which would make Flux fail: what is done is done right."""
-    idle = not_implemented(db)
-    return cond.set_condition(
-        held,
-        ConditionType.ACCEPTED,
-        not idle,
-        "NotImplemented" if idle else "Accepted",
-        f"Without effect in this release: {', '.join(idle)}" if idle else "",
-        now,
-        db.metadata.generation,
-    )
 
 
 def _restart(

@@ -23,7 +23,7 @@ async def facts(connection: Connection, revision_file: str) -> ServerFacts:
         raise RuntimeError("a SELECT without FROM gave no row")
     return ServerFacts(
         system_id=row[0],
-        version=row[1],
+        version=str(row[1]).split()[0],
         started_at=row[2],
         in_recovery=row[3],
         loaded_revision=row[4] or "",
@@ -100,7 +100,7 @@ SELECT (SELECT system_identifier::text FROM pg_catalog.pg_control_system()),
        pg_catalog.pg_postmaster_start_time(),
        pg_catalog.pg_is_in_recovery(),
        pg_catalog.current_setting(%s, true),
-       pg_catalog.pg_read_file(%s, true),
+       pg_catalog.pg_read_file(%s, 0, 100, true),
        ARRAY(SELECT name::text FROM pg_catalog.pg_settings WHERE pending_restart ORDER BY 1),
        ARRAY(SELECT COALESCE(name, 'line ' || sourceline) || ': ' || error
              FROM pg_catalog.pg_file_settings

@@ -1,0 +1,71 @@
+"""What a new Database starts with."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from postbase_operator.api.base import Empty, Model, Reference
+from postbase_operator.api.scalars import LSN, ObjectName, TargetTime
+
+
+class Origin(Model):
+    """The Database whose archive is read; it need not exist any more."""
+
+    exactly_one_of = ("database_uid", "name")
+
+    database_uid: str | None = Field(
+        None,
+        max_length=36,
+        pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$",
+        description="Its metadata.uid, as the object store's catalogue lists it.",
+    )
+    name: ObjectName | None = Field(
+        None,
+        description="Its name, in the same namespace; the youngest of that name in the catalogue.",
+    )
+
+
+class RestoreFrom(Model):
+    """A moment in the archive of another Database."""
+
+    exactly_one_of = ("target_time", "lsn", "latest", "backup_id")
+
+    from_: Origin = Field(description="The Database whose archive is read.")
+    target_time: TargetTime | None = Field(
+        None,
+        description="The moment to restore, in RFC 3339 with a zone: 2026-11-23T14:30:00.5Z.",
+    )
+    lsn: LSN | None = Field(None, description="The position in the log to restore, as 16/B374D848.")
+    latest: Empty | None = Field(None, description="`{}`: everything that the archive has.")
+    backup_id: str | None = Field(
+        None,
+        alias="backupID",
+        max_length=40,
+        pattern=r"^bkp_[a-z2-7]{26}$",
+        description="Id of the backup to restore as it is: bkp_….",
+    )
+
+
+class Bootstrap(Model):
+    """What a new Database starts with; exactly one."""
+
+    exactly_one_of = ("empty", "latest", "backup_ref", "restore")
+
+    empty: Empty | None = Field(
+        None,
+        description="`{}`: an empty database, even where the object store has an archive of this "
+        "name; that archive stays and expires by its retention.",
+    )
+    latest: Empty | None = Field(
+        None,
+        description="`{}`: everything that the archive of this name has; for a cluster that is "
+        "built again from Git.",
+    )
+    backup_ref: Reference | None = Field(
+        None,
+        description="A Backup of the same namespace. A Logical one also goes into a newer "
+        "PostgreSQL than it came from.",
+    )
+    restore: RestoreFrom | None = Field(
+        None, description="A moment in the archive of another Database, or of a deleted one."
+    )

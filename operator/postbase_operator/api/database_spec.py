@@ -1,0 +1,286 @@
+"""What a user says about a Database. Every description is the text of `kubectl explain`."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from postbase_operator.api.base import Model, Reference
+from postbase_operator.api.bootstrap import Bootstrap
+from postbase_operator.api.parameters import Parameters
+from postbase_operator.api.policies import BackupSettings, PitrSettings
+from postbase_operator.api.rules import Rule, fixed, immutable
+from postbase_operator.api.scalars import Duration, ObjectName, Quantity, SecretKey
+from postbase_operator.api.scheduling import Peer, Scheduling
+from postbase_operator.api.upkeep import (
+    Credentials,
+    DeletionPolicy,
+    Disruptions,
+    MaintenanceWindow,
+    NodeLoss,
+    RestartPolicy,
+    Tls,
+)
+
+Major = Literal["14", "15", "16", "17", "18"]
+DATA = "it belongs to the data on the volume; restore into a new Database that has it"
+MAJOR = (
+    "the files of one major version cannot be read by another; make a Backup with method Logical "
+    "and a new Database of the other version with spec.bootstrap.backupRef"
+)
+
+
+class Provider(StrEnum):
+    """Who runs the server."""
+
+    KUBERNETES = "Kubernetes"
+    RAILWAY = "Railway"
+
+
+class Expose(StrEnum):
+    """Type of the client Service."""
+
+    CLUSTER_IP = "ClusterIP"
+    LOAD_BALANCER = "LoadBalancer"
+    NODE_PORT = "NodePort"
+
+
+class Storage(Model):
+    """The volume."""
+
+    size: Annotated[
+        Quantity,
+        Rule(
+            "!isQuantity(string(self)) || quantity(string(self)).compareTo(quantity('1Gi')) >= 0",
+            message="spec.storage.size must be at least 1Gi: below it the write-ahead log alone "
+            "can fill the volume",
+        ),
+        Rule(
+            "!isQuantity(string(self)) || !isQuantity(string(oldSelf)) || "
+            "quantity(string(self)).compareTo(quantity(string(oldSelf))) >= 0",
+            message="spec.storage.size cannot shrink: no volume can; to use less, restore into a "
+            "new Database with a smaller size",
+        ),
+    ] = Field(
+        description="Capacity, e.g. 10Gi; at least 1Gi. May grow, in place and without a stop "
+        "where the storage class allows expansion; never shrinks."
+    )
+    storage_class_name: SecretKey | None = Field(
+        None,
+        description="StorageClass of volumes made from now on; the present volume keeps its own "
+        "until a restore makes the next. Default: the cluster's.",
+    )
+
+
+class Resources(Model):
+    """What PostgreSQL may use. Changes are made in place, without a restart, where possible."""
+
+    cpu: Quantity = Field("500m", description="Processor time, in cores: 2 or 500m. Default: 500m.")
+    memory: Quantity = Field(
+        "512Mi",
+        description="Memory, e.g. 2Gi; PostgreSQL takes a quarter of it for its own "
+        "cache. Default: 512Mi.",
+    )
+
+
+class InitDB(Model):
+    """How the data directory is made; cannot be changed afterwards."""
+
+    rules = (
+        Rule(
+            "has(self.icuLocale) == (has(self.localeProvider) && self.localeProvider == 'icu')",
+            message="spec.initdb.icuLocale and localeProvider: icu go together: set both or none",
+        ),
+    )
+
+    encoding: str = Field(
+        "UTF8",
+        max_length=32,
+        pattern=r"^[A-Za-z0-9_]+$",
+        description="Character set of the database. Default: UTF8.",
+    )
+    locale: str = Field(
+        "C.UTF-8",
+        max_length=64,
+        pattern=r"^[A-Za-z0-9_.@-]+$",
+        description="Locale for sorting and character classes. The default C.UTF-8 is the same in "
+        "every version of the C library, so that no image update can break an index.",
+    )
+    locale_provider: Literal["builtin", "icu", "libc"] | None = Field(
+        None,
+        description="Who implements the locale, in initdb's words: builtin (17 and later), icu (15 "
+        "and later) or libc. Default: builtin where the version has it, else libc.",
+    )
+    icu_locale: str | None = Field(
+        None,
+        max_length=64,
+        pattern=r"^[A-Za-z0-9_.@=;-]+$",
+        description="With localeProvider icu: the ICU locale, e.g. de-DE.",
+    )
+
+
+class Extension(Model):
+    """An extension that the operator creates; the image must contain it."""
+
+    name: str = Field(
+        max_length=63, pattern=r"^[A-Za-z_][A-Za-z0-9_-]*$", description="Name, e.g. postgis."
+    )
+    version: str | None = Field(
+        None,
+        max_length=63,
+        pattern=r"^[A-Za-z0-9._+~-]+$",
+        description="Version to have. Without it: the image's newest when it is created, then "
+        "left alone.",
+    )
+
+
+class PodSecurity(Model):
+    """The user that the pod runs as."""
+
+    run_as_user: Annotated[int, immutable("spec.podSecurity.runAsUser", DATA)] = Field(
+        999,
+        ge=1,
+        le=4_294_967_294,
+        description="Uid and gid of PostgreSQL and of its files. Any works with any image; on "
+        "OpenShift take one of the namespace's range. Default: 999, as in the official image.",
+    )
+
+
+class DatabaseSpec(Model):
+    """What the Database should be."""
+
+    exactly_one_of = ("postgres_version", "image")
+    rules = (
+        fixed("region", "spec.region", "backups move data; restore into a new Database there"),
+        Rule(
+            "has(self.image) == has(oldSelf.image)",
+            message="spec.postgresVersion and spec.image cannot replace each other: keep the one "
+            "that the Database was made with, or restore into a new Database with the other",
+        ),
+    )
+
+    project_ref: Annotated[
+        Reference,
+        immutable("spec.projectRef", "restore into a new Database of the other Project"),
+    ] = Field(description="The Project that it is in.")
+    postgres_version: Annotated[Major, immutable("spec.postgresVersion", MAJOR)] | None = Field(
+        None,
+        description="Major version; the installation's stock image of it is used. Exactly one of "
+        "postgresVersion and image. Cannot be changed: a Logical backup restored into a new "
+        "Database of the other version is the way.",
+    )
+    image: str | None = Field(
+        None,
+        max_length=512,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]*$",
+        description="A stock PostgreSQL image of one's own, e.g. postgis/postgis:16-3.4. Its "
+        "entrypoint is not run. Another tag of the same major version may be set; it counts from "
+        "the next start.",
+    )
+    storage: Storage = Field(description="The volume.")
+    resources: Resources = Field(Resources(), description="Processor time and memory.")
+    parameters: Parameters = Field(
+        {},
+        description="PostgreSQL parameters by name (in lower case), e.g. work_mem: 8MB. Applied "
+        "by a reload; where PostgreSQL needs a restart, as restartPolicy says.",
+    )
+    extensions: tuple[Extension, ...] = Field(
+        (),
+        max_length=64,
+        description="Extensions to create in the application's database. One that is taken off "
+        "the list stays in the database.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )
+    initdb: Annotated[InitDB, immutable("spec.initdb", DATA)] = Field(
+        InitDB(), description="How the data directory is made; cannot be changed afterwards."
+    )
+    bootstrap: Bootstrap | None = Field(
+        None,
+        description="What a new Database starts with. Default: empty, but where an archive of the "
+        "same name lies in the object store this must say what is meant. Ignored afterwards.",
+    )
+    backup: BackupSettings = Field(BackupSettings(), description="Backups by schedule.")
+    pitr: PitrSettings = Field(PitrSettings(), description="Point-in-time recovery.")
+    region: ObjectName | None = Field(
+        None,
+        description="Where it runs; one of the installation's regions. Cannot be changed. "
+        "Default: the Project's, else the installation's.",
+    )
+    provider: Annotated[
+        Provider, immutable("spec.provider", "restore into a new Database of the other provider")
+    ] = Field(
+        Provider.KUBERNETES,
+        description="Who runs the server: Kubernetes (this cluster) or Railway. Cannot be "
+        "changed. Default: Kubernetes.",
+    )
+    expose: Expose = Field(
+        Expose.CLUSTER_IP,
+        description="Who can reach it: ClusterIP (this cluster), LoadBalancer or NodePort. The "
+        "address is in status.endpoint. Default: ClusterIP.",
+    )
+    allow_from: tuple[Peer, ...] | None = Field(
+        None,
+        max_length=64,
+        description="Who may connect, as network policy. The operator always may; an empty list "
+        "admits nobody else. Default: pods of the same namespace.",
+    )
+    tls: Tls = Field(Tls(), description="Server certificate.")
+    credentials: Credentials = Field(Credentials(), description="Password of the application.")
+    paused: bool = Field(
+        False,
+        description="True stops PostgreSQL cleanly and keeps everything else. Default: false.",
+    )
+    restart_policy: RestartPolicy = Field(
+        RestartPolicy.WHEN_NEEDED,
+        description="Whether the operator may restart PostgreSQL for a change that needs it. "
+        "WhenNeeded: in the maintenanceWindow, or at once without one. Never: it waits for a "
+        "restart by request. Default: WhenNeeded.",
+    )
+    maintenance_window: MaintenanceWindow | None = Field(
+        None, description="When restarts may be made. Default: at any time."
+    )
+    disruptions: Disruptions = Field(
+        Disruptions.ALLOW,
+        description="Whether a node may be drained under it. Allow: PostgreSQL is stopped cleanly "
+        "and started elsewhere. Block: the drain waits. Default: Allow.",
+    )
+    on_node_loss: NodeLoss = Field(
+        NodeLoss.WAIT,
+        description="When its node is gone without a word. Wait: until the node is back or marked "
+        "with the taint node.kubernetes.io/out-of-service. Replace: the pod is deleted by force; "
+        "only for storage that fences a lost node. Default: Wait.",
+    )
+    deletion_protection: bool = Field(
+        False, description="True refuses the deletion of this object. Default: false."
+    )
+    deletion_policy: DeletionPolicy = Field(
+        DeletionPolicy.RETAIN,
+        description="What happens to the volume on deletion. Retain: it stays. FinalBackup: one "
+        "more backup, then it goes after retainVolumeFor. Delete: it goes. Backups and archive "
+        "always stay until their retention ends. Default: Retain.",
+    )
+    retain_volume_for: Duration | None = Field(
+        None,
+        description="How long a volume that was kept on deletion stays, e.g. 72h. Default: with "
+        "Retain until somebody deletes it, with FinalBackup not at all.",
+    )
+    adopt_volume: SecretKey | None = Field(
+        None,
+        description="PersistentVolumeClaim of a former Database to start from, for one that was "
+        "deleted with Retain. Read only while the Database has no volume of its own.",
+    )
+    pod_security: PodSecurity = Field(PodSecurity(), description="The user that the pod runs as.")
+    scheduling: Scheduling = Field(Scheduling(), description="Which nodes may run it.")
+    service_account_name: SecretKey | None = Field(
+        None,
+        description="ServiceAccount of the pod, for the object store's identity or pull secrets; "
+        "no token of Kubernetes' API is mounted. Default: default.",
+    )
+    archiving_grace: Duration = Field(
+        timedelta(minutes=5),
+        description="How long archiving may fail before the Database is no longer Ready; Degraded "
+        "says so after 30s. Default: 5m.",
+    )

@@ -1,0 +1,116 @@
+"""What the operator says about a restore: a plan before anything is touched, then progress."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from postbase_operator.api.base import Model, Reference
+from postbase_operator.api.conditions import Conditions
+from postbase_operator.api.database_status import RecoveryWindow
+from postbase_operator.api.runs import RunPhase
+from postbase_operator.api.scalars import LSN, Instant, Message, PublicId
+
+
+class RestoreReason(StrEnum):
+    """Why a restore cannot be done or did not succeed: reasons of its conditions."""
+
+    TARGET_BEFORE_WINDOW = "TargetBeforeWindow"
+    TARGET_AFTER_WINDOW = "TargetAfterWindow"
+    WAL_GAP = "WalGap"
+    NO_BASE_BACKUP = "NoBaseBackup"
+    NO_PREVIOUS_VOLUME = "NoPreviousVolume"
+    CHECKSUM_MISMATCH = "ChecksumMismatch"
+    WAITING_FOR_ARCHIVE = "WaitingForArchive"
+    QUOTA_EXCEEDED = "QuotaExceeded"
+    NAME_TAKEN = "NameTaken"
+    RECOVERY_FAILED = "RecoveryFailed"
+
+
+class RestoreStep(StrEnum):
+    """What a restore does at the moment."""
+
+    PLANNING = "Planning"
+    FILLING = "Filling"
+    RECOVERING = "Recovering"
+    VERIFYING = "Verifying"
+    SWITCHING = "Switching"
+
+
+class RestorePlan(Model):
+    """What will be done and what it will give; written before anything is touched."""
+
+    backup_id: str | None = Field(
+        None, alias="backupID", max_length=40, description="The backup that it begins with."
+    )
+    backup_time: Instant | None = Field(None, description="When that backup ended.")
+    window: RecoveryWindow | None = Field(
+        None, description="What could be restored when the plan was made."
+    )
+    target_time: Instant | None = Field(None, description="The moment asked for.")
+    target_lsn: LSN | None = Field(None, description="Where the log will be cut.")
+    last_commit_time: Instant | None = Field(
+        None, description="The last commit that will be there, at or before the target."
+    )
+    timelines: tuple[int, ...] = Field(
+        (), max_length=64, description="Timelines on the way, the oldest first."
+    )
+    bytes: int | None = Field(None, description="Bytes to fetch.")
+    wal_files: int | None = Field(None, description="Segments of the log to replay.")
+    estimated_seconds: int | None = Field(None, description="Estimated duration.")
+    warnings: tuple[Message, ...] = Field(
+        (),
+        max_length=32,
+        description="What will not be as before, e.g. logical slots, unlogged tables, commits "
+        "after the target.",
+    )
+
+
+class RestoreProgress(Model):
+    """How far it is, as of observedAt."""
+
+    step: RestoreStep | None = Field(
+        None, description="Planning, Filling, Recovering, Verifying or Switching."
+    )
+    percent: int | None = Field(None, ge=0, le=100, description="Share of the whole, in per cent.")
+    bytes_done: int | None = Field(None, description="Bytes fetched.")
+    wal_files_done: int | None = Field(None, description="Segments replayed.")
+    recovered_to: Instant | None = Field(None, description="Commit time that recovery is at.")
+    estimated_completion_time: Instant | None = Field(None, description="Estimated end.")
+    observed_at: Instant | None = Field(None, description="When these figures were true.")
+
+
+class PreviousVolume(Model):
+    """The volume that a restore in place replaced."""
+
+    claim_name: str = Field(max_length=253, description="PersistentVolumeClaim.")
+    kept_until: Instant | None = Field(None, description="When it is deleted.")
+
+
+class PitrRestoreStatus(Model):
+    """What the operator found; nobody else writes here."""
+
+    id: PublicId | None = Field(None, description="Public id, rstr_…, made from the UID.")
+    phase: RunPhase | None = Field(
+        None, description="Pending, Running, Completed or Failed; the last two are final."
+    )
+    observed_generation: int = Field(
+        -1, description="The metadata.generation that this status is about; -1: none yet."
+    )
+    plan: RestorePlan | None = Field(None, description="What will be done and what it will give.")
+    progress: RestoreProgress | None = Field(None, description="How far it is.")
+    started_at: Instant | None = Field(None, description="When it began to run.")
+    completed_at: Instant | None = Field(None, description="When it was completed or failed.")
+    recovered_to: Instant | None = Field(
+        None, description="Time of the last commit that was restored."
+    )
+    recovered_lsn: LSN | None = Field(None, description="Position of the log that was reached.")
+    wal_files_applied: int | None = Field(None, description="Segments of the log replayed.")
+    database_ref: Reference | None = Field(
+        None, description="The Database that holds what was restored."
+    )
+    previous_volume: PreviousVolume | None = Field(
+        None, description="In place: the volume that was replaced."
+    )
+    conditions: Conditions = ()

@@ -1,0 +1,119 @@
+"""How a Database is kept: restarts, drains, certificates, passwords and its end."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from enum import StrEnum
+
+from pydantic import Field
+
+from postbase_operator.api.base import Model, Reference
+from postbase_operator.api.rules import Rule
+from postbase_operator.api.scalars import Duration, TimeZoneName
+
+
+class DeletionPolicy(StrEnum):
+    """What becomes of the volume when the Database is deleted."""
+
+    RETAIN = "Retain"
+    FINAL_BACKUP = "FinalBackup"
+    DELETE = "Delete"
+
+
+class RestartPolicy(StrEnum):
+    """Whether the operator may restart PostgreSQL by itself."""
+
+    NEVER = "Never"
+    WHEN_NEEDED = "WhenNeeded"
+
+
+class Disruptions(StrEnum):
+    """Whether nodes may be drained."""
+
+    ALLOW = "Allow"
+    BLOCK = "Block"
+
+
+class NodeLoss(StrEnum):
+    """What to do when the node is gone without a word."""
+
+    WAIT = "Wait"
+    REPLACE = "Replace"
+
+
+class Weekday(StrEnum):
+    """A day of the week."""
+
+    MON = "Mon"
+    TUE = "Tue"
+    WED = "Wed"
+    THU = "Thu"
+    FRI = "Fri"
+    SAT = "Sat"
+    SUN = "Sun"
+
+
+class MaintenanceWindow(Model):
+    """A time of the week in which PostgreSQL may be restarted."""
+
+    days: tuple[Weekday, ...] = Field(
+        (),
+        max_length=7,
+        description="Days on which it begins. Default: every day.",
+        json_schema_extra={"x-kubernetes-list-type": "set"},
+    )
+    start: str = Field(
+        max_length=5,
+        pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$",
+        description="When it begins, as 02:30, in timeZone.",
+    )
+    duration: Duration = Field(
+        timedelta(hours=2), description="How long it lasts, e.g. 90m. Default: 2h."
+    )
+    time_zone: TimeZoneName = Field(
+        "UTC", description="Zone of start, by its IANA name. Default: UTC."
+    )
+
+
+class Tls(Model):
+    """The server's certificate. Without a Secret of one's own the operator makes and renews it."""
+
+    secret_ref: Reference | None = Field(
+        None,
+        description="Secret with tls.crt, tls.key and ca.crt, e.g. of cert-manager; a renewed "
+        "certificate is loaded without a restart. Default: one that the operator makes.",
+    )
+    overlap: Duration = Field(
+        timedelta(hours=168),
+        description="How long a replaced certificate authority stays in ca.crt beside the new "
+        "one, so that clients can follow. Default: 168h.",
+    )
+
+
+class Credentials(Model):
+    """The application's password. Without a Secret of one's own the operator makes it."""
+
+    rules = (
+        Rule(
+            "!(has(self.secretRef) && has(self.rotateEvery))",
+            message="spec.credentials.rotateEvery cannot be used with secretRef: whoever writes "
+            "that Secret rotates it; remove one of the two",
+        ),
+    )
+
+    secret_ref: Reference | None = Field(
+        None,
+        description="Secret with the key password, to be set in the database. Default: the "
+        "operator generates one; either way the Secret in status.credentialsSecretRef is the one "
+        "to connect with.",
+    )
+    rotate_every: Duration | None = Field(
+        None,
+        description="Time between rotations, e.g. 2160h. Default: only on request, by the "
+        "annotation postbase.sh/request-rotate.",
+    )
+    overlap: Duration = Field(
+        timedelta(hours=24),
+        description="How long the former login stays valid after a rotation, so that "
+        "applications can follow. Default: 24h.",
+    )
