@@ -21,6 +21,31 @@ setup: $(VENV)/.done ## Python environment (hash-pinned), shared by all clones o
 	@ln -sfn $(VENV) .venv
 .PHONY: setup
 
+demo: ## A real cluster, a database by kubectl apply, rows over TLS: told step by step, left running
+	@PYTHONPATH=tests python3 -m demo
+.PHONY: demo
+
+up: ## The cluster with the operator of this checkout; kubeconfig in .cluster/kubeconfig
+	@$(NODE) up
+.PHONY: up
+
+down: ## All of it gone
+	@$(NODE) down
+.PHONY: down
+
+status: ## What runs, in one screen
+	@$(NODE) status
+.PHONY: status
+
+purge: ## As down, and the build cache too
+	@$(NODE) purge
+.PHONY: purge
+
+clean: ## Removes what checks and tests have left in the checkout
+	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
+	@find operator tests -name __pycache__ -prune -exec rm -rf {} +
+.PHONY: clean
+
 $(VENV)/.done:
 	@bash tests/node/venv.sh $(VENV) requirements/dev.txt
 
@@ -34,9 +59,29 @@ fmt: setup ## Put the code in its format
 	@$(VENV)/bin/ruff check --fix operator tests
 .PHONY: fmt
 
-unit component apiserver: setup ## One layer of the tests (K=expression picks)
-	@$(PYTEST) tests/$@
-.PHONY: unit component apiserver
+unit: setup ## The pure tests (K=expression picks)
+	@$(PYTEST) tests/unit
+.PHONY: unit
+
+component: setup build ## One adapter each, against a real server (K=expression picks)
+	@$(PYTEST) tests/component
+.PHONY: component
+
+apiserver: setup build ## Against a real API server and etcd (K=expression picks)
+	@$(PYTEST) tests/apiserver
+.PHONY: apiserver
+
+e2e: setup up ## Against the cluster of `make up` (K=expression picks)
+	@$(PYTEST) tests/e2e
+.PHONY: e2e
+
+build: ## The Go programs of the node, from source, into the cache
+	@$(NODE) build
+.PHONY: build
+
+crds: setup ## The resource definitions and docs/api.md, generated anew from the types
+	@$(RUN) -m postbase_operator.api.crd
+.PHONY: crds
 
 lock: setup ## Resolve the dependencies anew into requirements/
 	@bash requirements/lock.sh $(CACHE)
