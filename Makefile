@@ -83,6 +83,10 @@ crds: setup ## The resource definitions and docs/api.md, generated anew from the
 	@$(RUN) -m postbase_operator.api.crd
 .PHONY: crds
 
+golden: setup ## The manifests that unit tests compare with, written anew: read the diff
+	@$(RUN) -m unit.desired.test_manifests
+.PHONY: golden
+
 lock: setup ## Resolve the dependencies anew into requirements/
 	@bash requirements/lock.sh $(CACHE)
 .PHONY: lock

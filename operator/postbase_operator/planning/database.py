@@ -6,12 +6,12 @@ resync. It asks for the whole workload each time; the platform leaves alone what
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from postbase_operator.api.database import Database, DatabaseStatus
 from postbase_operator.api.database_spec import Provider
-from postbase_operator.api.project import Project
+from postbase_operator.api.project import Project, ProjectDefaults
 from postbase_operator.api.quantity import whole_bytes
 from postbase_operator.errors import InvalidSpec
 from postbase_operator.planning import plan as steps
@@ -39,6 +39,8 @@ class Context:
 def plan_database(db: Database, seen: Observed, context: Context) -> Plan[DatabaseStatus]:
     refused = refusal(db, seen, context)
     if refused is not None:
+        if seen.process.state is ProcessState.RUNNING:  # it serves on, as it was
+            refused = replace(refused, phase="Running")
         again = None if refused.outlook is Outlook.STALLED else SECRETS_AGAIN
         return finish(db, seen, refused, context.now, requeue_after=again)
     verdict = judge(seen, paused=db.spec.paused)
@@ -67,13 +69,13 @@ def _is_on_its_way(seen: Observed, db: Database) -> bool:
 
 def refusal(db: Database, seen: Observed, context: Context) -> Verdict | None:
     """Why nothing may be made or changed for this Database; None where all is well."""
-    if context.project is None:
+    if context.project is None and not seen.volumes:
         name = db.spec.project_ref.name
         return reconciling(
             "Pending", "ProjectNotFound", f"spec.projectRef: there is no Project {name!r} here"
         )
     try:
-        check_spec(db, context.project, context.settings)
+        check_spec(db, context)
     except InvalidSpec as error:
         return stalled(error.reason, str(error))
     if seen.foreign_volumes and not seen.volumes:
@@ -93,8 +95,10 @@ def refusal(db: Database, seen: Observed, context: Context) -> Verdict | None:
     return None
 
 
-def check_spec(db: Database, project: Project, settings: Settings) -> None:
+def check_spec(db: Database, context: Context) -> None:
     """What the schema cannot know. Raises InvalidSpec naming field and remedy."""
+    settings = context.settings
+    defaults = context.project.spec.defaults if context.project else ProjectDefaults()
     if db.spec.provider is not Provider.KUBERNETES:
         raise InvalidSpec(
             "spec.provider",
@@ -103,7 +107,7 @@ def check_spec(db: Database, project: Project, settings: Settings) -> None:
         )
     if db.spec.image is None:
         settings.image_for(str(db.spec.postgres_version))
-    region = db.region(project.spec.defaults)
+    region = db.region(defaults)
     if settings.regions and region and region not in settings.regions:
         known = ", ".join(settings.regions)
         raise InvalidSpec(

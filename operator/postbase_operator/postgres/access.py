@@ -18,6 +18,11 @@ from psycopg import sql
 from postbase_operator.postgres.scram import matches, verifier
 
 
+OWNERS_GROUPS = ("pg_read_all_stats", "pg_signal_backend")
+"""Sessions belong to the login and run as the owner: without these an application could not see or
+cancel its own in pg_stat_activity. Nobody else's are on this server but ours, as superuser."""
+
+
 @dataclass(frozen=True, slots=True)
 class Role:
     """What pg_authid and pg_db_role_setting say of a role."""
@@ -70,8 +75,12 @@ def _owner(wanted: Wanted, found: Found) -> Iterator[sql.Composed]:
     role = found.roles.get(wanted.owner)
     if role is None:
         yield _sql("CREATE ROLE {} NOLOGIN NOSUPERUSER", wanted.owner)
+        role = Role()
     elif role.superuser or role.login:
         yield _sql("ALTER ROLE {} NOLOGIN NOSUPERUSER", wanted.owner)
+    for group in OWNERS_GROUPS:
+        if group not in role.member_of:
+            yield _sql("GRANT {} TO {}", group, wanted.owner)
 
 
 def _login(wanted: Wanted, found: Found, salt: bytes) -> Iterator[sql.Composed]:

@@ -124,6 +124,18 @@ def test_a_project_that_is_not_there_yet_is_waited_for() -> None:
     assert verdict(made) == ("Pending", "ProjectNotFound", KStatus.IN_PROGRESS)
 
 
+def test_a_project_that_went_away_stops_nothing() -> None:
+    made = plan(HEALTHY, project=None)
+    assert verdict(made) == ("Running", "Running", KStatus.CURRENT)
+
+
+def test_a_refused_change_leaves_a_running_server_running() -> None:
+    settings = Settings(sidecar_image="i", regions=("us-west1",))
+    made = plan(HEALTHY, database(region="mars1"), settings=settings)
+    assert made.steps == ()
+    assert verdict(made) == ("Running", "UnknownRegion", KStatus.FAILED)
+
+
 def test_an_unknown_version_names_the_known_ones() -> None:
     settings = Settings(sidecar_image="i", postgres_images={"15": "p:15", "17": "p:17"})
     made = plan(Observed(), database(postgresVersion="16"), settings=settings)

@@ -12,9 +12,10 @@ from postbase_operator.postgres.scram import verifier
 
 SALT = b"0123456789abcdef"
 WANTED = Wanted(database="app", owner="app", login="app_a", password="s3cret")
+OWNER = Role(member_of=frozenset({"pg_read_all_stats", "pg_signal_backend"}))
 RIGHT = Found(
     roles={
-        "app": Role(),
+        "app": OWNER,
         "app_a": Role(
             login=True,
             verifier=verifier("s3cret", SALT),
@@ -33,6 +34,8 @@ def told(found: Found) -> list[str]:
 def test_from_nothing() -> None:
     assert [line.split(" PASSWORD")[0] for line in told(Found({}, {}))] == [
         'CREATE ROLE "app" NOLOGIN NOSUPERUSER',
+        'GRANT "pg_read_all_stats" TO "app"',
+        'GRANT "pg_signal_backend" TO "app"',
         'CREATE ROLE "app_a" LOGIN NOSUPERUSER',
         'GRANT "app" TO "app_a"',
         "ALTER ROLE \"app_a\" SET role = 'app'",
@@ -58,7 +61,7 @@ def test_an_edited_password_is_set() -> None:
 
 
 def test_a_superuser_by_hand_is_taken_back() -> None:
-    roles = {**RIGHT.roles, "app": Role(superuser=True, login=True)}
+    roles = {**RIGHT.roles, "app": replace(OWNER, superuser=True, login=True)}
     assert told(Found(roles, RIGHT.databases)) == ['ALTER ROLE "app" NOLOGIN NOSUPERUSER']
 
 
@@ -70,7 +73,7 @@ def test_a_superuser_by_hand_is_taken_back() -> None:
             login=st.booleans(),
             superuser=st.booleans(),
             verifier=st.sampled_from([None, verifier("s3cret", SALT, 8), verifier("x", SALT, 8)]),
-            member_of=st.sampled_from([frozenset(), frozenset({"app"})]),
+            member_of=st.sampled_from([frozenset(), frozenset({"app"}), OWNER.member_of]),
             becomes=st.sampled_from([None, "app", "postgres"]),
         ),
     ),
@@ -85,6 +88,7 @@ def test_only_the_right_state_needs_nothing(
         owner is not None
         and not owner.login
         and not owner.superuser
+        and owner.member_of == OWNER.member_of
         and login is not None
         and login.login
         and not login.superuser
