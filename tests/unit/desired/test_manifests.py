@@ -1,7 +1,7 @@
 """Whole manifests against files: what is made of a Database changes on purpose or not at all.
 
-The models drop some misspelt fields in silence (`exec` of a probe was one), so nothing less than the
-whole serialized object will do. `make golden` writes the files anew; read the diff before you commit.
+The models drop some misspelt fields in silence (`exec` of a probe was one), so nothing less than
+the whole serialized object will do. `make golden` writes the files anew; read the diff.
 """
 
 from __future__ import annotations
