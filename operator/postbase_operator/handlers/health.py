@@ -8,8 +8,11 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 
-async def serve(port: int, alive: Callable[[], str], ready: Callable[[], str]) -> web.AppRunner:
-    """Serves until the runner is cleaned up; `alive` and `ready` answer "" or what is wrong."""
+async def serve(port: int, unready: Callable[[], str]) -> web.AppRunner:
+    """Serves until the runner is cleaned up; `unready` answers "" or what is missing.
+
+    Whoever answers /livez at all is alive: the loop that would be stuck is the one that answers.
+    """
 
     def probe(question: Callable[[], str]) -> Callable[[web.Request], web.Response]:
         def answer(_request: web.Request) -> web.Response:
@@ -24,7 +27,7 @@ async def serve(port: int, alive: Callable[[], str], ready: Callable[[], str]) -
     async def route(request: web.Request) -> web.Response:
         return routes[request.path](request)
 
-    routes = {"/livez": probe(alive), "/readyz": probe(ready), "/metrics": metrics}
+    routes = {"/livez": probe(str), "/readyz": probe(unready), "/metrics": metrics}
     app = web.Application()
     app.add_routes([web.get(path, route) for path in routes])
     runner = web.AppRunner(app, access_log=None)

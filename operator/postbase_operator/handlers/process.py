@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import signal
 import socket
+from collections.abc import Coroutine
 
 import kopf
 
@@ -17,11 +20,13 @@ from postbase_operator.handlers.reconcile import Reconciler, now
 from postbase_operator.handlers.watcher import Watcher
 from postbase_operator.kube.budget import WriteBudget
 from postbase_operator.kube.cache import Cache
+from postbase_operator.kube.lease import Elector, LeaseLost
 from postbase_operator.kube.platform import KubePlatform
-from postbase_operator.kube.session import NotFound, Session
+from postbase_operator.kube.session import Session
 from postbase_operator.settings import Settings
 
 logger = logging.getLogger(__name__)
+LEASE_NAME = "postbase-operator"
 
 
 def main(settings: Settings) -> int:
@@ -34,41 +39,48 @@ class Operator:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._identity = socket.gethostname()
         self._watching = asyncio.Event()
-        self._listed = False
-        self._failure = ""
+        self._leading = False
 
     async def run(self) -> int:
-        """Runs until SIGTERM or SIGINT; 0 then, 1 where a part of it ended by itself."""
+        """Stands by, leads, and gives the Lease back at SIGTERM or SIGINT; 1 on any other end."""
         settings = self._settings
         api = await Session.login(WriteBudget(settings.writes_per_second))
-        server = await health.serve(settings.health_port, lambda: self._failure, self._unready)
+        server = await health.serve(settings.health_port, self._unready)
+        elector = Elector(api, settings.operator_namespace, LEASE_NAME, self._identity)
         try:
-            await self._operate(api)
-        except NotFound as error:
-            logger.critical("a resource definition is missing", extra={"error": str(error)})
-            return 1
+            if await _unless_stopped(elector.acquire()):
+                self._leading = True
+                metrics.LEADER.set(1)
+                await self._lead(api, elector)
+        except LeaseLost as error:
+            # Not a moment longer: whoever leads now must not find our writes between its own.
+            logger.critical("the Lease is lost", extra={"error": str(error)})
+            os._exit(1)
         except PostbaseError as error:
             logger.critical("cannot go on", extra={"error": str(error)})
             return 1
         finally:
+            await elector.release()
             await server.cleanup()
             await api.close()
         logger.info("stopped")
         return 0
 
-    async def _operate(self, api: Session) -> None:
+    async def _lead(self, api: Session, elector: Elector) -> None:
         settings = self._settings
         cache = Cache()
         platform = KubePlatform(api, cache, settings, now)
-        reconciler = Reconciler(api, cache, platform, settings, instance=socket.gethostname())
+        reconciler = Reconciler(api, cache, platform, settings, instance=self._identity)
         queue = WorkQueue[Key](reconciler.run, workers=settings.workers)
         watcher = Watcher(api, cache, queue, settings.watch_namespaces)
         metrics.QUEUE_DEPTH.set_function(lambda: queue.depth)
         metrics.QUEUE_OLDEST_SECONDS.set_function(queue.oldest)
+        keeping = asyncio.create_task(elector.keep(), name="lease")
         await watcher.list_everything()
-        self._listed = True
         ours = [
+            keeping,
             asyncio.create_task(queue.run(), name="queue"),
             asyncio.create_task(watcher.sweep(), name="sweep"),
         ]
@@ -77,11 +89,12 @@ class Operator:
         watch = asyncio.create_task(self._watch(watcher), name="watch")
         logger.info("started", extra={"namespaces": ",".join(settings.watch_namespaces) or "all"})
         done, _ = await asyncio.wait([*ours, watch], return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            if task.exception() is not None:  # first of all: a lost Lease allows no tidying up
+                task.result()
         for task in (*ours, watch):
             task.cancel()
         await asyncio.gather(*ours, watch, return_exceptions=True)
-        for task in done:
-            task.result()
         if watch not in done:
             raise Unavailable("operator", "the queue or the sweep ended by itself")
 
@@ -95,11 +108,26 @@ class Operator:
             clusterwide=not namespaces,
             standalone=True,
             # Else kopf asks for our user's name, and the pod's user has none.
-            identity=socket.gethostname(),  # type: ignore[arg-type]  # a NewType kopf keeps private
+            identity=self._identity,  # type: ignore[arg-type]  # a NewType kopf keeps private
             ready_flag=self._watching,
         )
 
     def _unready(self) -> str:
-        if not self._listed:
-            return "nothing is listed yet"
-        return "" if self._watching.is_set() else "the watches are not open yet"
+        """A standby is ready: it could lead at any moment."""
+        if self._leading and not self._watching.is_set():
+            return "the watches are not open yet"
+        return ""
+
+
+async def _unless_stopped(waiting: Coroutine[None, None, None]) -> bool:
+    """Waits, and answers True; False where a signal came first. Later signals are kopf's."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    tasks = [asyncio.ensure_future(waiting), asyncio.ensure_future(stop.wait())]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    return not stop.is_set()

@@ -48,6 +48,7 @@ PERSISTENT_VOLUME = Kind("v1", "PersistentVolume", "persistentvolumes", namespac
 STATEFUL_SET = Kind("apps/v1", "StatefulSet", "statefulsets")
 EVENT = Kind("events.k8s.io/v1", "Event", "events")
 POD_DISRUPTION_BUDGET = Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets")
+LEASE = Kind("coordination.k8s.io/v1", "Lease", "leases")
 
 ALL = {
     (kind.api_version, kind.kind): kind
@@ -66,6 +67,7 @@ ALL = {
         STATEFUL_SET,
         EVENT,
         POD_DISRUPTION_BUDGET,
+        LEASE,
     )
 }
 

@@ -17,7 +17,6 @@ from psycopg import sql
 
 from postbase_operator.postgres.scram import matches, verifier
 
-
 OWNERS_GROUPS = ("pg_read_all_stats", "pg_signal_backend")
 """Sessions belong to the login and run as the owner: without these an application could not see or
 cancel its own in pg_stat_activity. Nobody else's are on this server but ours, as superuser."""

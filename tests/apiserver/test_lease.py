@@ -1,0 +1,145 @@
+"""Leader election on a real API server: one at a time, handed over when stopped, killed or cut off.
+
+Times are a tenth of the product's; what is asserted are orders of events, never durations alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from kubernetes.aio import client, config
+
+from apiserver.access import Api
+from postbase_operator.errors import Unavailable
+from postbase_operator.kube.budget import WriteBudget
+from postbase_operator.kube.kinds import LEASE, Body, Kind
+from postbase_operator.kube.lease import Elector, LeaseLost, Timing
+from postbase_operator.kube.session import Session
+
+TIMING = Timing(duration=1.0, deadline=0.7, retry=0.2)
+
+
+class Cuttable(Session):
+    """A session whose connection can be cut: what it asks hangs, as behind a dead router."""
+
+    cut = False
+
+    async def find(self, kind: Kind, namespace: str | None, name: str) -> Body | None:
+        if self.cut:
+            await asyncio.sleep(3600)
+        return await super().find(kind, namespace, name)
+
+
+@pytest.fixture
+async def sessions(api: Api) -> AsyncIterator[list[Cuttable]]:
+    made = []
+    for _ in range(2):
+        settings = client.Configuration()
+        await config.load_kube_config(str(api.kubeconfig), client_configuration=settings)
+        made.append(Cuttable(client.ApiClient(settings), WriteBudget(1000)))
+    yield made
+    for session in made:
+        await session.close()
+
+
+def elector(session: Session, namespace: str, identity: str) -> Elector:
+    return Elector(session, namespace, "operator", identity, TIMING)
+
+
+async def holder(session: Session, namespace: str) -> str:
+    return str((await session.get(LEASE, namespace, "operator"))["spec"]["holderIdentity"])
+
+
+async def test_one_leads_and_the_other_waits(sessions: list[Cuttable], namespace: str) -> None:
+    first, second = (elector(s, namespace, name) for s, name in zip(sessions, "ab", strict=True))
+    await first.acquire()
+    keeping = asyncio.create_task(first.keep())
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(second.acquire(), TIMING.duration * 2.5)
+    assert await holder(sessions[0], namespace) == "a"
+    keeping.cancel()
+
+
+async def test_an_orderly_end_hands_over_at_once(sessions: list[Cuttable], namespace: str) -> None:
+    first, second = (elector(s, namespace, name) for s, name in zip(sessions, "ab", strict=True))
+    await first.acquire()
+    waiting = asyncio.create_task(second.acquire())
+    await asyncio.sleep(TIMING.retry * 2)
+    await first.release()
+    await asyncio.wait_for(waiting, TIMING.duration * 0.9)  # sooner than it would expire
+    assert await holder(sessions[0], namespace) == "b"
+
+
+async def test_a_killed_leader_is_followed(sessions: list[Cuttable], namespace: str) -> None:
+    first, second = (elector(s, namespace, name) for s, name in zip(sessions, "ab", strict=True))
+    await first.acquire()  # and never renews: it was killed
+    await asyncio.wait_for(second.acquire(), 30)
+    assert await holder(sessions[0], namespace) == "b"
+    transitions = (await sessions[0].get(LEASE, namespace, "operator"))["spec"]["leaseTransitions"]
+    assert transitions == 2
+
+
+async def test_one_that_is_cut_off_stops_before_another_begins(
+    sessions: list[Cuttable], namespace: str
+) -> None:
+    first, second = (elector(s, namespace, name) for s, name in zip(sessions, "ab", strict=True))
+    await first.acquire()
+    order: list[str] = []
+
+    async def lead() -> None:
+        try:
+            await first.keep()
+        except LeaseLost:
+            order.append("a stopped")
+
+    async def follow() -> None:
+        await second.acquire()
+        order.append("b began")
+
+    leading, following = asyncio.create_task(lead()), asyncio.create_task(follow())
+    await asyncio.sleep(TIMING.retry * 3)
+    sessions[0].cut = True
+    await asyncio.wait_for(asyncio.gather(leading, following), 30)
+    assert order == ["a stopped", "b began"]
+
+
+async def test_a_leader_that_finds_another_in_its_place_stops(
+    sessions: list[Cuttable], namespace: str
+) -> None:
+    first = elector(sessions[0], namespace, "a")
+    await first.acquire()
+    live = await sessions[1].get(LEASE, namespace, "operator")
+    usurped = {**live, "spec": {**live["spec"], "holderIdentity": "b"}}
+    await sessions[1].replace(LEASE, namespace, usurped, "test")
+    with pytest.raises(LeaseLost):
+        await asyncio.wait_for(first.keep(), 30)
+
+
+async def test_an_api_server_that_errs_is_borne_until_the_deadline(
+    sessions: list[Cuttable], namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = elector(sessions[0], namespace, "a")
+    await first.acquire()
+    failures = 0
+
+    async def fail(*_: object) -> Body | None:
+        nonlocal failures
+        failures += 1
+        raise Unavailable("Kubernetes API", "503")
+
+    monkeypatch.setattr(sessions[0], "find", fail)
+    with pytest.raises(LeaseLost):
+        await asyncio.wait_for(first.keep(), 30)
+    assert failures >= 2
+
+
+async def test_six_at_once_make_one_leader(api: Api, namespace: str) -> None:
+    settings = client.Configuration()
+    await config.load_kube_config(str(api.kubeconfig), client_configuration=settings)
+    session = Session(client.ApiClient(settings), WriteBudget(1000))
+    electors = [elector(session, namespace, f"e{n}") for n in range(6)]
+    won = await asyncio.gather(*(e._attempt() for e in electors))
+    assert sum(won) == 1
+    await session.close()
