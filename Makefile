@@ -95,3 +95,7 @@ lock: setup ## Resolve the dependencies anew into requirements/
 test: setup ## All set-up, then every test that this machine can run
 	@$(RUN) -m suite test
 .PHONY: test
+
+bench: setup up ## The tables of docs/benchmarks.md, side by side with peers in one run
+	@$(RUN) -m bench
+.PHONY: bench
