@@ -26,7 +26,7 @@ ours and the peer in turns in one run. Ratios are what counts: these machines ar
 
 ## From apply to Ready
 
-Against a bare StatefulSet with the same image, limits, probes, volume class, an initdb init container
+Against a bare StatefulSet with the same image, limits, probes, volume class, an initdb container
 and a native sidecar that sleeps.
 {tables}
 """

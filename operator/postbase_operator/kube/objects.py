@@ -6,14 +6,17 @@ Never a spec, never a label: those are Git's.
 from __future__ import annotations
 
 import hashlib
+import logging
 from datetime import UTC, datetime
 
-from postbase_operator.errors import Conflict
+from postbase_operator.errors import Conflict, PostbaseError
 from postbase_operator.kube.apply import STATUS_MANAGER
 from postbase_operator.kube.cache import Cache
 from postbase_operator.kube.kinds import EVENT, Body, Kind
 from postbase_operator.kube.session import NotFound, Session
 from postbase_operator.planning.plan import Notice
+
+logger = logging.getLogger(__name__)
 
 
 async def add_finalizer(api: Session, cache: Cache, kind: Kind, body: Body, finalizer: str) -> None:
@@ -93,5 +96,7 @@ async def post_event(api: Session, kind: Kind, body: Body, notice: Notice, ident
     }
     try:
         await api.create(EVENT, meta["namespace"], event, STATUS_MANAGER)
-    except (NotFound, Conflict):
-        return  # told already this second, or the namespace is gone
+    except PostbaseError as error:
+        # Told already this second, a namespace that is going, an API server that is busy: the
+        # condition says the same, and no reconcile may fail for an event.
+        logger.info("an event was not posted", extra={"reason": notice.reason, "why": str(error)})

@@ -8,7 +8,7 @@ from datetime import datetime
 from postbase_operator.api.database import Database, DatabaseStatus
 from postbase_operator.api.upkeep import DeletionPolicy
 from postbase_operator.desired import config, images, meta, names, volume, workload
-from postbase_operator.errors import InvalidSpec, NotReady, Unavailable
+from postbase_operator.errors import Denied, InvalidSpec, NotReady, Unavailable
 from postbase_operator.kube import observe as observing
 from postbase_operator.kube.apply import MANAGER, apply, body_of
 from postbase_operator.kube.cache import Cache
@@ -74,7 +74,7 @@ class KubePlatform:
         if process.state is ProcessState.RUNNING and process.address:
             try:
                 server = await self._ask(db, process.address)
-            except Unavailable as error:
+            except (Unavailable, Denied) as error:
                 server_error = str(error)
         return Observed(
             wanted_revision=config.revision(db),

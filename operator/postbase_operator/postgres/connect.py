@@ -18,7 +18,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import TupleRow
 
-from postbase_operator.errors import Unavailable
+from postbase_operator.errors import Denied, Unavailable
 from postbase_operator.postgres.certificates import Identity
 
 Connection = psycopg.AsyncConnection[TupleRow]
@@ -50,7 +50,7 @@ class Endpoint:
 async def session(
     endpoint: Endpoint, identity: Identity, dbname: str = "postgres"
 ) -> AsyncIterator[Connection]:
-    """An autocommit session as ADMIN. Raises Unavailable where the server cannot be reached.
+    """An autocommit session as ADMIN. Raises Unavailable, or Denied where somebody took its rights.
 
     libpq takes keys from files only: they live in a private folder for the time of the handshake.
     """
@@ -80,7 +80,9 @@ async def session(
             raise Unavailable("PostgreSQL", str(error).strip(), retry_after=2.0) from error
     try:
         yield connection
-    except psycopg.OperationalError as error:
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise Denied("PostgreSQL", f"{ADMIN}: {str(error).strip()}") from error
+    except psycopg.Error as error:
         raise Unavailable("PostgreSQL", str(error).strip(), retry_after=2.0) from error
     finally:
         await connection.close()

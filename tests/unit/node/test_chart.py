@@ -6,7 +6,7 @@ import pytest
 
 from node import chart
 
-IMAGES = {
+IMAGES: dict[str, Any] = {
     "operator": "localhost/postbase/operator:abc",
     "s3": "localhost/postbase/s3:def",
     "postgres": {"15": "localhost/postbase/postgres:15", "17": "localhost/postbase/postgres:17"},

@@ -70,3 +70,9 @@ def test_an_image_of_one_program_is_the_same_each_time(tmp_path: Path) -> None:
     digest = oci.digest(tmp_path / "one.tar")
     assert digest.startswith("sha256:")
     assert digest == oci.digest(tmp_path / "two.tar")
+
+
+def test_chains_without_a_rule_into_them_are_found_too() -> None:
+    """kube-proxy's and the kubelet's canaries: the only thing left of them in IPv6 tables."""
+    assert firewall.has_ours("*nat\n:PREROUTING ACCEPT [0:0]\n:KUBE-PROXY-CANARY - [0:0]\nCOMMIT\n")
+    assert not firewall.has_ours("*nat\n:PREROUTING ACCEPT [0:0]\n:MINE - [0:0]\nCOMMIT\n")

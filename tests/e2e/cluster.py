@@ -1,0 +1,147 @@
+"""The one way in which e2e tests reach a cluster: kubectl, on `.cluster/kubeconfig` and no other.
+
+A test that deletes namespaces must never do so in whatever cluster the environment of the person
+who runs it happens to point at.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+ROOT = Path(__file__).resolve().parents[2]
+KUBECONFIG = ROOT / ".cluster" / "kubeconfig"
+KUBECTL = ROOT / ".cluster" / "bin" / "kubectl"
+OPERATOR_NAMESPACE = "postbase-system"
+OPERATOR = "app.kubernetes.io/component=operator"
+
+Body = dict[str, Any]
+T = TypeVar("T")
+
+
+class KubectlFailed(AssertionError):
+    """kubectl ended with an error; its own words are the message."""
+
+
+def eventually(
+    probe: Callable[[], T | None], what: str, *, seconds: float, every: float = 0.3
+) -> T:
+    """The probe's first true answer; fails with the last one where none comes in time."""
+    deadline = time.monotonic() + seconds
+    while not (answer := probe()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what}: not so after {seconds:.0f} s; last seen: {answer!r}")
+        time.sleep(every)
+    return answer
+
+
+def throughout(probe: Callable[[], T], what: str, *, seconds: float, every: float = 3.0) -> None:
+    """Fails as soon as the probe answers anything true: what is found must not be."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = probe()
+        assert not found, f"{what}: {found!r}"
+        time.sleep(min(every, max(0.0, deadline - time.monotonic())))
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """kubectl on one kubeconfig; bodies are JSON as the API has it."""
+
+    kubeconfig: Path = KUBECONFIG
+
+    def __post_init__(self) -> None:
+        if self.kubeconfig.resolve() != KUBECONFIG.resolve():
+            raise ValueError(f"e2e tests run on {KUBECONFIG} only, not on {self.kubeconfig}")
+
+    def kubectl(self, *words: str, stdin: str | None = None, seconds: float = 90) -> str:
+        """What kubectl printed. Raises KubectlFailed."""
+        done = self._run(words, stdin, seconds)
+        if done.returncode != 0:
+            raise KubectlFailed(f"kubectl {' '.join(words[:6])}: {done.stderr.strip()}")
+        return done.stdout
+
+    def refused(self, *words: str, stdin: str | None = None) -> str:
+        """What kubectl complained of; a command that goes well is the failure here."""
+        done = self._run(words, stdin, 90)
+        assert done.returncode != 0, f"kubectl {' '.join(words[:6])} went well: {done.stdout}"
+        return done.stderr
+
+    def _run(
+        self, words: tuple[str, ...], stdin: str | None, seconds: float
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(KUBECTL), f"--kubeconfig={self.kubeconfig}", *words],
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=seconds,
+            env={k: v for k, v in os.environ.items() if k != "KUBECONFIG"},
+            check=False,
+        )
+
+    # -- objects ---------------------------------------------------------------------------
+
+    def apply(self, *bodies: Body) -> None:
+        listed = {"apiVersion": "v1", "kind": "List", "items": list(bodies)}
+        self.kubectl("apply", "-f", "-", stdin=json.dumps(listed))
+
+    def find(self, kind: str, namespace: str, name: str) -> Body | None:
+        out = self.kubectl(
+            "get", kind, name, f"--namespace={namespace}", "--ignore-not-found", "-o", "json"
+        )
+        found: Body | None = json.loads(out) if out.strip() else None
+        return found
+
+    def get(self, kind: str, namespace: str, name: str) -> Body:
+        found = self.find(kind, namespace, name)
+        assert found is not None, f"{kind} {namespace}/{name} is not there"
+        return found
+
+    def listed(self, kinds: str, namespace: str, labels: str = "") -> list[Body]:
+        """Objects of one or more kinds (comma separated)."""
+        words = ["get", kinds, f"--namespace={namespace}", "-o", "json"]
+        out = self.kubectl(*words, *([f"--selector={labels}"] if labels else []))
+        items: list[Body] = json.loads(out)["items"]
+        return items
+
+    def patch(self, kind: str, namespace: str, name: str, patch: Body) -> None:
+        words = ("patch", kind, name, f"--namespace={namespace}", "--type=merge")
+        self.kubectl(*words, f"--patch={json.dumps(patch)}")
+
+    def delete(self, kind: str, namespace: str, name: str, *flags: str) -> None:
+        self.kubectl("delete", kind, name, f"--namespace={namespace}", *flags, seconds=330)
+
+    # -- pods ------------------------------------------------------------------------------
+
+    def logs(self, namespace: str, pod: str, *flags: str) -> str:
+        return self.kubectl("logs", pod, f"--namespace={namespace}", *flags)
+
+    def run_in(self, namespace: str, pod: str, container: str, *command: str) -> str:
+        """One program by exec, never a shell: in PostgreSQL's container an orphan of a shell can
+        crash the server."""
+        return self.kubectl(
+            "exec", pod, f"--namespace={namespace}", f"--container={container}", "--", *command
+        )
+
+    def operator_pods(self) -> list[Body]:
+        return self.listed("pods", OPERATOR_NAMESPACE, OPERATOR)
+
+    def operator_logs(self) -> str:
+        """Of every operator pod, and of the container before a restart where there was one."""
+        found = ""
+        for pod in self.operator_pods():
+            name = pod["metadata"]["name"]
+            found += self.logs(OPERATOR_NAMESPACE, name)
+            statuses = pod["status"].get("containerStatuses", [])
+            if any(status["restartCount"] for status in statuses):
+                found += self.logs(OPERATOR_NAMESPACE, name, "--previous")
+        return found

@@ -1,0 +1,113 @@
+"""A cluster with the operator, a namespace a module, and tests that leave nothing behind.
+
+Modules run side by side on one operator (`--dist=loadfile`). Those that count seconds hold it
+steady (`steady`); the ones that kill it take it alone (`alone`). A turnstile before the lock keeps
+a stream of the first from starving the second.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from e2e.cluster import KUBECONFIG, KUBECTL, ROOT, Cluster, KubectlFailed, eventually
+from e2e.database import Db, project
+
+LOCKS = ROOT / ".cluster"
+NewDb = Callable[[str], Db]
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Cluster:
+    if not (KUBECONFIG.exists() and KUBECTL.exists()):
+        pytest.skip("no cluster is up: run `make up`")
+    found = Cluster()
+    try:
+        found.kubectl("get", "--raw=/readyz", "--request-timeout=10s")
+    except KubectlFailed as error:
+        pytest.skip(f"the cluster does not answer ({error}): run `make up`")
+    return found
+
+
+@pytest.fixture(scope="module")
+def namespace(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The module's own namespace, in which only restricted pods may run. E2E_KEEP=1 leaves it."""
+    name = "e2e-" + request.path.stem.removeprefix("test_").replace("_", "-")
+    with fresh_namespace(cluster, name):
+        yield name
+
+
+@contextmanager
+def fresh_namespace(cluster: Cluster, name: str) -> Iterator[None]:
+    remove_namespace(cluster, name)  # of a run that was killed
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+    cluster.kubectl("create", "-f", "-", stdin=json.dumps(body))
+    yield
+    if os.environ.get("E2E_KEEP") != "1":
+        remove_namespace(cluster, name)
+
+
+def remove_namespace(cluster: Cluster, name: str) -> None:
+    """Waits until it is gone, and until its volumes are: the node's disk is small."""
+    cluster.kubectl(
+        "delete", "namespace", name, "--ignore-not-found", "--timeout=150s", seconds=160
+    )
+    eventually(lambda: not volumes_of(cluster, name), f"no volume of {name}", seconds=60)
+
+
+def volumes_of(cluster: Cluster, namespace: str) -> list[str]:
+    listed = json.loads(cluster.kubectl("get", "persistentvolumes", "-o", "json"))["items"]
+    return [
+        volume["metadata"]["name"]
+        for volume in listed
+        if volume["spec"].get("claimRef", {}).get("namespace") == namespace
+    ]
+
+
+@pytest.fixture(scope="module")
+def new_db(cluster: Cluster, namespace: str, tmp_path_factory: pytest.TempPathFactory) -> NewDb:
+    """Makes a handle to a Database of the module's namespace; applies nothing but the Project."""
+    folder = tmp_path_factory.mktemp("certificates")
+    cluster.apply(project(namespace))
+    return lambda name: Db(cluster, namespace, name, folder)
+
+
+@pytest.fixture(scope="module")
+def db(new_db: NewDb) -> Db:
+    """The module's Database, Ready: PostgreSQL 15 with the defaults."""
+    made = new_db("main")
+    made.apply()
+    made.wait_ready()
+    return made
+
+
+@pytest.fixture
+def steady(cluster: Cluster) -> Iterator[None]:
+    """The operator is not killed while this test runs."""
+    with _lock(LOCKS / "e2e-turnstile", fcntl.LOCK_EX):
+        held = _lock(LOCKS / "e2e-operator", fcntl.LOCK_SH)
+        held.__enter__()
+    yield
+    held.__exit__(None, None, None)
+
+
+@pytest.fixture
+def alone(cluster: Cluster) -> Iterator[None]:
+    """No test that counts on a steady operator runs meanwhile."""
+    turnstile, operator = LOCKS / "e2e-turnstile", LOCKS / "e2e-operator"
+    with _lock(turnstile, fcntl.LOCK_EX), _lock(operator, fcntl.LOCK_EX):
+        yield
+
+
+@contextmanager
+def _lock(file: Path, how: int) -> Iterator[None]:
+    with file.open("w") as handle:
+        fcntl.flock(handle, how)
+        yield

@@ -1,0 +1,188 @@
+"""One Database as its users see it: applied by kubectl, reached through its Secret over TLS."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from e2e.cluster import Body, Cluster, eventually
+
+API_VERSION = "postbase.sh/v1alpha1"
+CHILDREN = (
+    "statefulsets,services,configmaps,secrets,persistentvolumeclaims,poddisruptionbudgets,pods"
+)
+Row = tuple[Any, ...]
+
+
+def project(namespace: str, name: str = "shop") -> Body:
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "Project",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {},
+    }
+
+
+@dataclass(frozen=True)
+class Db:
+    """A Database by its name; `folder` keeps the certificate that connections verify by."""
+
+    cluster: Cluster
+    namespace: str
+    name: str
+    folder: Path
+
+    # -- the resource ----------------------------------------------------------------------
+
+    def manifest(self, **spec: Any) -> Body:
+        """The least that a Database needs, and what the test adds to it."""
+        least: Body = {"projectRef": {"name": "shop"}, "storage": {"size": "1Gi"}}
+        if "image" not in spec:
+            least["postgresVersion"] = "15"
+        return {
+            "apiVersion": API_VERSION,
+            "kind": "Database",
+            "metadata": {"name": self.name, "namespace": self.namespace},
+            "spec": {**least, **spec},
+        }
+
+    def apply(self, **spec: Any) -> None:
+        self.cluster.apply(self.manifest(**spec))
+
+    def patch(self, **spec: Any) -> None:
+        self.cluster.patch("database", self.namespace, self.name, {"spec": spec})
+
+    def live(self) -> Body:
+        return self.cluster.get("database", self.namespace, self.name)
+
+    def condition(self, kind: str) -> Body | None:
+        """A condition of the newest generation; None where it is not there, or not yet told."""
+        live = self.live()
+        conditions: Sequence[Body] = live.get("status", {}).get("conditions", [])
+        for condition in conditions:
+            current = condition.get("observedGeneration") == live["metadata"]["generation"]
+            if condition["type"] == kind and current:
+                return condition
+        return None
+
+    def wait_for(self, kind: str, status: str, reason: str = "", *, seconds: float = 60) -> Body:
+        """Waits for a condition of the newest generation; `reason` "" takes any."""
+
+        def there() -> Body | None:
+            found = self.condition(kind)
+            if found is None or found["status"] != status:
+                return None
+            return found if reason in ("", found["reason"]) else None
+
+        try:
+            return eventually(there, f"{self.name}: {kind}={status} {reason}", seconds=seconds)
+        except AssertionError as error:
+            held = self.live().get("status", {}).get("conditions")
+            raise AssertionError(f"{error}; its conditions: {held}") from None
+
+    def wait_ready(self, *, seconds: float = 120) -> None:
+        self.wait_for("Ready", "True", seconds=seconds)
+
+    # -- its children ----------------------------------------------------------------------
+
+    @property
+    def pod(self) -> str:
+        return f"{self.name}-1-0"
+
+    @property
+    def claim(self) -> str:
+        return f"{self.name}-1-1"
+
+    @property
+    def host(self) -> str:
+        return f"{self.name}.{self.namespace}.svc"
+
+    def children(self) -> list[Body]:
+        return self.cluster.listed(CHILDREN, self.namespace, f"postbase.sh/database={self.name}")
+
+    def names(self) -> list[str]:
+        """kind/name of each child, sorted."""
+        return sorted(f"{c['kind']}/{c['metadata']['name']}" for c in self.children())
+
+    def secret(self) -> dict[str, str]:
+        data = self.cluster.get("secret", self.namespace, f"{self.name}-credentials")["data"]
+        return {key: base64.b64decode(value).decode() for key, value in data.items()}
+
+    def pod_uid(self) -> str:
+        found = self.cluster.find("pod", self.namespace, self.pod)
+        return "" if found is None else str(found["metadata"]["uid"])
+
+    def logs(self, *flags: str) -> str:
+        return self.cluster.logs(self.namespace, self.pod, "--container=postgres", *flags)
+
+    def run_in(self, *command: str) -> str:
+        return self.cluster.run_in(self.namespace, self.pod, "postgres", *command)
+
+    # -- SQL -------------------------------------------------------------------------------
+
+    def address(self) -> str:
+        service = self.cluster.get("service", self.namespace, self.name)
+        return str(service["spec"]["clusterIP"])
+
+    def authority(self) -> str:
+        """A file with the certificate authority of the Secret."""
+        file = self.folder / f"{self.namespace}-{self.name}.crt"
+        file.write_text(self.secret()["ca.crt"])
+        return str(file)
+
+    def connect(self, **overrides: str) -> psycopg.Connection[Row]:
+        """As an application would, by nothing but the Secret. `overrides` are libpq's words."""
+        held = self.secret()
+        words: dict[str, str] = {
+            **{key: held[key] for key in ("host", "port", "dbname", "user", "password")},
+            "hostaddr": self.address(),
+            "sslmode": "verify-full",
+            "sslrootcert": self.authority(),
+            "connect_timeout": "5",
+            "gssencmode": "disable",
+            **overrides,
+        }
+        return psycopg.connect(" ".join(f"{k}='{v}'" for k, v in words.items()), autocommit=True)
+
+    def rows(self, statement: str) -> list[Row]:
+        with self.connect() as connection:
+            cursor = connection.execute(statement.encode())
+            return cursor.fetchall() if cursor.description else []
+
+    def value(self, statement: str) -> Any:
+        return self.rows(statement)[0][0]
+
+    def started_at(self) -> Any:
+        """When this postmaster was started: what differs after a restart and after nothing else."""
+        return self.value("SELECT pg_postmaster_start_time()")
+
+    def answers(self) -> bool:
+        try:
+            return bool(self.rows("SELECT 1"))
+        except psycopg.OperationalError:
+            return False
+
+    def wait_answers(self, *, seconds: float = 90) -> None:
+        eventually(self.answers, f"{self.name} answers SQL", seconds=seconds)
+
+    def fill(self, *values: str) -> None:
+        """A table `notes` with these rows."""
+        with self.connect() as connection:
+            connection.execute("CREATE TABLE IF NOT EXISTS notes (text text PRIMARY KEY)")
+            for value in values:
+                connection.execute("INSERT INTO notes VALUES (%s)", [value])
+
+    def notes(self) -> list[str]:
+        return [row[0] for row in self.rows("SELECT text FROM notes ORDER BY text")]
+
+    def restart_pod(self, *flags: str) -> None:
+        """Deletes the pod and waits for the next one to answer."""
+        before = self.pod_uid()
+        self.cluster.delete("pod", self.namespace, self.pod, *flags)
+        eventually(lambda: self.pod_uid() not in ("", before), f"a new pod {self.pod}", seconds=60)
+        self.wait_answers()

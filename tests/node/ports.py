@@ -1,0 +1,73 @@
+"""Who holds a port: a port in a stranger's hands is an error that names port and process."""
+
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from node import processes
+from node.errors import NodeError
+
+_LISTEN = "0A"
+_ANY = "any"
+
+
+@dataclass(frozen=True)
+class Port:
+    address: str
+    number: int
+    use: str
+
+
+def refuse_strangers(ports: Iterable[Port]) -> None:
+    taken = listening(Path("/proc/net/tcp").read_text() + Path("/proc/net/tcp6").read_text())
+    for port in ports:
+        for address, inode in taken.get(port.number, []):
+            if overlap(address, port.address):
+                raise NodeError(
+                    f"port {port.number} ({port.use}) is held by {_owner(inode)}: "
+                    "end that program, or run on another machine"
+                )
+
+
+def free(address: str = "127.0.0.1") -> int:
+    """One that nobody holds now. Races are possible and lose quickly: the program says so."""
+    with socket.socket() as probe:
+        probe.bind((address, 0))
+        number: int = probe.getsockname()[1]
+        return number
+
+
+def listening(table: str) -> dict[int, list[tuple[str, str]]]:
+    """port -> (address, socket inode) of every listening row of /proc/net/tcp and tcp6."""
+    found: dict[int, list[tuple[str, str]]] = {}
+    for row in table.splitlines():
+        fields = row.split()
+        if len(fields) > 9 and fields[3] == _LISTEN:
+            address, _, port = fields[1].rpartition(":")
+            found.setdefault(int(port, 16), []).append((_address(address), fields[9]))
+    return found
+
+
+def _address(hexadecimal: str) -> str:
+    """Only IPv4 and the two wildcards matter; other IPv6 addresses never meet ours."""
+    if int(hexadecimal, 16) == 0:
+        return _ANY
+    if len(hexadecimal) == 8:
+        return socket.inet_ntoa(bytes.fromhex(hexadecimal)[::-1])
+    return f"[{hexadecimal}]"
+
+
+def overlap(one: str, other: str) -> bool:
+    return one == other or _ANY in (one, other)
+
+
+def _owner(inode: str) -> str:
+    for folder in Path("/proc").glob("[0-9]*/fd"):
+        try:
+            links = [str(link.readlink()) for link in folder.iterdir()]
+        except (FileNotFoundError, PermissionError, ProcessLookupError):
+            continue
+        if f"socket:[{inode}]" in links:
+            return processes.name(int(folder.parent.name))
+    return "a process in another namespace"
