@@ -114,8 +114,8 @@ def full() -> Iterator[Part]:
     yield from CHECK
     yield node("build")
     # -trimpath, as the build has it: without it all of Kubernetes is compiled a second time.
-    go = ("go", "-C", "tests/node/go", "test", "-trimpath", ".")
-    yield Part("go", go)
+    go = ("go", "test", "-C", "tests/node/go", "-trimpath", ".")
+    yield Part("go", go, declared=True)
     yield layer("apiserver")
     yield layer("machine")
     yield node("up")

@@ -116,7 +116,7 @@ def test_a_deleted_child_is_back(db: Db, kind: str, name: str) -> None:
     live = child(db, kind, name)
     assert live is not None
     uid, started = live["metadata"]["uid"], db.started_at()
-    db.cluster.delete(kind, db.namespace, name, "--cascade=orphan")
+    db.cluster.delete(kind, db.namespace, name, "--cascade=orphan", "--wait=false")
 
     def another() -> bool:
         found = child(db, kind, name)

@@ -91,7 +91,7 @@ def test_retain_keeps_volume_and_credentials_and_refuses_a_namesake(new_db: NewD
     kept = db.cluster.get("pvc", db.namespace, db.claim)
     assert kept["metadata"]["uid"] == claim
     assert db.secret()["password"] == password
-    db.cluster.delete("pvc", db.namespace, db.claim)
+    db.cluster.delete("pvc", db.namespace, db.claim, "--wait=false")
     db.wait_ready()
     assert db.rows("SELECT 1 FROM pg_tables WHERE tablename = 'notes'") == []
     db.patch(deletionPolicy="Delete")

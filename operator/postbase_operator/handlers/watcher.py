@@ -12,7 +12,7 @@ import logging
 from postbase_operator.desired import names
 from postbase_operator.handlers.keys import Key, key_of, owner_key, project_key
 from postbase_operator.handlers.queue import WorkQueue
-from postbase_operator.kube.cache import Cache
+from postbase_operator.kube.cache import Cache, place_of
 from postbase_operator.kube.kinds import BACKUP, DATABASE, PITR_RESTORE, PROJECT, Body, Kind
 from postbase_operator.kube.platform import CHILDREN
 from postbase_operator.kube.session import Session
@@ -38,11 +38,14 @@ class Watcher:
 
     def event(self, kind: Kind, type: str | None, body: Body) -> None:
         """One watch event; `type` is None in a listing, then ADDED, MODIFIED or DELETED."""
+        held = self._cache.get(kind, *place_of(body))
         if type == "DELETED":
             self._cache.drop(kind, body)
         else:
             self._cache.put(kind, body)
-        for key in self._concerned(kind, body):
+        # Whose it was, too: an edit may have given it to another, or to nobody.
+        concerned = [*self._concerned(kind, body), *(self._concerned(kind, held) if held else ())]
+        for key in concerned:
             self._queue.add(key)
 
     def _concerned(self, kind: Kind, body: Body) -> list[Key]:

@@ -30,6 +30,7 @@ class Cache:
             return
         trimmed = {**body, "apiVersion": kind.api_version, "kind": kind.kind}
         trimmed["metadata"] = {k: v for k, v in body["metadata"].items() if k != "managedFields"}
+        self._forget_owner(kind, held)
         self._objects[kind][place] = trimmed
         owner = database_of(body)
         if owner is not None:
@@ -41,9 +42,12 @@ class Cache:
         if held is None or _uid(held) != _uid(body):  # a newer object already bears the name
             return
         del self._objects[kind][place]
-        owner = database_of(held)
-        if owner is not None:
-            self._children.get(kind, {}).get(owner, set()).discard(place[1])
+        self._forget_owner(kind, held)
+
+    def _forget_owner(self, kind: Kind, held: Body | None) -> None:
+        owner = database_of(held) if held is not None else None
+        if held is not None and owner is not None:
+            self._children.get(kind, {}).get(owner, set()).discard(place_of(held)[1])
 
     def replace(self, kind: Kind, bodies: Iterable[Body], listed_at: int) -> list[Body]:
         """Takes over a full listing; returns the ghosts that it dropped.

@@ -49,8 +49,8 @@ def volume(claim: Body) -> Volume:
     )
 
 
-def process(pod: Body | None) -> Process:
-    """What the pod tells of its postgres container."""
+def process(pod: Body | None, workload: Body | None = None) -> Process:
+    """What the pod tells of its postgres container; `workload` is the StatefulSet it is of."""
     if pod is None:
         return Process()
     status: Body = pod.get("status") or {}
@@ -67,8 +67,20 @@ def process(pod: Body | None) -> Process:
         image_digest=main.get("imageID", ""),
         ready=bool(main.get("ready")),
         since=datetime.fromisoformat(started) if started else None,
+        outdated=_is_outdated(pod, workload),
         config_revision=annotation(pod, names.ANNOTATION_CONFIG),
     )
+
+
+def _is_outdated(pod: Body, workload: Body | None) -> bool:
+    """Only where the controller has seen the StatefulSet's present template."""
+    if workload is None:
+        return False
+    status: Body = workload.get("status") or {}
+    if status.get("observedGeneration") != workload["metadata"].get("generation"):
+        return False
+    held = (pod["metadata"].get("labels") or {}).get("controller-revision-hash")
+    return bool(held) and held != status.get("updateRevision", held)
 
 
 def _judge(pod: Body, status: Body, main: Body) -> tuple[ProcessState, str, str, int | None]:

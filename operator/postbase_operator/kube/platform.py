@@ -69,7 +69,8 @@ class KubePlatform:
             claims = await self._live_claims(db)
             own, foreign = observing.volumes(claims, db.metadata.uid)
         pod = self._cache.get(POD, known.namespace, known.pod)
-        process = observing.process(pod)
+        workload = self._cache.get(STATEFUL_SET, known.namespace, known.statefulset)
+        process = observing.process(pod, workload)
         server, server_error = None, ""
         if process.state is ProcessState.RUNNING and process.address:
             try:
@@ -140,6 +141,8 @@ class KubePlatform:
                 await self._annotate(db, generation, names.ANNOTATION_IMAGE, digest)
             case steps.PokeConfig(revision):
                 await self._poke(db, revision)
+            case steps.ReplaceProcess():
+                await self._replace_pod(db)
             case steps.SetUpAccess() | steps.ReloadConfig() | steps.CreateExtensions():
                 await self._tell_server(db, step)
 
@@ -191,6 +194,12 @@ class KubePlatform:
         patch: Body = {"metadata": {"annotations": {names.ANNOTATION_CONFIG: revision}}}
         pod = await self._api.merge(POD, known.namespace, known.pod, patch, MANAGER)
         self._cache.put(POD, pod)
+
+    async def _replace_pod(self, db: Database) -> None:
+        known = meta.names_of(db)
+        pod = self._cache.get(POD, known.namespace, known.pod)
+        if pod is not None and "deletionTimestamp" not in pod["metadata"]:
+            await self._api.delete(POD, known.namespace, known.pod, pod["metadata"]["uid"])
 
     async def _tell_server(
         self, db: Database, step: steps.SetUpAccess | steps.ReloadConfig | steps.CreateExtensions

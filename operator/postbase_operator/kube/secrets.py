@@ -80,7 +80,9 @@ class DatabaseSecrets:
         """User and password as they stand; what is derived from them is put back where edited."""
         live = await self._get(self._names.credentials)
         held = {} if live is None else decode(live)
-        user = held.get("user", b"").decode() or names.LOGINS[0]
+        user = held.get("user", b"").decode()
+        if user not in names.LOGINS:  # whoever edits the Secret must not choose whom we alter
+            user = names.LOGINS[0]
         password = held.get("password", b"").decode() or new_password()
         data = connection_keys(self._names, user, password, ca)
         if live is None:

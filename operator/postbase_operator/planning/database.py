@@ -15,7 +15,14 @@ from postbase_operator.api.project import Project, ProjectDefaults
 from postbase_operator.api.quantity import whole_bytes
 from postbase_operator.errors import InvalidSpec
 from postbase_operator.planning import plan as steps
-from postbase_operator.planning.judgement import Outlook, Verdict, judge, reconciling, stalled
+from postbase_operator.planning.judgement import (
+    Exit,
+    Outlook,
+    Verdict,
+    judge,
+    reconciling,
+    stalled,
+)
 from postbase_operator.planning.observed import Observed, ProcessState, Server, Volume
 from postbase_operator.planning.plan import Plan, Step
 from postbase_operator.planning.status import finish
@@ -46,6 +53,8 @@ def plan_database(db: Database, seen: Observed, context: Context) -> Plan[Databa
     verdict = judge(seen, paused=db.spec.paused)
     todo = list(_steps(db, seen))
     soon = any(isinstance(step, SOON_AGAIN) for step in todo) or _is_on_its_way(seen, db)
+    if seen.server is not None and seen.server.facts.rejected:
+        soon = False  # a reload would be refused again, three times a second
     return finish(
         db, seen, verdict, context.now, todo, requeue_after=SOON if soon else SECRETS_AGAIN
     )
@@ -134,6 +143,8 @@ def _steps(db: Database, seen: Observed) -> list[Step]:
     todo.append(steps.ApplyWorkload(current.generation, current.system_id))
     if seen.server is not None and not db.spec.paused:
         todo += _server_steps(seen.server, seen)
+    if _is_stuck(seen):
+        todo.append(steps.ReplaceProcess())
     return todo
 
 
@@ -157,6 +168,21 @@ def _server_steps(server: Server, seen: Observed) -> list[Step]:
     if facts.mounted_revision != wanted:
         if seen.process.config_revision != wanted:
             todo.append(steps.PokeConfig(wanted))
-    elif facts.loaded_revision != wanted and not facts.rejected:
+    elif facts.loaded_revision != wanted:
         todo.append(steps.ReloadConfig())
     return todo
+
+
+def _is_stuck(seen: Observed) -> bool:
+    """PostgreSQL does not run in it, and a new one would be another: nothing is lost by it.
+
+    A StatefulSet that is updated on delete never does this by itself, and the kubelet waits up to
+    five minutes between two attempts.
+    """
+    process = seen.process
+    if process.state is ProcessState.WAITING:
+        return process.outdated
+    if process.state is not ProcessState.FAILED:
+        return False
+    refused = process.exit_code == Exit.PARAMETERS_REJECTED
+    return process.outdated or (refused and seen.wanted_revision not in process.message)

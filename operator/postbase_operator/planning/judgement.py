@@ -17,6 +17,7 @@ class Exit(IntEnum):
 
     DATA_MISSING = 64
     VERSION_MISMATCH = 65
+    PARAMETERS_REJECTED = 66
     VOLUME_IN_USE = 75
 
 
@@ -98,6 +99,8 @@ def _failed(process: Process, phase: str) -> Verdict:
             return stalled("DataMissing", f"The volume does not hold this database's data: {said}")
         case Exit.VERSION_MISMATCH:
             return stalled("VersionMismatch", f"Data and image are of different majors: {said}")
+        case Exit.PARAMETERS_REJECTED:
+            return stalled("ParametersRejected", f"PostgreSQL cannot start with these: {said}")
     return reconciling(
         phase, "PostgresFailed", f"PostgreSQL ended with {process.exit_code}: {said}"
     )
@@ -119,9 +122,10 @@ def _running(seen: Observed, server: Server) -> Verdict:
     if server.missing_extensions:
         missing = ", ".join(server.missing_extensions)
         return reconciling("Running", "CreatingExtensions", f"Extensions to create: {missing}")
-    if facts.rejected:
+    wanted = seen.wanted_revision
+    if facts.mounted_revision == wanted and facts.rejected:
         return stalled_settings(facts.rejected)
-    if facts.loaded_revision != seen.wanted_revision:
+    if facts.loaded_revision != wanted:
         return reconciling("Running", "Reloading", "The new settings are being loaded")
     return Verdict(Outlook.READY, "Running", "Running", f"PostgreSQL {facts.version} answers")
 

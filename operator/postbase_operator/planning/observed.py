@@ -64,6 +64,8 @@ class Process:
     image_digest: str = ""
     ready: bool = False
     since: datetime | None = None
+    outdated: bool = False
+    """Made from an older description than the present one; a new process would be another."""
     config_revision: str = ""
     """The revision that the platform was last told to bring to the process."""
 

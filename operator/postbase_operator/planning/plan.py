@@ -82,6 +82,11 @@ class ReloadConfig:
     """PostgreSQL reads its mounted files again."""
 
 
+@dataclass(frozen=True, slots=True)
+class ReplaceProcess:
+    """A process that cannot come up, and would in its present description, is made anew."""
+
+
 Step = (
     EnsureSecrets
     | CreateVolume
@@ -93,6 +98,7 @@ Step = (
     | CreateExtensions
     | PokeConfig
     | ReloadConfig
+    | ReplaceProcess
 )
 
 

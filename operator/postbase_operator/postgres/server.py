@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import psycopg
 from psycopg import sql
 
+from postbase_operator.desired import names
 from postbase_operator.desired.postgresql_conf import REVISION
 from postbase_operator.errors import InvalidSpec
 from postbase_operator.planning.observed import ServerFacts
@@ -90,10 +91,24 @@ async def create_extension(connection: Connection, name: str, version: str | Non
 
 
 async def reload(connection: Connection) -> None:
-    """Has the postmaster read its files again; what it makes of them shows in the facts."""
+    """Has the postmaster read its files again; what it makes of them shows in the facts.
+
+    One that start.sh had to start from the last settings that worked reads a copy on the volume:
+    that copy is made the mounted file first, so that a mended spec needs no restart.
+    """
+    cursor = await connection.execute("SELECT pg_catalog.current_setting('config_file')")
+    row = await cursor.fetchone()
+    if row is not None and row[0] == names.FALLBACK_FILE:
+        await connection.execute(COPY_MOUNTED_TO_FALLBACK)
     await connection.execute("SELECT pg_catalog.pg_reload_conf()")
 
 
+# Line by line as they are: csv quotes nothing that holds neither of these two characters.
+COPY_MOUNTED_TO_FALLBACK = sql.SQL("""
+COPY (SELECT line FROM pg_catalog.regexp_split_to_table(pg_catalog.pg_read_file({}), E'\\n')
+      AS line WHERE line <> '')
+TO {} WITH (FORMAT csv, QUOTE E'\\x01', DELIMITER E'\\x02')
+""").format(sql.Literal(names.SETTINGS_FILE), sql.Literal(names.FALLBACK_FILE))
 FACTS = """
 SELECT (SELECT system_identifier::text FROM pg_catalog.pg_control_system()),
        pg_catalog.current_setting('server_version'),
@@ -102,10 +117,13 @@ SELECT (SELECT system_identifier::text FROM pg_catalog.pg_control_system()),
        pg_catalog.current_setting(%s, true),
        pg_catalog.pg_read_file(%s, 0, 100, true),
        ARRAY(SELECT name::text FROM pg_catalog.pg_settings WHERE pending_restart ORDER BY 1),
-       ARRAY(SELECT COALESCE(name, 'line ' || sourceline) || ': ' || error
-             FROM pg_catalog.pg_file_settings
-             WHERE error IS NOT NULL
-               AND error <> 'setting could not be applied' ORDER BY seqno),
+       ARRAY(SELECT COALESCE(f.name, 'line ' || f.sourceline) || ': ' || f.error
+                    || COALESCE(' (' || f.setting || ')', '')
+             FROM pg_catalog.pg_file_settings f
+             LEFT JOIN pg_catalog.pg_settings s ON s.name = f.name
+             -- A new value of a parameter that needs a restart "could not be applied" either.
+             WHERE f.error IS NOT NULL AND s.context IS DISTINCT FROM 'postmaster'
+             ORDER BY f.seqno),
        ARRAY(SELECT name::text FROM pg_catalog.pg_settings
              WHERE sourcefile LIKE '%%/postgresql.auto.conf' ORDER BY 1)
 """

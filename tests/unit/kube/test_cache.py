@@ -56,6 +56,14 @@ def test_children_follow_their_label() -> None:
     assert cache.children(CONFIG_MAP, "ns", "db") == []
 
 
+def test_a_child_that_is_given_to_another_leaves_its_former_owner() -> None:
+    cache = Cache()
+    cache.put(CONFIG_MAP, body("a", version=1))
+    cache.put(CONFIG_MAP, body("a", version=2, database="other"))
+    assert cache.children(CONFIG_MAP, "ns", "db") == []
+    assert len(cache.children(CONFIG_MAP, "ns", "other")) == 1
+
+
 def test_a_listing_drops_ghosts_and_keeps_what_came_after_it() -> None:
     cache = Cache()
     cache.put(CONFIG_MAP, body("ghost", version=3))

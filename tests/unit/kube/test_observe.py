@@ -97,6 +97,22 @@ def test_the_last_line_of_a_container_is_its_message() -> None:
     assert found.message == "start.sh: DataMissing: gone"
 
 
+@pytest.mark.parametrize(
+    ("pods", "update", "seen", "outdated"),
+    [("a", "b", 2, True), ("a", "a", 2, False), ("a", "b", 1, False)],
+)
+def test_outdated_is_judged_by_a_template_that_the_controller_has_seen(
+    pods: str, update: str, seen: int, outdated: bool
+) -> None:
+    workload = {
+        "metadata": {"generation": 2},
+        "status": {"observedGeneration": seen, "updateRevision": update},
+    }
+    body = pod(meta={"labels": {"controller-revision-hash": pods}})
+    assert process(body, workload).outdated is outdated
+    assert not process(body).outdated
+
+
 def claim(uid: str = "mine", **annotations: str) -> dict[str, Any]:
     marks = {"database-uid": uid, "generation": "2", "role": "current"} | annotations
     return {

@@ -262,12 +262,42 @@ def test_settings_travel_by_poke_and_reload(
 def test_settings_that_postgresql_refuses_are_told_by_name() -> None:
     facts = replace(FACTS, loaded_revision="r0", rejected=("work_mem: invalid value",))
     made = plan(replace(HEALTHY, server=Server(facts, access_right=True)))
-    assert "ReloadConfig" not in kinds(made)  # it would be refused again, three times a second
-    assert made.requeue_after == SECRETS_AGAIN
+    assert made.requeue_after == SECRETS_AGAIN  # not three times a second: it is refused again
     assert verdict(made) == ("Running", "ParametersRejected", KStatus.FAILED)
     ready = find_condition(made.status.conditions, "Ready")
     assert ready is not None
     assert "work_mem: invalid value" in ready.message
+
+
+def test_values_that_were_refused_and_are_being_mended_are_not_told_again() -> None:
+    facts = replace(FACTS, mounted_revision="r0", loaded_revision="r0", rejected=("work_mem: x",))
+    made = plan(replace(HEALTHY, server=Server(facts, access_right=True)))
+    assert verdict(made)[1] == "Reloading"
+
+
+@pytest.mark.parametrize(
+    ("process", "replaced"),
+    [
+        (Process(ProcessState.WAITING, "ErrImagePull", outdated=True), True),
+        (Process(ProcessState.WAITING, "ErrImagePull", outdated=False), False),
+        (Process(ProcessState.FAILED, exit_code=1, outdated=True), True),
+        (Process(ProcessState.FAILED, exit_code=66, message="… revision r0"), True),
+        (Process(ProcessState.FAILED, exit_code=66, message="… revision r1"), False),
+        (Process(ProcessState.FAILED, exit_code=75), False),
+        (Process(ProcessState.STARTING, outdated=True), False),
+        (Process(ProcessState.STOPPING, outdated=True), False),
+        (replace(RUNNING, outdated=True), False),
+    ],
+)
+def test_only_a_process_that_cannot_come_up_is_replaced(process: Process, replaced: bool) -> None:
+    made = plan(replace(HEALTHY, process=process, server=None))
+    assert ("ReplaceProcess" in kinds(made)) == replaced
+
+
+def test_a_start_that_refuses_its_parameters_waits_for_a_person() -> None:
+    process = Process(ProcessState.FAILED, exit_code=66, message="work_mem: nonsense revision r1")
+    made = plan(replace(HEALTHY, process=process, server=None))
+    assert verdict(made)[1:] == ("ParametersRejected", KStatus.FAILED)
 
 
 def test_a_pending_restart_is_a_condition_and_no_restart() -> None:

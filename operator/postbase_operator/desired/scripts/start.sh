@@ -1,6 +1,7 @@
 #!/bin/sh
 # Starts PostgreSQL on a volume, everywhere the same way: database, recovery, drill.
-# Exit codes: 64 the data is missing or not ours, 65 other major version, 75 volume in use.
+# Exit codes: 64 the data is missing or not ours, 65 other major version, 66 settings refused,
+# 75 volume in use.
 set -eu
 export LC_ALL=C
 volume=/postbase/data
@@ -37,4 +38,21 @@ chmod 0700 "$pgdata"
 if [ "$wanted" -ge 17 ]; then
   set -- -c allow_alter_system=off "$@" # what the file says must be what runs
 fi
-exec postgres -D "$pgdata" -c config_file="$config/postgresql.conf" "$@"
+
+# A typo in a parameter must not keep the database down when its node is drained: settings that
+# PostgreSQL refuses are left aside for the last that it took. The operator tells, and mends.
+settings=$config/postgresql.conf
+good=$volume/postgresql.conf.good
+refused=/tmp/refused-settings
+if postgres -D "$pgdata" -c config_file="$settings" -C data_directory >/dev/null 2>"$refused"; then
+  cp "$settings" "$good.tmp"
+  mv "$good.tmp" "$good"
+else
+  cat "$refused" >&2
+  said=$(sed -n 's/.*LOG:  *//p' "$refused" | tr '\n' ';')
+  echo "start.sh: ParametersRejected: $said revision $(cat "$config/revision")" >&2
+  [ -f "$good" ] || exit 66
+  settings=$volume/postgresql.conf.running
+  cp "$good" "$settings"
+fi
+exec postgres -D "$pgdata" -c config_file="$settings" "$@"
