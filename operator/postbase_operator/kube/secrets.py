@@ -87,7 +87,8 @@ class DatabaseSecrets:
         data = connection_keys(self._names, user, password, ca)
         if live is None:
             data = await self._create(self._names.credentials, data, owned=False)
-        elif held != data:
+        elif held != data or _made_for(live) != self._db.metadata.uid:
+            # One that an earlier Database of this name has left is this one's from now on.
             await self._replace(live, data)
         return Credentials(data["user"].decode(), data["password"].decode())
 
@@ -111,7 +112,7 @@ class DatabaseSecrets:
                     self._db,
                     name,
                     owned=owned,
-                    annotations={names.ANNOTATION_DATABASE_UID: self._db.metadata.uid},
+                    annotations=self._mark(),
                 )
             ),
             "data": encode(data),
@@ -124,15 +125,22 @@ class DatabaseSecrets:
 
     async def _replace(self, live: Body, data: Mapping[str, bytes]) -> None:
         """Conditional on what was read: a write in between is a Conflict, seen by the next run."""
-        await self._session.replace(
-            SECRET, self._names.namespace, {**live, "data": encode(data)}, MANAGER
-        )
+        marks = {**(live["metadata"].get("annotations") or {}), **self._mark()}
+        body = {
+            **live,
+            "metadata": {**live["metadata"], "annotations": marks},
+            "data": encode(data),
+        }
+        await self._session.replace(SECRET, self._names.namespace, body, MANAGER)
+
+    def _mark(self) -> dict[str, str]:
+        return {names.ANNOTATION_DATABASE_UID: self._db.metadata.uid}
 
 
 def connection_keys(known: names.Names, user: str, password: str, ca: Identity) -> dict[str, bytes]:
     """The keys of the credentials Secret: ours, and those of the Service Binding specification."""
     uri = (
-        f"postgresql://{quote(user)}:{quote(password)}@{known.host}:{names.PORT}"
+        f"postgresql://{quote(user, '')}:{quote(password, '')}@{known.host}:{names.PORT}"
         f"/{names.DATABASE}?sslmode=require"
     )
     values = {
@@ -163,6 +171,11 @@ def decode(secret: Body) -> dict[str, bytes]:
     return {key: base64.b64decode(value) for key, value in (secret.get("data") or {}).items()}
 
 
+def _made_for(secret: Body) -> str:
+    """The UID of the Database that a Secret belongs to."""
+    return str((secret["metadata"].get("annotations") or {}).get(names.ANNOTATION_DATABASE_UID))
+
+
 async def bequeath(session: Session, db: Database) -> None:
     """Gives the credentials to the Database, so that they go with it.
 
@@ -172,7 +185,6 @@ async def bequeath(session: Session, db: Database) -> None:
     live = await session.find(SECRET, known.namespace, known.credentials)
     if live is None:
         return
-    annotations = live["metadata"].get("annotations") or {}
-    if annotations.get(names.ANNOTATION_DATABASE_UID) == db.metadata.uid:
+    if _made_for(live) == db.metadata.uid:
         owned = {**live["metadata"], "ownerReferences": [body_of(meta.owner(db))]}
         await session.replace(SECRET, known.namespace, {**live, "metadata": owned}, MANAGER)
