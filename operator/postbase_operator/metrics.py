@@ -20,5 +20,4 @@ QUEUE_OLDEST_SECONDS = Gauge(
 API_REQUESTS = Counter(
     "postbase_api_requests_total", "Requests to the Kubernetes API.", ["verb", "code"]
 )
-DATABASES = Gauge("postbase_databases", "Databases by phase.", ["phase"])
 LEADER = Gauge("postbase_leader", "1 where this replica reconciles.")

@@ -24,6 +24,7 @@ SOCKETS = "/var/run/postgresql"
 SETTINGS_FILE = f"{CONFIG_MOUNT}/postgresql.conf"
 FALLBACK_FILE = f"{MOUNT}/postgresql.conf.running"
 """What start.sh gives the server to read where it refuses the mounted settings."""
+CERTIFICATE_FILE = f"{TLS_MOUNT}/tls.crt"
 REVISION_FILE = f"{CONFIG_MOUNT}/revision"
 
 POSTGRES_CONTAINER = "postgres"

@@ -27,6 +27,7 @@ from postbase_operator.settings import Settings
 
 logger = logging.getLogger(__name__)
 LEASE_NAME = "postbase-operator"
+LEASE_WRITES_PER_SECOND = 10.0
 
 
 def main(settings: Settings) -> int:
@@ -48,7 +49,9 @@ class Operator:
         settings = self._settings
         api = await Session.login(WriteBudget(settings.writes_per_second))
         server = await health.serve(settings.health_port, self._unready)
-        elector = Elector(api, settings.operator_namespace, LEASE_NAME, self._identity)
+        # A connection and a budget of its own: a busy queue must not cost us the Lease.
+        leases = await Session.login(WriteBudget(LEASE_WRITES_PER_SECOND))
+        elector = Elector(leases, settings.operator_namespace, LEASE_NAME, self._identity)
         try:
             if await _unless_stopped(elector.acquire()):
                 self._leading = True
@@ -64,6 +67,7 @@ class Operator:
         finally:
             await elector.release()
             await server.cleanup()
+            await leases.close()
             await api.close()
         logger.info("stopped")
         return 0

@@ -157,7 +157,7 @@ class WorkQueue(Generic[Key]):
     def _retry(self, key: Key, error: BaseException) -> None:
         count = self._failures[key] = self._failures.get(key, 0) + 1
         asked = error.retry_after if isinstance(error, NotReady | Unavailable) else None
-        delay = asked if asked is not None else self.backoff(count)
+        delay = max(asked or 0.0, self.backoff(count))
         logger.warning(
             "reconcile failed, again later",
             extra={"object": str(key), "error": str(error), "retry_in": round(delay, 1)},

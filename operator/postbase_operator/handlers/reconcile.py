@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import random
 import time
@@ -38,6 +39,7 @@ UNSERVED: dict[str, tuple[Kind, type[Backup] | type[PitrRestore]]] = {
     PITR_RESTORE.kind: (PITR_RESTORE, PitrRestore),
 }
 DELETION_AGAIN = 2.0
+LONGEST_RUN = 90.0
 RETRY_REFUSED = 60.0
 
 
@@ -66,7 +68,9 @@ class Reconciler:
     async def run(self, key: Key) -> float | None:
         started = time.monotonic()
         try:
-            return await self._kinds[key.kind](key)
+            # However a server or a network hangs, a worker comes free again.
+            async with asyncio.timeout(LONGEST_RUN):
+                return await self._kinds[key.kind](key)
         except Exception as error:
             metrics.RECONCILE_ERRORS.labels(key.kind, type(error).__name__).inc()
             raise
@@ -82,9 +86,11 @@ class Reconciler:
             return await self._delete(db, body)
         if FINALIZER not in db.metadata.finalizers:
             await objects.add_finalizer(self._api, self._cache, DATABASE, body, FINALIZER)
-        seen = await self._platform.observe(db)
-        plan = plan_database(db, seen, self._context(body))
+        seen, phase = Observed(), db.status.phase or "Pending"
         try:
+            seen = await self._platform.observe(db)
+            plan = plan_database(db, seen, self._context(body))
+            phase = plan.status.phase or phase
             await self._platform.execute(db, plan)
         except InvalidSpec as error:
             verdict = stalled(error.reason, str(error))
@@ -93,7 +99,7 @@ class Reconciler:
             verdict = stalled("Refused", str(error))
             plan = finish(db, seen, verdict, now(), requeue_after=RETRY_REFUSED)
         except PostbaseError as error:
-            verdict = reconciling(str(plan.status.phase), type(error).__name__, str(error))
+            verdict = reconciling(phase, type(error).__name__, str(error))
             await self._tell(DATABASE, body, finish(db, seen, verdict, now()))
             raise
         await self._tell(DATABASE, body, plan)

@@ -10,6 +10,7 @@ import asyncio
 import logging
 
 from postbase_operator.desired import names
+from postbase_operator.errors import PostbaseError
 from postbase_operator.handlers.keys import Key, key_of, owner_key, project_key
 from postbase_operator.handlers.queue import WorkQueue
 from postbase_operator.kube.cache import Cache, place_of
@@ -45,6 +46,13 @@ class Watcher:
             self._cache.put(kind, body)
         # Whose it was, too: an edit may have given it to another, or to nobody.
         concerned = [*self._concerned(kind, body), *(self._concerned(kind, held) if held else ())]
+        if (
+            kind is PROJECT
+            and type != "DELETED"
+            and held
+            and _generation(held) == _generation(body)
+        ):
+            concerned = [key_of(kind.kind, body)]  # its status alone: no Database's matter
         for key in concerned:
             self._queue.add(key)
 
@@ -86,4 +94,11 @@ class Watcher:
         """Lists everything again every ten minutes, until cancelled."""
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
-            await self.list_everything()
+            try:
+                await self.list_everything()
+            except PostbaseError as error:  # the watches go on; the next round may do better
+                logger.warning("the sweep was cut short", extra={"error": str(error)})
+
+
+def _generation(body: Body) -> int:
+    return int(body["metadata"].get("generation", 0))

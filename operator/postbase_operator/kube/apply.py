@@ -59,7 +59,10 @@ def holds(desired: Any, live: Any) -> bool:
     if isinstance(desired, dict):
         if not isinstance(live, dict):
             return not desired and live is None
-        return all(holds(value, live.get(key)) for key, value in desired.items())
+        return all(
+            value == live.get(key) if key in ATOMIC else holds(value, live.get(key))
+            for key, value in desired.items()
+        )
     if isinstance(desired, list):
         return _list_holds(desired, live)
     if desired == live:
@@ -69,6 +72,8 @@ def holds(desired: Any, live: Any) -> bool:
     return not desired and live is None  # the API drops false, 0 and "" on the way out
 
 
+ATOMIC = ("selector", "nodeSelector", "matchLabels")
+"""Maps that mean another thing with one key more; the API replaces them whole."""
 MERGE_KEYS = ("name", "containerPort", "port", "mountPath", "key", "type")
 
 

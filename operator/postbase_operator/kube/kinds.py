@@ -38,13 +38,11 @@ DATABASE = Kind(POSTBASE, "Database", "databases")
 BACKUP = Kind(POSTBASE, "Backup", "backups")
 PITR_RESTORE = Kind(POSTBASE, "PitrRestore", "pitrrestores")
 
-NAMESPACE = Kind("v1", "Namespace", "namespaces", namespaced=False)
 POD = Kind("v1", "Pod", "pods")
 SERVICE = Kind("v1", "Service", "services")
 SECRET = Kind("v1", "Secret", "secrets")
 CONFIG_MAP = Kind("v1", "ConfigMap", "configmaps")
 PERSISTENT_VOLUME_CLAIM = Kind("v1", "PersistentVolumeClaim", "persistentvolumeclaims")
-PERSISTENT_VOLUME = Kind("v1", "PersistentVolume", "persistentvolumes", namespaced=False)
 STATEFUL_SET = Kind("apps/v1", "StatefulSet", "statefulsets")
 EVENT = Kind("events.k8s.io/v1", "Event", "events")
 POD_DISRUPTION_BUDGET = Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets")
@@ -57,13 +55,11 @@ ALL = {
         DATABASE,
         BACKUP,
         PITR_RESTORE,
-        NAMESPACE,
         POD,
         SERVICE,
         SECRET,
         CONFIG_MAP,
         PERSISTENT_VOLUME_CLAIM,
-        PERSISTENT_VOLUME,
         STATEFUL_SET,
         EVENT,
         POD_DISRUPTION_BUDGET,

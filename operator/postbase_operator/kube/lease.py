@@ -61,6 +61,7 @@ class Elector:
         self._clock = clock
         self._seen: tuple[str, float] | None = None  # resourceVersion, and when we first saw it
         self._renewed = 0.0
+        self._usurped = False
 
     async def acquire(self) -> None:
         """Returns once the Lease is ours; for as long as that takes."""
@@ -77,6 +78,8 @@ class Elector:
                     held = await self._attempt()
             except TimeoutError:
                 raise LeaseLost(f"not renewed for {self._timing.deadline:.0f} s") from None
+            if self._usurped:
+                raise LeaseLost("another replica holds the Lease")
             if not held and self._left() == 0:
                 raise LeaseLost(f"not renewed for {self._timing.deadline:.0f} s")
 
@@ -110,7 +113,8 @@ class Elector:
 
     def _is_free(self, live: Body) -> bool:
         holder = live["spec"].get("holderIdentity") or ""
-        if holder in ("", self._identity):
+        self._usurped = holder not in ("", self._identity)
+        if not self._usurped:
             return True
         version = str(live["metadata"]["resourceVersion"])
         if self._seen is None or self._seen[0] != version:

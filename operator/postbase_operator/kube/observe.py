@@ -113,7 +113,8 @@ def _blocked_init(status: Body) -> tuple[ProcessState, str, str, int | None] | N
         container = _container(status.get("initContainerStatuses"), name)
         state: Body = container.get("state") or {}
         ended = state.get("terminated") or (container.get("lastState") or {}).get("terminated")
-        if "running" not in state and ended and ended.get("exitCode") != 0:
+        is_initdb = name == names.INITDB_CONTAINER
+        if is_initdb and "running" not in state and ended and ended.get("exitCode") != 0:
             return _ended(ended)
         waiting: Body = state.get("waiting") or {}
         if waiting.get("reason") in IMAGE_TROUBLE:

@@ -23,6 +23,7 @@ from postbase_operator.kube.kinds import (
     Kind,
     kind_of,
 )
+from postbase_operator.kube.ownership import is_owned, refuse_stranger
 from postbase_operator.kube.secrets import DatabaseSecrets, bequeath
 from postbase_operator.kube.session import AlreadyExists, Session
 from postbase_operator.planning import plan as steps
@@ -102,7 +103,7 @@ class KubePlatform:
         endpoint, identity = await self._door(db, address)
         wanted = _wanted(credentials.user, credentials.password)
         async with session(endpoint, identity) as connection:
-            facts = await pg.facts(connection, names.REVISION_FILE)
+            facts = await pg.facts(connection)
             right = is_right(wanted, await pg.find_access(connection, wanted))
         missing: tuple[str, ...] = ()
         if right and db.spec.extensions:
@@ -185,8 +186,21 @@ class KubePlatform:
         for desired in workload.objects(db, claim, system_id, image, self._settings):
             body = body_of(desired)
             kind = kind_of(body)
-            live = self._cache.get(kind, db.metadata.namespace, body["metadata"]["name"])
+            live = await self._own(db, kind, body["metadata"]["name"])
             self._cache.put(kind, await apply(self._api, body, live))
+
+    async def _own(self, db: Database, kind: Kind, name: str) -> Body | None:
+        """The child as it is, or None. One that is not ours is refused, never taken over.
+
+        Only our own are cached: what is not there may be a stranger's, and a forced apply would
+        make an application's Service point at PostgreSQL.
+        """
+        live = self._cache.get(kind, db.metadata.namespace, name)
+        if live is None or not is_owned(live, db):
+            live = await self._api.find(kind, db.metadata.namespace, name)
+        if live is not None and not is_owned(live, db):
+            refuse_stranger(live, f"{kind.kind} {name}", db)
+        return live
 
     async def _poke(self, db: Database, revision: str) -> None:
         """An annotation on the pod: the kubelet syncs its files at once, not in a minute."""

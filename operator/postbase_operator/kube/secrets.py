@@ -19,6 +19,7 @@ from postbase_operator.api.database import Database
 from postbase_operator.desired import meta, names
 from postbase_operator.kube.apply import MANAGER, body_of
 from postbase_operator.kube.kinds import SECRET, Body
+from postbase_operator.kube.ownership import refuse_stranger
 from postbase_operator.kube.session import AlreadyExists, Session
 from postbase_operator.postgres import certificates
 from postbase_operator.postgres.certificates import Identity
@@ -93,7 +94,14 @@ class DatabaseSecrets:
         return Credentials(data["user"].decode(), data["password"].decode())
 
     async def _get(self, name: str) -> Body | None:
-        return await self._session.find(SECRET, self._names.namespace, name)
+        """Ours, or None. What an earlier Database of this name has left counts as ours only where
+        it was left on purpose: the credentials."""
+        live = await self._session.find(SECRET, self._names.namespace, name)
+        if live is None or _made_for(live) == self._db.metadata.uid:
+            return live
+        if name != self._names.credentials or not _made_for(live):
+            refuse_stranger(live, f"Secret {name}", self._db)
+        return live
 
     async def _find(self, name: str) -> dict[str, bytes] | None:
         live = await self._get(name)
@@ -173,7 +181,8 @@ def decode(secret: Body) -> dict[str, bytes]:
 
 def _made_for(secret: Body) -> str:
     """The UID of the Database that a Secret belongs to."""
-    return str((secret["metadata"].get("annotations") or {}).get(names.ANNOTATION_DATABASE_UID))
+    annotations = secret["metadata"].get("annotations") or {}
+    return str(annotations.get(names.ANNOTATION_DATABASE_UID, ""))
 
 
 async def bequeath(session: Session, db: Database) -> None:

@@ -23,7 +23,6 @@ from postbase_operator.kube.kinds import Body, Kind
 PAGE = 500
 TIMEOUT = 20.0
 MERGE_PATCH = "application/merge-patch+json"
-JSON_PATCH = "application/json-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
 
 
@@ -111,11 +110,10 @@ class Session:
         manager: str,
         *,
         subresource: str = "",
-        dry_run: bool = False,
     ) -> Body:
         """Server-side apply of a whole intent, taking over fields that others have set."""
         meta = body["metadata"]
-        query = {"fieldManager": manager, "force": "true"} | ({"dryRun": "All"} if dry_run else {})
+        query = {"fieldManager": manager, "force": "true"}
         path = kind.path(meta.get("namespace"), meta["name"])
         path += f"/{subresource}" if subresource else ""
         return await self._request("PATCH", path, query=query, body=body, content=APPLY_PATCH)

@@ -52,12 +52,23 @@ def plan_database(db: Database, seen: Observed, context: Context) -> Plan[Databa
         return finish(db, seen, refused, context.now, requeue_after=again)
     verdict = judge(seen, paused=db.spec.paused)
     todo = list(_steps(db, seen))
-    soon = any(isinstance(step, SOON_AGAIN) for step in todo) or _is_on_its_way(seen, db)
-    if seen.server is not None and seen.server.facts.rejected:
-        soon = False  # a reload would be refused again, three times a second
     return finish(
-        db, seen, verdict, context.now, todo, requeue_after=SOON if soon else SECRETS_AGAIN
+        db, seen, verdict, context.now, todo, requeue_after=_again(db, seen, todo, context.now)
     )
+
+
+def _again(db: Database, seen: Observed, todo: list[Step], now: datetime) -> float:
+    """Seconds until the next look, where no event will call for one."""
+    facts = seen.server.facts if seen.server else None
+    if facts and facts.rejected and facts.mounted_revision == seen.wanted_revision:
+        return SECRETS_AGAIN  # a reload would be refused again, three times a second
+    if any(isinstance(step, SOON_AGAIN) for step in todo):
+        return SOON
+    if not _is_on_its_way(seen, db):
+        return SECRETS_AGAIN
+    since = seen.process.since
+    fresh = since is None or (now - since).total_seconds() < SECRETS_AGAIN
+    return SOON if fresh else SECRETS_AGAIN / 6
 
 
 SOON_AGAIN = (
@@ -93,6 +104,12 @@ def refusal(db: Database, seen: Observed, context: Context) -> Verdict | None:
             "VolumeExists",
             f"Volumes of an earlier Database of this name were kept: {kept}. Name one in "
             "spec.adoptVolume to take its data over, or delete them, or take another name",
+        )
+    if not seen.volumes and db.status.system_id:
+        return stalled(
+            "VolumeLost",
+            f"The volume with the data of system {db.status.system_id} is gone, and no empty "
+            "database is made in its place; delete this Database and apply it anew to begin empty",
         )
     if seen.volumes and seen.current is None:
         found = ", ".join(volume.name for volume in seen.volumes)
@@ -136,8 +153,6 @@ def _steps(db: Database, seen: Observed) -> list[Step]:
             steps.CreateVolume(generation),
             steps.ApplyWorkload(generation, system_id=""),
         ]
-    if whole_bytes(db.spec.storage.size) > current.requested_bytes:
-        todo.append(steps.GrowVolume(current.generation))
     if seen.server is not None:
         todo += _remember(seen.server, seen, current)
     todo.append(steps.ApplyWorkload(current.generation, current.system_id))
@@ -145,6 +160,9 @@ def _steps(db: Database, seen: Observed) -> list[Step]:
         todo += _server_steps(seen.server, seen)
     if _is_stuck(seen):
         todo.append(steps.ReplaceProcess())
+    if whole_bytes(db.spec.storage.size) > current.requested_bytes:
+        # Last: a storage class that cannot grow refuses, and must hold up nothing else.
+        todo.append(steps.GrowVolume(current.generation))
     return todo
 
 
@@ -168,7 +186,7 @@ def _server_steps(server: Server, seen: Observed) -> list[Step]:
     if facts.mounted_revision != wanted:
         if seen.process.config_revision != wanted:
             todo.append(steps.PokeConfig(wanted))
-    elif facts.loaded_revision != wanted:
+    elif facts.loaded_revision != wanted or facts.certificate_renewed:
         todo.append(steps.ReloadConfig())
     return todo
 

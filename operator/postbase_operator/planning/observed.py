@@ -81,11 +81,11 @@ class ServerFacts:
     loaded_revision: str
     mounted_revision: str
     """The revision of the mounted files; ahead of the loaded one until a reload."""
+    certificate_renewed: bool = False
+    """The mounted certificate is newer than the last reload."""
     pending_restart: tuple[str, ...] = ()
     rejected: tuple[str, ...] = ()
     """Lines of the configuration that PostgreSQL refuses: "name: why"."""
-    overridden: tuple[str, ...] = ()
-    """Parameters that somebody's ALTER SYSTEM holds against ours."""
 
 
 @dataclass(frozen=True, slots=True)

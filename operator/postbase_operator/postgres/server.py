@@ -16,9 +16,11 @@ from postbase_operator.postgres import access
 from postbase_operator.postgres.connect import Connection
 
 
-async def facts(connection: Connection, revision_file: str) -> ServerFacts:
+async def facts(connection: Connection) -> ServerFacts:
     """Raises psycopg errors; the session turns them into Unavailable."""
-    cursor = await connection.execute(FACTS, [REVISION, revision_file])
+    cursor = await connection.execute(
+        FACTS, [REVISION, names.REVISION_FILE, names.CERTIFICATE_FILE]
+    )
     row = await cursor.fetchone()
     if row is None:
         raise RuntimeError("a SELECT without FROM gave no row")
@@ -31,7 +33,7 @@ async def facts(connection: Connection, revision_file: str) -> ServerFacts:
         mounted_revision=(row[5] or "").strip(),
         pending_restart=tuple(row[6]),
         rejected=tuple(row[7]),
-        overridden=tuple(row[8]),
+        certificate_renewed=row[8],
     )
 
 
@@ -121,9 +123,8 @@ SELECT (SELECT system_identifier::text FROM pg_catalog.pg_control_system()),
                     || COALESCE(' (' || f.setting || ')', '')
              FROM pg_catalog.pg_file_settings f
              LEFT JOIN pg_catalog.pg_settings s ON s.name = f.name
-             -- A new value of a parameter that needs a restart "could not be applied" either.
-             WHERE f.error IS NOT NULL AND s.context IS DISTINCT FROM 'postmaster'
+             -- A good value of a parameter that needs a restart "could not be applied" either.
+             WHERE f.error IS NOT NULL AND s.pending_restart IS NOT TRUE
              ORDER BY f.seqno),
-       ARRAY(SELECT name::text FROM pg_catalog.pg_settings
-             WHERE sourcefile LIKE '%%/postgresql.auto.conf' ORDER BY 1)
+       (pg_catalog.pg_stat_file(%s)).modification > pg_catalog.pg_conf_load_time()
 """

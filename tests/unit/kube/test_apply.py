@@ -28,6 +28,7 @@ from postbase_operator.kube.apply import INTENT, holds, intent_hash, is_current
         ({"l": ["a"]}, {"l": ["a", "b"]}, False),
         ({"l": [{"port": 1, "name": "p"}]}, {"l": [{"port": 1, "name": "p", "nodePort": 3}]}, True),
         ({"a": None}, {"a": None}, True),
+        ({"selector": {"x": "1"}}, {"selector": {"x": "1", "y": "2"}}, False),
         ({"a": 1}, None, False),
     ],
 )

@@ -161,6 +161,25 @@ def test_another_databases_volume_is_never_taken_in_silence() -> None:
     assert "spec.adoptVolume" in ready.message
 
 
+def test_no_empty_database_is_made_where_there_was_one() -> None:
+    """Its claim was deleted by hand, and the node was drained."""
+    held = plan(HEALTHY).status
+    made = plan(Observed(), database().model_copy(update={"status": held}))
+    assert made.steps == ()
+    assert verdict(made) == ("Failed", "VolumeLost", KStatus.FAILED)
+
+
+def test_a_server_that_cannot_be_reached_for_long_is_asked_less_often() -> None:
+    process = replace(RUNNING, since=NOW.replace(hour=1))
+    made = plan(replace(HEALTHY, process=process, server=None))
+    assert made.requeue_after == SECRETS_AGAIN / 6
+
+
+def test_a_renewed_certificate_is_loaded() -> None:
+    facts = replace(FACTS, certificate_renewed=True)
+    assert "ReloadConfig" in kinds(plan(replace(HEALTHY, server=Server(facts, access_right=True))))
+
+
 def test_volumes_without_a_current_one_stop_everything() -> None:
     made = plan(Observed(volumes=(replace(CURRENT, role=VolumeRole.PREVIOUS),)))
     assert made.steps == ()

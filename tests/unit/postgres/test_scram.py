@@ -41,6 +41,7 @@ def test_it_knows_its_own_password_and_no_other(password: str, other: str, salt:
         "SCRAM-SHA-256$x",
         "SCRAM-SHA-256$0:!$a:b",
         "a$b$c",
+        "SCRAM-SHA-256$20000000:W22ZaJ0SNY7soEsUEjb6gQ==$a:b",  # 20 s of our time, if it were taken
     ],
 )
 def test_anything_else_matches_nothing(stored: str | None) -> None:

@@ -31,7 +31,7 @@ done <"$config/initdb-arguments"
 initdb --pgdata="$pgdata.tmp" --username=postgres --no-instructions --no-sync "$@"
 # The operator comes in by certificate as postbase_admin, the receiver as postbase_walrx: made
 # here, before the server is ever reachable, so that no password for a superuser need exist.
-postgres --single -D "$pgdata.tmp" -c listen_addresses= -c huge_pages=off postgres \
+postgres --single -D "$pgdata.tmp" -c listen_addresses= -c huge_pages=off -c exit_on_error=true postgres \
   <"$config/bootstrap.sql" >/dev/null
 # This volume alone where `sync` can: the whole node's disks may take minutes.
 sync -f "$volume" 2>/dev/null || sync

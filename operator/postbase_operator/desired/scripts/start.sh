@@ -45,14 +45,14 @@ settings=$config/postgresql.conf
 good=$volume/postgresql.conf.good
 refused=/tmp/refused-settings
 if postgres -D "$pgdata" -c config_file="$settings" -C data_directory >/dev/null 2>"$refused"; then
-  cp "$settings" "$good.tmp"
-  mv "$good.tmp" "$good"
+  { cp "$settings" "$good.tmp" && mv "$good.tmp" "$good"; } || # a full volume must still start
+    echo "start.sh: no copy of the settings could be kept" >&2
 else
   cat "$refused" >&2
   said=$(sed -n 's/.*LOG:  *//p' "$refused" | tr '\n' ';')
   echo "start.sh: ParametersRejected: $said revision $(cat "$config/revision")" >&2
   [ -f "$good" ] || exit 66
   settings=$volume/postgresql.conf.running
-  cp "$good" "$settings"
+  cp "$good" "$settings" || settings=$good
 fi
 exec postgres -D "$pgdata" -c config_file="$settings" "$@"
