@@ -64,6 +64,17 @@ def test_a_refused_value_is_named_and_harms_nothing(db: Db) -> None:
     assert db.started_at() == started
 
 
+def test_a_refused_value_is_named_also_where_it_would_need_a_restart(db: Db) -> None:
+    """PostgreSQL's own view of its files says the same of both; only one of them ever works."""
+    before = db.value("SHOW max_connections")
+    db.patch(parameters={"max_connections": "many", "shared_buffers": None})
+    stalled = db.wait_for("Stalled", "True", "ParametersRejected", seconds=30)
+    assert "max_connections" in stalled["message"]
+    assert db.value("SHOW max_connections") == before
+    db.patch(parameters={"max_connections": None})
+    db.wait_ready(seconds=30)
+
+
 def test_a_refused_value_does_not_keep_the_server_down(new_db: NewDb) -> None:
     """A node is drained while a typo waits in the spec: the database must come back."""
     db = new_db("typo")

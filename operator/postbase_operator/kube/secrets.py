@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 from postbase_operator.api.database import Database
 from postbase_operator.desired import meta, names
+from postbase_operator.errors import InvalidSpec
 from postbase_operator.kube.apply import MANAGER, body_of
 from postbase_operator.kube.kinds import SECRET, Body
 from postbase_operator.kube.ownership import refuse_stranger
@@ -52,9 +53,20 @@ class DatabaseSecrets:
         return await self.credentials(ca)
 
     async def authority(self) -> Identity:
-        """The Database's own certificate authority."""
+        """The Database's own certificate authority.
+
+        Never a new one beside a server certificate of the old: the running server would trust
+        neither our clients nor us, and only its restart would end that.
+        """
         data = await self._find(self._names.authority)
         if data is None:
+            if await self._get(self._names.tls) is not None:
+                raise InvalidSpec(
+                    f"Secret {self._names.authority}",
+                    "is gone; put it back, or, for a new authority, delete the Secret "
+                    f"{self._names.tls} too and then the pod {self._names.pod}",
+                    reason="AuthorityLost",
+                )
             made = certificates.authority(f"postbase {self._names.host}", self._now())
             data = await self._create(
                 self._names.authority, {"ca.crt": made.certificate, "ca.key": made.key}

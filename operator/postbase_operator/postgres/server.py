@@ -18,6 +18,9 @@ from postbase_operator.postgres.connect import Connection
 
 async def facts(connection: Connection) -> ServerFacts:
     """Raises psycopg errors; the session turns them into Unavailable."""
+    # Reading this view is what makes PostgreSQL note which parameters wait for a restart: first of
+    # all, or a good value of one would look refused in the statement that reads both.
+    await connection.execute("SELECT count(*) FROM pg_catalog.pg_file_settings")
     cursor = await connection.execute(
         FACTS, [REVISION, names.REVISION_FILE, names.CERTIFICATE_FILE]
     )
