@@ -105,7 +105,7 @@ def preflight() -> None:
             "runc, buildah, ...), builds Kubernetes and the images from source packages, makes a\n"
             "bridge, firewall rules and loop devices. State: /var/lib/postbase-node, cache:\n"
             "~/.cache/postbase. `make down` takes the node away, `make purge` the cache too.\n"
-            "The first time takes about 15 minutes, later ones about one."
+            "The first time takes about 20 minutes, later ones about one."
         )
     asks = sys.stdin.isatty() and os.environ.get("YES") != "1"
     if asks and input("Go on? [y/N] ").strip().lower() not in ("y", "yes"):
