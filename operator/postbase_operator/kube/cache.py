@@ -13,6 +13,7 @@ from postbase_operator.desired.names import LABEL_DATABASE
 from postbase_operator.kube.kinds import Body, Kind
 
 Place = tuple[str, str]  # namespace, name
+REMEMBERED = 10_000
 
 
 class Cache:
@@ -21,9 +22,13 @@ class Cache:
     def __init__(self) -> None:
         self._objects: dict[Kind, dict[Place, Body]] = {}
         self._children: dict[Kind, dict[Place, set[str]]] = {}
+        self._gone: dict[str, int] = {}  # UID -> resourceVersion of its end, the latest last
 
     def put(self, kind: Kind, body: Body) -> None:
         """Keeps the newer of what is held and what is given: events can be older than a write."""
+        if self._gone.get(_uid(body), -1) >= _version(body):
+            # The answer to our own last write, come after the event of the end that it caused.
+            return
         place = place_of(body)
         held = self._objects.setdefault(kind, {}).get(place)
         if held is not None and _version(held) > _version(body) and _uid(held) == _uid(body):
@@ -37,6 +42,10 @@ class Cache:
             self._children.setdefault(kind, {}).setdefault(owner, set()).add(place[1])
 
     def drop(self, kind: Kind, body: Body) -> None:
+        """Deleted, or no longer shown by the watch's selector: it may come back newer."""
+        self._gone[_uid(body)] = _version(body)
+        if len(self._gone) > REMEMBERED:
+            del self._gone[next(iter(self._gone))]
         place = place_of(body)
         held = self._objects.get(kind, {}).get(place)
         if held is None or _uid(held) != _uid(body):  # a newer object already bears the name

@@ -46,6 +46,22 @@ def test_a_successor_replaces_even_with_a_lower_version() -> None:
     assert held["metadata"]["uid"] == "new"
 
 
+def test_the_late_answer_to_a_write_does_not_bring_the_deleted_back() -> None:
+    """A finalizer's removal deletes the object; its answer may come after the watch's event."""
+    cache = Cache()
+    cache.put(CONFIG_MAP, body(version=5))
+    cache.drop(CONFIG_MAP, body(version=7))
+    cache.put(CONFIG_MAP, body(version=6))
+    assert cache.get(CONFIG_MAP, "ns", "c") is None
+
+
+def test_what_left_the_selector_may_come_back() -> None:
+    cache = Cache()
+    cache.drop(CONFIG_MAP, body(version=7))
+    cache.put(CONFIG_MAP, body(version=8))
+    assert cache.get(CONFIG_MAP, "ns", "c") is not None
+
+
 def test_children_follow_their_label() -> None:
     cache = Cache()
     cache.put(CONFIG_MAP, body("a"))
