@@ -108,7 +108,7 @@ class Cluster:
 
     def listed(self, kinds: str, namespace: str, labels: str = "") -> list[Body]:
         """Objects of one or more kinds (comma separated)."""
-        words = ["get", kinds, f"--namespace={namespace}", "-o", "json"]
+        words = ["get", kinds, f"--namespace={namespace}", "-o", "json", "--show-managed-fields"]
         out = self.kubectl(*words, *([f"--selector={labels}"] if labels else []))
         items: list[Body] = json.loads(out)["items"]
         return items
