@@ -64,18 +64,21 @@ PROGRAMS = {
         Program("versitygw", "github.com/versity/versitygw/cmd/versitygw", 1),
         Program("helm", "helm.sh/helm/v3/cmd/helm", 1),
         Program("kind", "sigs.k8s.io/kind", 0.5),
+        Program("verdict", "./cmd/verdict", 0.2),
+        Program("kubeconform", "github.com/yannh/kubeconform/cmd/kubeconform", 0.2),
     )
 }
-FOR_OTHERS = ("kube", "versitygw", "helm")
+FOR_TESTS = ("verdict", "kubeconform")
+FOR_OTHERS = ("kube", "versitygw", "helm", *FOR_TESTS)
 FOR_NODE = ("kube", "pause", "provisioner", "coredns", "versitygw", "helm")
 
 
-def build(names: tuple[str, ...] = FOR_NODE) -> None:
+def build(names: tuple[str, ...] = (*FOR_NODE, *FOR_TESTS)) -> None:
     """Builds what the cache does not have, and links it among the declared programs."""
     provide_go()
     for name in names:
         _build(PROGRAMS[name])
-    for name in set(names) & {"helm", "kind"}:
+    for name in set(names) & {"helm", "kind", *FOR_TESTS}:
         link(name, built(name))
     if "kube" in names:
         link("kubectl", built("kube").with_name("kubectl"))
