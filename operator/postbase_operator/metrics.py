@@ -18,6 +18,9 @@ QUEUE_OLDEST_SECONDS = Gauge(
     "postbase_queue_oldest_seconds", "How long the oldest waiting key has been waiting."
 )
 API_REQUESTS = Counter(
-    "postbase_api_requests_total", "Requests to the Kubernetes API.", ["verb", "code"]
+    "postbase_api_requests_total",
+    "Requests to the Kubernetes API; watches are not counted.",
+    ["verb", "resource", "code"],
 )
 LEADER = Gauge("postbase_leader", "1 where this replica reconciles.")
+DATABASES = Gauge("postbase_databases", "Databases by the phase in their status.", ["phase"])

@@ -87,7 +87,8 @@ spec:
 {mounts}
         - name: sidecar
           image: {known["sidecar"]}
-          command: [sleep, infinity]
+          # As PID 1 a bare sleep hears no SIGTERM, and each stop would last the whole grace.
+          command: [sh, -c, "trap 'exit 0' TERM; sleep infinity & wait"]
           restartPolicy: Always
           resources: {{requests: {{cpu: 10m, memory: 32Mi}}, limits: {{memory: 256Mi}}}}
       containers:

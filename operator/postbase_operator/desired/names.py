@@ -98,6 +98,10 @@ class Names:
         return self.database
 
     @property
+    def network_policy(self) -> str:
+        return self.database
+
+    @property
     def host(self) -> str:
         """The name that clients use; no cluster domain, which is not ours to know."""
         return f"{self.service}.{self.namespace}.svc"

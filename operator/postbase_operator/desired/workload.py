@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pydantic import BaseModel
 
 from postbase_operator.api.database import Database
-from postbase_operator.desired import config, disruption, services, statefulset
+from postbase_operator.desired import config, disruption, network_policy, services, statefulset
 from postbase_operator.settings import Settings
 
 
@@ -19,4 +19,5 @@ def objects(
     yield services.headless_service(db)
     yield services.client_service(db)
     yield disruption.budget(db)
+    yield network_policy.network_policy(db, settings)
     yield statefulset.statefulset(db, claim, image, settings)

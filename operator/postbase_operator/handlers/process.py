@@ -8,10 +8,12 @@ import os
 import signal
 import socket
 from collections.abc import Coroutine
+from functools import partial
 
 import kopf
 
 from postbase_operator import metrics
+from postbase_operator.api.database import DatabasePhase
 from postbase_operator.errors import PostbaseError, Unavailable
 from postbase_operator.handlers import health, logs, registry
 from postbase_operator.handlers.keys import Key
@@ -20,6 +22,7 @@ from postbase_operator.handlers.reconcile import Reconciler, now
 from postbase_operator.handlers.watcher import Watcher
 from postbase_operator.kube.budget import WriteBudget
 from postbase_operator.kube.cache import Cache
+from postbase_operator.kube.kinds import DATABASE
 from postbase_operator.kube.lease import Elector, LeaseLost
 from postbase_operator.kube.platform import KubePlatform
 from postbase_operator.kube.session import Session
@@ -81,6 +84,8 @@ class Operator:
         watcher = Watcher(api, cache, queue, settings.watch_namespaces)
         metrics.QUEUE_DEPTH.set_function(lambda: queue.depth)
         metrics.QUEUE_OLDEST_SECONDS.set_function(queue.oldest)
+        for phase in DatabasePhase:
+            metrics.DATABASES.labels(phase.value).set_function(partial(_in_phase, cache, phase))
         keeping = asyncio.create_task(elector.keep(), name="lease")
         await watcher.list_everything()
         ours = [
@@ -121,6 +126,11 @@ class Operator:
         if self._leading and not self._watching.is_set():
             return "the watches are not open yet"
         return ""
+
+
+def _in_phase(cache: Cache, phase: DatabasePhase) -> int:
+    held = (body.get("status") or {} for body in cache.all(DATABASE))
+    return sum(status.get("phase") == phase.value for status in held)
 
 
 async def _unless_stopped(waiting: Coroutine[None, None, None]) -> bool:

@@ -21,8 +21,8 @@ from postbase_operator.handlers.keys import Key, project_key
 from postbase_operator.kube import objects
 from postbase_operator.kube.cache import Cache, place_of
 from postbase_operator.kube.kinds import BACKUP, DATABASE, PITR_RESTORE, PROJECT, Body, Kind
-from postbase_operator.kube.session import Refused, Session
-from postbase_operator.planning.database import Context, plan_database
+from postbase_operator.kube.session import NamespaceGoing, Refused, Session
+from postbase_operator.planning.database import AT_ONCE, Context, plan_database
 from postbase_operator.planning.judgement import reconciling, stalled
 from postbase_operator.planning.observed import Observed
 from postbase_operator.planning.plan import Plan
@@ -39,6 +39,12 @@ UNSERVED: dict[str, tuple[Kind, type[Backup] | type[PitrRestore]]] = {
     PITR_RESTORE.kind: (PITR_RESTORE, PitrRestore),
 }
 DELETION_AGAIN = 2.0
+LOOKS = 3
+"""How often one run looks at a server that does at once what it is told."""
+NAMESPACE_AGAIN = 15.0
+NAMESPACE_GOING = reconciling(
+    "Deleting", "NamespaceTerminating", "The namespace is being deleted: nothing is made in it"
+)
 LONGEST_RUN = 90.0
 RETRY_REFUSED = 60.0
 
@@ -88,10 +94,15 @@ class Reconciler:
             await objects.add_finalizer(self._api, self._cache, DATABASE, body, FINALIZER)
         seen, phase = Observed(), db.status.phase or "Pending"
         try:
-            seen = await self._platform.observe(db)
-            plan = plan_database(db, seen, self._context(body))
-            phase = plan.status.phase or phase
-            await self._platform.execute(db, plan)
+            for _ in range(LOOKS):
+                seen = await self._platform.observe(db)
+                plan = plan_database(db, seen, self._context(body))
+                phase = plan.status.phase or phase
+                await self._platform.execute(db, plan)
+                if plan.requeue_after != AT_ONCE:
+                    break  # else what was done shows already: no status in between
+        except NamespaceGoing:
+            plan = finish(db, seen, NAMESPACE_GOING, now(), requeue_after=NAMESPACE_AGAIN)
         except InvalidSpec as error:
             verdict = stalled(error.reason, str(error))
             plan = finish(db, seen, verdict, now(), requeue_after=RETRY_REFUSED)

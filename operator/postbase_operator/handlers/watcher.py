@@ -21,6 +21,9 @@ from postbase_operator.kube.session import Session
 logger = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 600.0
+COUNTED_AGAIN = 2.0
+"""Seconds after which a Project counts its Databases: twenty that come up together are one write
+or two, not twenty."""
 RESOURCES = (PROJECT, DATABASE, BACKUP, PITR_RESTORE)
 """The custom resources that are watched; each event puts its own key into the queue."""
 OURS = f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY}"
@@ -54,7 +57,10 @@ class Watcher:
         ):
             concerned = [key_of(kind.kind, body)]  # its status alone: no Database's matter
         for key in concerned:
-            self._queue.add(key)
+            if kind is DATABASE and key.kind == PROJECT.kind:
+                self._queue.add_after(key, COUNTED_AGAIN)
+            else:
+                self._queue.add(key)
 
     def _concerned(self, kind: Kind, body: Body) -> list[Key]:
         if kind is DATABASE:

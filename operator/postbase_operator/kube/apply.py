@@ -33,15 +33,18 @@ def intent_hash(body: Body) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]
 
 
-async def apply(session: Session, desired: Body, live: Body | None) -> Body:
-    """Makes `live` what is desired; returns the object as it then is."""
+async def apply(session: Session, desired: Body, live: Body | None, *, force: bool = True) -> Body:
+    """Makes `live` what is desired; returns the object as it then is.
+
+    Without `force` a field that somebody else has set otherwise is a Conflict.
+    """
     fingerprint = intent_hash(desired)
     if live is not None and is_current(desired, live, fingerprint):
         return live
     meta = desired["metadata"]
     annotations = {**meta.get("annotations", {}), INTENT: fingerprint}
     marked = {**desired, "metadata": {**meta, "annotations": annotations}}
-    return await session.apply(kind_of(desired), marked, MANAGER)
+    return await session.apply(kind_of(desired), marked, MANAGER, force=force)
 
 
 def is_current(desired: Body, live: Body, fingerprint: str) -> bool:

@@ -46,6 +46,7 @@ PERSISTENT_VOLUME_CLAIM = Kind("v1", "PersistentVolumeClaim", "persistentvolumec
 STATEFUL_SET = Kind("apps/v1", "StatefulSet", "statefulsets")
 EVENT = Kind("events.k8s.io/v1", "Event", "events")
 POD_DISRUPTION_BUDGET = Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets")
+NETWORK_POLICY = Kind("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies")
 LEASE = Kind("coordination.k8s.io/v1", "Lease", "leases")
 
 ALL = {
@@ -63,6 +64,7 @@ ALL = {
         STATEFUL_SET,
         EVENT,
         POD_DISRUPTION_BUDGET,
+        NETWORK_POLICY,
         LEASE,
     )
 }

@@ -8,12 +8,14 @@ from datetime import datetime
 from postbase_operator.api.database import Database, DatabaseStatus
 from postbase_operator.api.upkeep import DeletionPolicy
 from postbase_operator.desired import config, images, meta, names, volume, workload
-from postbase_operator.errors import Denied, InvalidSpec, NotReady, Unavailable
+from postbase_operator.errors import Conflict, Denied, InvalidSpec, NotReady, Unavailable
 from postbase_operator.kube import observe as observing
+from postbase_operator.kube.admin import Admin, ServerStep
 from postbase_operator.kube.apply import MANAGER, apply, body_of
 from postbase_operator.kube.cache import Cache
 from postbase_operator.kube.kinds import (
     CONFIG_MAP,
+    NETWORK_POLICY,
     PERSISTENT_VOLUME_CLAIM,
     POD,
     POD_DISRUPTION_BUDGET,
@@ -24,16 +26,11 @@ from postbase_operator.kube.kinds import (
     kind_of,
 )
 from postbase_operator.kube.ownership import is_owned, refuse_stranger
-from postbase_operator.kube.secrets import DatabaseSecrets, bequeath
-from postbase_operator.kube.session import AlreadyExists, Session
+from postbase_operator.kube.secrets import bequeath
+from postbase_operator.kube.session import AlreadyExists, Refused, Session
 from postbase_operator.planning import plan as steps
-from postbase_operator.planning.observed import Access, Observed, ProcessState, Server
+from postbase_operator.planning.observed import Access, Observed, ProcessState
 from postbase_operator.planning.plan import Plan, Step
-from postbase_operator.postgres import certificates
-from postbase_operator.postgres import server as pg
-from postbase_operator.postgres.access import Wanted, is_right
-from postbase_operator.postgres.certificates import Identity
-from postbase_operator.postgres.connect import ADMIN, Endpoint, session
 from postbase_operator.settings import Settings
 
 CHILDREN = (
@@ -43,8 +40,12 @@ CHILDREN = (
     PERSISTENT_VOLUME_CLAIM,
     POD,
     POD_DISRUPTION_BUDGET,
+    NETWORK_POLICY,
 )
 """What is watched and cached; Secrets are not, they are read by name."""
+SELECTING = (STATEFUL_SET, POD_DISRUPTION_BUDGET, NETWORK_POLICY)
+"""They pick pods by labels that no other object may pick: on a stranger's, an apply without force
+fails, so that nobody needs to ask first."""
 
 
 class KubePlatform:
@@ -56,7 +57,7 @@ class KubePlatform:
         self._api = api
         self._cache = cache
         self._settings = settings
-        self._now = now
+        self._admin = Admin(api, now)
 
     # -- observe ---------------------------------------------------------------------------
 
@@ -75,7 +76,7 @@ class KubePlatform:
         server, server_error = None, ""
         if process.state is ProcessState.RUNNING and process.address:
             try:
-                server = await self._ask(db, process.address)
+                server = await self._admin.ask(db, process.address)
             except (Unavailable, Denied) as error:
                 server_error = str(error)
         return Observed(
@@ -96,30 +97,6 @@ class KubePlatform:
         namespace = db.metadata.namespace
         return (await self._api.list(PERSISTENT_VOLUME_CLAIM, namespace, selector)).items
 
-    async def _ask(self, db: Database, address: str) -> Server:
-        """One session: what the server says of itself, and whether access is as wanted."""
-        held = DatabaseSecrets(self._api, db, self._now)
-        credentials = await held.ensure()
-        endpoint, identity = await self._door(db, address)
-        wanted = _wanted(credentials.user, credentials.password)
-        async with session(endpoint, identity) as connection:
-            facts = await pg.facts(connection)
-            right = is_right(wanted, await pg.find_access(connection, wanted))
-        missing: tuple[str, ...] = ()
-        if right and db.spec.extensions:
-            async with session(endpoint, identity, names.DATABASE) as connection:
-                missing = await pg.missing_extensions(
-                    connection, [extension.name for extension in db.spec.extensions]
-                )
-        return Server(facts, access_right=right, missing_extensions=missing)
-
-    async def _door(self, db: Database, address: str) -> tuple[Endpoint, Identity]:
-        """Where the server is, and who we are to it: a certificate for a day, kept nowhere."""
-        ca = await DatabaseSecrets(self._api, db, self._now).authority()
-        identity = certificates.client(ca, ADMIN, self._now())
-        host = meta.names_of(db).host
-        return Endpoint(host=host, address=address, authority=ca.certificate), identity
-
     # -- execute ---------------------------------------------------------------------------
 
     async def execute(self, db: Database, plan: Plan[DatabaseStatus]) -> None:
@@ -128,18 +105,16 @@ class KubePlatform:
 
     async def _take(self, db: Database, step: Step) -> None:
         match step:
-            case steps.EnsureSecrets():
-                await DatabaseSecrets(self._api, db, self._now).ensure()
+            case steps.EnsureSecrets(first):
+                await self._admin.ensure(db, first=first)
             case steps.CreateVolume(generation):
                 await self._create_volume(db, generation)
             case steps.GrowVolume(generation):
                 await self._grow(db, generation)
             case steps.ApplyWorkload(generation, system_id):
                 await self._apply_workload(db, generation, system_id)
-            case steps.RecordSystemId(generation, system_id):
-                await self._annotate(db, generation, names.ANNOTATION_SYSTEM_ID, system_id)
-            case steps.RecordImage(generation, digest):
-                await self._annotate(db, generation, names.ANNOTATION_IMAGE, digest)
+            case steps.RecordOrigin(generation, system_id, image):
+                await self._record(db, generation, system_id, image)
             case steps.PokeConfig(revision):
                 await self._poke(db, revision)
             case steps.ReplaceProcess():
@@ -171,8 +146,10 @@ class KubePlatform:
             db, generation, {"spec": {"resources": {"requests": {"storage": size}}}}
         )
 
-    async def _annotate(self, db: Database, generation: int, name: str, value: str) -> None:
-        await self._patch_claim(db, generation, {"metadata": {"annotations": {name: value}}})
+    async def _record(self, db: Database, generation: int, system_id: str, image: str) -> None:
+        facts = {names.ANNOTATION_SYSTEM_ID: system_id, names.ANNOTATION_IMAGE: image}
+        known = {name: value for name, value in facts.items() if value}
+        await self._patch_claim(db, generation, {"metadata": {"annotations": known}})
 
     async def _patch_claim(self, db: Database, generation: int, patch: Body) -> None:
         known = meta.names_of(db)
@@ -185,22 +162,27 @@ class KubePlatform:
         claim = meta.names_of(db).volume(generation)
         for desired in workload.objects(db, claim, system_id, image, self._settings):
             body = body_of(desired)
-            kind = kind_of(body)
-            live = await self._own(db, kind, body["metadata"]["name"])
-            self._cache.put(kind, await apply(self._api, body, live))
+            self._cache.put(kind_of(body), await self._apply(db, body))
 
-    async def _own(self, db: Database, kind: Kind, name: str) -> Body | None:
-        """The child as it is, or None. One that is not ours is refused, never taken over.
+    async def _apply(self, db: Database, body: Body) -> Body:
+        """The child as it should be. One that is not ours is refused, never taken over.
 
         Only our own are cached: what is not there may be a stranger's, and a forced apply would
         make an application's Service point at PostgreSQL.
         """
+        kind, name = kind_of(body), body["metadata"]["name"]
         live = self._cache.get(kind, db.metadata.namespace, name)
-        if live is None or not is_owned(live, db):
-            live = await self._api.find(kind, db.metadata.namespace, name)
+        if live is not None and is_owned(live, db):
+            return await apply(self._api, body, live)
+        if live is None and kind in SELECTING:
+            try:
+                return await apply(self._api, body, None, force=False)
+            except (Conflict, Refused):
+                pass  # somebody's, or wrong in itself: the slow way tells which
+        live = await self._api.find(kind, db.metadata.namespace, name)
         if live is not None and not is_owned(live, db):
             refuse_stranger(live, f"{kind.kind} {name}", db)
-        return live
+        return await apply(self._api, body, live)
 
     async def _poke(self, db: Database, revision: str) -> None:
         """An annotation on the pod: the kubelet syncs its files at once, not in a minute."""
@@ -215,32 +197,12 @@ class KubePlatform:
         if pod is not None and "deletionTimestamp" not in pod["metadata"]:
             await self._api.delete(POD, known.namespace, known.pod, pod["metadata"]["uid"])
 
-    async def _tell_server(
-        self, db: Database, step: steps.SetUpAccess | steps.ReloadConfig | steps.CreateExtensions
-    ) -> None:
+    async def _tell_server(self, db: Database, step: ServerStep) -> None:
         known = meta.names_of(db)
-        pod = self._cache.get(POD, known.namespace, known.pod)
-        address = observing.process(pod).address
+        address = observing.process(self._cache.get(POD, known.namespace, known.pod)).address
         if not address:
             raise NotReady(f"pod {known.pod} has no address yet", retry_after=1.0)
-        endpoint, identity = await self._door(db, address)
-        if isinstance(step, steps.CreateExtensions):
-            await self._create_extensions(db, step.names, endpoint, identity)
-            return
-        async with session(endpoint, identity) as connection:
-            if isinstance(step, steps.ReloadConfig):
-                await pg.reload(connection)
-                return
-            credentials = await DatabaseSecrets(self._api, db, self._now).ensure()
-            await pg.set_up_access(connection, _wanted(credentials.user, credentials.password))
-
-    async def _create_extensions(
-        self, db: Database, missing: tuple[str, ...], endpoint: Endpoint, identity: Identity
-    ) -> None:
-        versions = {extension.name: extension.version for extension in db.spec.extensions}
-        async with session(endpoint, identity, names.DATABASE) as connection:
-            for name in missing:
-                await pg.create_extension(connection, name, versions[name])
+        await self._admin.tell(db, address, step)
 
     # -- destroy ---------------------------------------------------------------------------
 
@@ -265,8 +227,5 @@ class KubePlatform:
                     name, uid = claim["metadata"]["name"], claim["metadata"]["uid"]
                     await self._api.delete(PERSISTENT_VOLUME_CLAIM, known.namespace, name, uid)
             await bequeath(self._api, db)
+        self._admin.forget(db)
         return True
-
-
-def _wanted(user: str, password: str) -> Wanted:
-    return Wanted(database=names.DATABASE, owner=names.OWNER, login=user, password=password)

@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from postbase_operator.api.database import Database
 from postbase_operator.desired import meta, names
-from postbase_operator.errors import InvalidSpec
+from postbase_operator.errors import InvalidSpec, NotReady
 from postbase_operator.kube.apply import MANAGER, body_of
 from postbase_operator.kube.kinds import SECRET, Body
 from postbase_operator.kube.ownership import refuse_stranger
@@ -26,6 +26,7 @@ from postbase_operator.postgres import certificates
 from postbase_operator.postgres.certificates import Identity
 
 PASSWORD_LENGTH = 32
+TLS = "kubernetes.io/tls"
 ALPHABET = string.ascii_letters + string.digits
 
 
@@ -46,36 +47,47 @@ class DatabaseSecrets:
         self._names = meta.names_of(db)
         self._now = now
 
-    async def ensure(self) -> Credentials:
-        """All three as they should be. Leaves: each by itself, in the order of their need."""
-        ca = await self.authority()
-        await self._server_certificate(ca)
-        return await self.credentials(ca)
+    async def ensure(self, *, first: bool = False) -> tuple[Identity, Credentials]:
+        """All three as they should be. Leaves: each by itself, in the order of their need.
 
-    async def authority(self) -> Identity:
+        `first`: there is no volume yet, hence no server, and most likely no Secret. Then they are
+        created without asking before; what is there already shows by a 409.
+        """
+        ca = await self.authority(first=first)
+        await self._server_certificate(ca, first=first)
+        return ca, await self.credentials(ca, first=first)
+
+    async def authority(self, *, first: bool = False) -> Identity:
         """The Database's own certificate authority.
 
         Never a new one beside a server certificate of the old: the running server would trust
         neither our clients nor us, and only its restart would end that.
         """
-        data = await self._find(self._names.authority)
+        name = self._names.authority
+        if first:
+            made = certificates.authority(f"postbase {self._names.host}", self._now())
+            if await self._post(name, _authority_keys(made)):
+                return made
+        data = await self._find(name)
         if data is None:
             if await self._get(self._names.tls) is not None:
                 raise InvalidSpec(
-                    f"Secret {self._names.authority}",
+                    f"Secret {name}",
                     "is gone; put it back, or, for a new authority, delete the Secret "
                     f"{self._names.tls} too and then the pod {self._names.pod}",
                     reason="AuthorityLost",
                 )
             made = certificates.authority(f"postbase {self._names.host}", self._now())
-            data = await self._create(
-                self._names.authority, {"ca.crt": made.certificate, "ca.key": made.key}
-            )
+            data = await self._create(name, _authority_keys(made))
         return Identity(data["ca.crt"], data["ca.key"])
 
-    async def _server_certificate(self, ca: Identity) -> None:
-        live = await self._get(self._names.tls)
-        hosts = self._names.hosts
+    async def _server_certificate(self, ca: Identity, *, first: bool) -> None:
+        name, hosts = self._names.tls, self._names.hosts
+        if first:
+            made = certificates.server(ca, hosts, self._now())
+            if await self._post(name, _server_keys(made, ca), kind=TLS):
+                return
+        live = await self._get(name)
         if live is not None:
             current = decode(live).get("tls.crt", b"")
             if certificates.serves(current, ca, hosts) and not certificates.due(
@@ -83,14 +95,18 @@ class DatabaseSecrets:
             ):
                 return
         made = certificates.server(ca, hosts, self._now())
-        data = {"tls.crt": made.certificate, "tls.key": made.key, "ca.crt": ca.certificate}
         if live is None:
-            await self._create(self._names.tls, data, kind="kubernetes.io/tls")
+            await self._create(name, _server_keys(made, ca), kind=TLS)
         else:
-            await self._replace(live, data)
+            await self._replace(live, _server_keys(made, ca))
 
-    async def credentials(self, ca: Identity) -> Credentials:
+    async def credentials(self, ca: Identity, *, first: bool = False) -> Credentials:
         """User and password as they stand; what is derived from them is put back where edited."""
+        if first:
+            user, password = names.LOGINS[0], new_password()
+            data = connection_keys(self._names, user, password, ca)
+            if await self._post(self._names.credentials, data, owned=False):
+                return Credentials(user, password)
         live = await self._get(self._names.credentials)
         held = {} if live is None else decode(live)
         user = held.get("user", b"").decode()
@@ -123,25 +139,30 @@ class DatabaseSecrets:
         self, name: str, data: Mapping[str, bytes], *, kind: str = "Opaque", owned: bool = True
     ) -> dict[str, bytes]:
         """Creates the Secret, or reads the one that somebody else just created."""
+        if await self._post(name, data, kind=kind, owned=owned):
+            return dict(data)
+        live = await self._get(name)
+        if live is None:
+            raise NotReady(f"Secret {name} was there and is gone", retry_after=1.0)
+        return decode(live)
+
+    async def _post(
+        self, name: str, data: Mapping[str, bytes], *, kind: str = "Opaque", owned: bool = True
+    ) -> bool:
+        """Creates the Secret; False where there is one of this name."""
+        metadata = meta.child(self._db, name, owned=owned, annotations=self._mark())
         body: Body = {
             "apiVersion": "v1",
             "kind": "Secret",
             "type": kind,
-            "metadata": body_of(
-                meta.child(
-                    self._db,
-                    name,
-                    owned=owned,
-                    annotations=self._mark(),
-                )
-            ),
+            "metadata": body_of(metadata),
             "data": encode(data),
         }
         try:
             await self._session.create(SECRET, self._names.namespace, body, MANAGER)
         except AlreadyExists:
-            return decode(await self._session.get(SECRET, self._names.namespace, name))
-        return dict(data)
+            return False
+        return True
 
     async def _replace(self, live: Body, data: Mapping[str, bytes]) -> None:
         """Conditional on what was read: a write in between is a Conflict, seen by the next run."""
@@ -155,6 +176,14 @@ class DatabaseSecrets:
 
     def _mark(self) -> dict[str, str]:
         return {names.ANNOTATION_DATABASE_UID: self._db.metadata.uid}
+
+
+def _authority_keys(made: Identity) -> dict[str, bytes]:
+    return {"ca.crt": made.certificate, "ca.key": made.key}
+
+
+def _server_keys(made: Identity, ca: Identity) -> dict[str, bytes]:
+    return {"tls.crt": made.certificate, "tls.key": made.key, "ca.crt": ca.certificate}
 
 
 def connection_keys(known: names.Names, user: str, password: str, ca: Identity) -> dict[str, bytes]:

@@ -34,6 +34,10 @@ class AlreadyExists(Conflict):
     """409 on create: somebody made it first, read theirs."""
 
 
+class NamespaceGoing(Denied):
+    """403 on create: the namespace is being deleted, and nothing is made in it any more."""
+
+
 class Refused(PostbaseError):
     """400 or 422: the API server will never take this body; `message` is its own sentence."""
 
@@ -72,7 +76,7 @@ class Session:
         await self._api.close()
 
     async def get(self, kind: Kind, namespace: str | None, name: str) -> Body:
-        return await self._request("GET", kind.path(namespace, name))
+        return await self._request("GET", kind, kind.path(namespace, name))
 
     async def find(self, kind: Kind, namespace: str | None, name: str) -> Body | None:
         """Like get, but None where there is no such object."""
@@ -86,7 +90,7 @@ class Session:
         query = {"limit": str(PAGE)} | ({"labelSelector": labels} if labels else {})
         items: list[Body] = []
         while True:
-            page = await self._request("GET", kind.path(namespace), query=query)
+            page = await self._request("GET", kind, kind.path(namespace), query=query)
             items += page["items"]
             token = page["metadata"].get("continue")
             if not token:
@@ -96,12 +100,12 @@ class Session:
 
     async def create(self, kind: Kind, namespace: str | None, body: Body, manager: str) -> Body:
         query = {"fieldManager": manager}
-        return await self._request("POST", kind.path(namespace), query=query, body=body)
+        return await self._request("POST", kind, kind.path(namespace), query=query, body=body)
 
     async def replace(self, kind: Kind, namespace: str | None, body: Body, manager: str) -> Body:
         """PUT of a whole object; its resourceVersion makes it conditional (Conflict)."""
         path = kind.path(namespace, body["metadata"]["name"])
-        return await self._request("PUT", path, query={"fieldManager": manager}, body=body)
+        return await self._request("PUT", kind, path, query={"fieldManager": manager}, body=body)
 
     async def apply(
         self,
@@ -110,13 +114,15 @@ class Session:
         manager: str,
         *,
         subresource: str = "",
+        force: bool = True,
     ) -> Body:
-        """Server-side apply of a whole intent, taking over fields that others have set."""
+        """Server-side apply of a whole intent. `force` takes over fields that others have set;
+        without it such a field is a Conflict."""
         meta = body["metadata"]
-        query = {"fieldManager": manager, "force": "true"}
+        query = {"fieldManager": manager, "force": str(force).lower()}
         path = kind.path(meta.get("namespace"), meta["name"])
         path += f"/{subresource}" if subresource else ""
-        return await self._request("PATCH", path, query=query, body=body, content=APPLY_PATCH)
+        return await self._request("PATCH", kind, path, query=query, body=body, content=APPLY_PATCH)
 
     async def merge(
         self, kind: Kind, namespace: str | None, name: str, patch: Body, manager: str
@@ -124,7 +130,9 @@ class Session:
         """JSON merge patch; put metadata.resourceVersion or uid into it to make it conditional."""
         query = {"fieldManager": manager}
         path = kind.path(namespace, name)
-        return await self._request("PATCH", path, query=query, body=patch, content=MERGE_PATCH)
+        return await self._request(
+            "PATCH", kind, path, query=query, body=patch, content=MERGE_PATCH
+        )
 
     async def delete(
         self, kind: Kind, namespace: str | None, name: str, uid: str, *, grace: int | None = None
@@ -142,7 +150,7 @@ class Session:
         if grace is not None:
             options["gracePeriodSeconds"] = grace
         try:
-            await self._request("DELETE", kind.path(namespace, name), body=options)
+            await self._request("DELETE", kind, kind.path(namespace, name), body=options)
         except NotFound:
             return
         except Conflict as conflict:  # another object by now bears this name: ours is gone
@@ -152,6 +160,7 @@ class Session:
     async def _request(
         self,
         method: str,
+        kind: Kind,
         path: str,
         *,
         query: Mapping[str, str] | None = None,
@@ -173,9 +182,9 @@ class Session:
             response = await self._api.call_api(*request, _request_timeout=TIMEOUT)
             raw = await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            metrics.API_REQUESTS.labels(method, "none").inc()
+            metrics.API_REQUESTS.labels(method, kind.plural, "none").inc()
             raise Unavailable("Kubernetes API", f"{what}: {error!r}") from error
-        metrics.API_REQUESTS.labels(method, str(response.status)).inc()
+        metrics.API_REQUESTS.labels(method, kind.plural, str(response.status)).inc()
         if response.status >= 400:
             raise error_for(what, response.status, raw, response.headers.get("Retry-After"))
         parsed: Body = json.loads(raw)
@@ -184,7 +193,7 @@ class Session:
 
 def error_for(what: str, code: int, raw: bytes, retry_after: str | None) -> PostbaseError:
     """The meaning of a refusal. Only the server's own sentence is kept: bodies may hold secrets."""
-    message, reason = _sentence(raw)
+    message, reason, causes = _sentence(raw)
     match code:
         case 404:
             return NotFound(f"{what}: {message}")
@@ -192,6 +201,8 @@ def error_for(what: str, code: int, raw: bytes, retry_after: str | None) -> Post
             return AlreadyExists(f"{what}: {message}")
         case 409:
             return Conflict(f"{what}: {message}")
+        case 403 if "NamespaceTerminating" in causes:
+            return NamespaceGoing("Kubernetes API", f"{what}: {message}")
         case 401 | 403:
             return Denied("Kubernetes API", f"{what}: {message}")
         case 400 | 413 | 415 | 422:
@@ -200,11 +211,17 @@ def error_for(what: str, code: int, raw: bytes, retry_after: str | None) -> Post
     return Unavailable("Kubernetes API", f"{what}: {code} {message}", delay)
 
 
-def _sentence(raw: bytes) -> tuple[str, str]:
+def _sentence(raw: bytes) -> tuple[str, str, list[str]]:
+    """Message, reason and the reasons of the causes of a Status (meta/v1)."""
     try:
         status: Any = json.loads(raw)
     except ValueError:
-        return raw[:200].decode(errors="replace"), ""
+        return raw[:200].decode(errors="replace"), "", []
     if not isinstance(status, dict):
-        return "", ""
-    return str(status.get("message", ""))[:2000], str(status.get("reason", ""))
+        return "", "", []
+    causes = (status.get("details") or {}).get("causes") or []
+    return (
+        str(status.get("message", ""))[:2000],
+        str(status.get("reason", "")),
+        [str(cause.get("reason", "")) for cause in causes],
+    )

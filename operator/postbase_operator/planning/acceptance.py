@@ -20,7 +20,6 @@ ALWAYS = {"Database": ("spec.backup",)}
 WHERE_SET = {
     "Database": (
         "spec.adoptVolume",
-        "spec.allowFrom",
         "spec.archivingGrace",
         "spec.bootstrap",
         "spec.credentials",

@@ -32,6 +32,8 @@ SECRETS_AGAIN = 60.0
 """Seconds between looks at the Secrets, which are read and not watched."""
 SOON = 0.3
 """Seconds until a look at what a step on the server has done."""
+AT_ONCE = 0.0
+"""What these steps do is done when they return: the next look belongs to the same run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,9 @@ def _again(db: Database, seen: Observed, todo: list[Step], now: datetime) -> flo
     facts = seen.server.facts if seen.server else None
     if facts and facts.rejected and facts.mounted_revision == seen.wanted_revision:
         return SECRETS_AGAIN  # a reload would be refused again, three times a second
-    if any(isinstance(step, SOON_AGAIN) for step in todo):
+    if any(isinstance(step, DONE_AT_ONCE) for step in todo):
+        return AT_ONCE
+    if any(isinstance(step, DONE_SOON) for step in todo):
         return SOON
     if not _is_on_its_way(seen, db):
         return SECRETS_AGAIN
@@ -71,13 +75,8 @@ def _again(db: Database, seen: Observed, todo: list[Step], now: datetime) -> flo
     return SOON if fresh else SECRETS_AGAIN / 6
 
 
-SOON_AGAIN = (
-    steps.SetUpAccess,
-    steps.CreateExtensions,
-    steps.PokeConfig,
-    steps.ReloadConfig,
-    steps.RecordSystemId,
-)
+DONE_AT_ONCE = (steps.SetUpAccess, steps.CreateExtensions, steps.RecordOrigin)
+DONE_SOON = (steps.PokeConfig, steps.ReloadConfig)
 
 
 def _is_on_its_way(seen: Observed, db: Database) -> bool:
@@ -145,7 +144,7 @@ def _steps(db: Database, seen: Observed) -> list[Step]:
     todo: list[Step] = []
     current = seen.current
     if seen.server is None:
-        todo.append(steps.EnsureSecrets())
+        todo.append(steps.EnsureSecrets(first=current is None))
     if current is None:
         generation = seen.highest_generation + 1
         return [
@@ -168,12 +167,11 @@ def _steps(db: Database, seen: Observed) -> list[Step]:
 
 def _remember(server: Server, seen: Observed, current: Volume) -> list[Step]:
     """What the volume has to know of its own data before anything else is built on it."""
-    todo: list[Step] = []
-    if not current.system_id:
-        todo.append(steps.RecordSystemId(current.generation, server.facts.system_id))
-    if not current.image and seen.process.image_digest:
-        todo.append(steps.RecordImage(current.generation, seen.process.image_digest))
-    return todo
+    system_id = "" if current.system_id else server.facts.system_id
+    image = "" if current.image else seen.process.image_digest
+    if not system_id and not image:
+        return []
+    return [steps.RecordOrigin(current.generation, system_id, image)]
 
 
 def _server_steps(server: Server, seen: Observed) -> list[Step]:

@@ -48,6 +48,12 @@ def stalled(reason: str, message: str) -> Verdict:
     return Verdict(Outlook.STALLED, "Failed", reason, message)
 
 
+STARTING = "The pod is being made; PostgreSQL starts in it, or recovers from a crash"
+ON_ITS_WAY = ("", "Pending", "ContainerCreating", "PodInitializing")
+"""The kubelet's words for a pod that is coming up as it should: one word of ours for all of them,
+since each other word would be a write of the status."""
+
+
 def judge(seen: Observed, *, paused: bool) -> Verdict:
     """The verdict on a Database whose spec is acceptable and whose volume is its own."""
     if paused:
@@ -77,15 +83,15 @@ def _is_new(seen: Observed) -> bool:
 def _not_running(seen: Observed) -> Verdict:
     process = seen.process
     phase = "Provisioning" if _is_new(seen) else "Running"
-    if process.state is ProcessState.FAILED:
-        return _failed(process, phase)
     match process.state:
-        case ProcessState.ABSENT:
-            return reconciling(phase, "Starting", "The pod is being created")
+        case ProcessState.FAILED:
+            return _failed(process, phase)
         case ProcessState.STOPPING:
             return reconciling(phase, "Restarting", "PostgreSQL is being stopped")
-        case ProcessState.STARTING:
-            return reconciling(phase, "Starting", "PostgreSQL is starting or recovering")
+        case ProcessState.ABSENT | ProcessState.STARTING:
+            return reconciling(phase, "Starting", STARTING)
+    if process.reason in ON_ITS_WAY:
+        return reconciling(phase, "Starting", STARTING)
     return reconciling(phase, process.reason or "Pending", process.message or "The pod is waiting")
 
 

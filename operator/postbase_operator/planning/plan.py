@@ -14,7 +14,12 @@ Status = TypeVar("Status")
 
 @dataclass(frozen=True, slots=True)
 class EnsureSecrets:
-    """Certificate authority, server certificate and credentials exist. Leaves: Secrets."""
+    """Certificate authority, server certificate and credentials exist. Leaves: Secrets.
+
+    `first`: the Database has no volume yet, so that none of them can be in use.
+    """
+
+    first: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +48,15 @@ class ApplyWorkload:
 
 
 @dataclass(frozen=True, slots=True)
-class RecordSystemId:
-    """The volume remembers whose data it holds; from then on nothing else starts on it."""
+class RecordOrigin:
+    """The volume remembers whose data it holds: from then on nothing else starts on it.
+
+    And the image that made it, as the C library's collations depend on it. "" leaves one as it is.
+    """
 
     generation: int
-    system_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class RecordImage:
-    """The volume remembers the image that made it, as the C library's collations depend on it."""
-
-    generation: int
-    digest: str
+    system_id: str = ""
+    image: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +93,7 @@ Step = (
     | CreateVolume
     | GrowVolume
     | ApplyWorkload
-    | RecordSystemId
-    | RecordImage
+    | RecordOrigin
     | SetUpAccess
     | CreateExtensions
     | PokeConfig

@@ -106,8 +106,13 @@ def _restart(
 
 
 def notices(db: Database, verdict: Verdict) -> tuple[Notice, ...]:
-    """An Event at each transition of the Ready condition's reason, and at no other time."""
+    """An Event at each transition of the Ready condition's reason, and at no other time.
+
+    That a new Database is being made is no news: its creation said so.
+    """
     before = cond.find_condition(db.status.conditions, ConditionType.READY)
+    if before is None and verdict.reason == "Starting":
+        return ()
     if before is not None and before.reason == verdict.reason:
         return ()
     type = "Warning" if verdict.outlook is Outlook.STALLED else "Normal"

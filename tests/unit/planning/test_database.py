@@ -11,7 +11,7 @@ from postbase_operator.api.conditions import KStatus, find_condition, kstatus
 from postbase_operator.api.database import Database, DatabaseStatus
 from postbase_operator.api.project import Project
 from postbase_operator.planning import plan as steps
-from postbase_operator.planning.database import SECRETS_AGAIN, SOON, Context, plan_database
+from postbase_operator.planning.database import AT_ONCE, SECRETS_AGAIN, SOON, Context, plan_database
 from postbase_operator.planning.observed import (
     Access,
     Observed,
@@ -83,11 +83,12 @@ def kinds(made: Plan[DatabaseStatus]) -> list[str]:
 def test_a_new_database_gets_a_volume_and_a_workload() -> None:
     made = plan(Observed(wanted_revision="r1"))
     assert made.steps == (
-        steps.EnsureSecrets(),
+        steps.EnsureSecrets(first=True),
         steps.CreateVolume(1),
         steps.ApplyWorkload(1, system_id=""),
     )
     assert verdict(made) == ("Provisioning", "Starting", KStatus.IN_PROGRESS)
+    assert made.notices == ()  # its creation is told by its creation
 
 
 def test_a_healthy_one_is_applied_again_and_nothing_else() -> None:
@@ -113,8 +114,8 @@ def test_a_volume_learns_whose_data_it_holds_before_anything_is_built_on_it() ->
     fresh = replace(CURRENT, system_id="", image="")
     server = Server(FACTS, access_right=False)
     made = plan(replace(HEALTHY, volumes=(fresh,), server=server))
-    assert kinds(made) == ["RecordSystemId", "RecordImage", "ApplyWorkload", "SetUpAccess"]
-    assert made.requeue_after == SOON
+    assert kinds(made) == ["RecordOrigin", "ApplyWorkload", "SetUpAccess"]
+    assert made.requeue_after == AT_ONCE
     assert verdict(made) == ("Provisioning", "SettingUp", KStatus.IN_PROGRESS)
 
 

@@ -1,0 +1,129 @@
+"""The operator's way into a Database's PostgreSQL: its Secrets, and sessions by certificate.
+
+Secrets are read by name before each use, and looked over whole once a minute, because nothing
+watches them. What was read serves for the few seconds of one look and is then forgotten.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from postbase_operator.api.database import Database
+from postbase_operator.desired import meta, names
+from postbase_operator.kube.secrets import Credentials, DatabaseSecrets
+from postbase_operator.kube.session import Session
+from postbase_operator.planning import plan as steps
+from postbase_operator.planning.observed import Server
+from postbase_operator.postgres import certificates
+from postbase_operator.postgres import server as pg
+from postbase_operator.postgres.access import Wanted, is_right
+from postbase_operator.postgres.certificates import Identity
+from postbase_operator.postgres.connect import ADMIN, Endpoint, session
+
+ONE_LOOK = 2.0
+"""Seconds for which Secrets that were read count as read."""
+LOOKED_OVER = 50.0
+"""Seconds for which all of them count as right; planning looks again every 60."""
+
+ServerStep = steps.SetUpAccess | steps.ReloadConfig | steps.CreateExtensions
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What opens one server, and when (by the monotonic clock) it was read and looked over."""
+
+    ca: Identity
+    credentials: Credentials
+    read_at: float
+    looked_over_at: float
+
+
+class Admin:
+    """Asks servers and tells them; one for all Databases of the platform."""
+
+    def __init__(self, api: Session, now: Callable[[], datetime]) -> None:
+        self._api = api
+        self._now = now
+        self._held: dict[str, Keys] = {}  # by the Database's UID
+
+    def forget(self, db: Database) -> None:
+        self._held.pop(db.metadata.uid, None)
+
+    async def ensure(self, db: Database, *, first: bool = False) -> None:
+        """All Secrets as they should be; nothing where that was so within the minute."""
+        held = self._held.get(db.metadata.uid)
+        if held is None or time.monotonic() - held.looked_over_at > LOOKED_OVER:
+            await self._look_over(db, first=first)
+
+    async def ask(self, db: Database, address: str) -> Server:
+        """One session: what the server says of itself, and whether access is as wanted."""
+        keys = await self._keys(db)
+        wanted = _wanted(keys.credentials)
+        endpoint, identity = self._door(db, address, keys)
+        async with session(endpoint, identity) as connection:
+            facts = await pg.facts(connection)
+            right = is_right(wanted, await pg.find_access(connection, wanted))
+        missing: tuple[str, ...] = ()
+        if right and db.spec.extensions:
+            async with session(endpoint, identity, names.DATABASE) as connection:
+                missing = await pg.missing_extensions(
+                    connection, [extension.name for extension in db.spec.extensions]
+                )
+        return Server(facts, access_right=right, missing_extensions=missing)
+
+    async def tell(self, db: Database, address: str, step: ServerStep) -> None:
+        keys = await self._keys(db)
+        endpoint, identity = self._door(db, address, keys)
+        match step:
+            case steps.ReloadConfig():
+                async with session(endpoint, identity) as connection:
+                    await pg.reload(connection)
+            case steps.SetUpAccess():
+                async with session(endpoint, identity) as connection:
+                    await pg.set_up_access(connection, _wanted(keys.credentials))
+            case steps.CreateExtensions(missing):
+                versions = {each.name: each.version for each in db.spec.extensions}
+                async with session(endpoint, identity, names.DATABASE) as connection:
+                    for name in missing:
+                        await pg.create_extension(connection, name, versions[name])
+
+    # -- keys ------------------------------------------------------------------------------
+
+    async def _keys(self, db: Database) -> Keys:
+        held, now = self._held.get(db.metadata.uid), time.monotonic()
+        if held is None or now - held.looked_over_at > LOOKED_OVER:
+            return await self._look_over(db)
+        if now - held.read_at <= ONE_LOOK:
+            return held
+        secrets = DatabaseSecrets(self._api, db, self._now)
+        ca = await secrets.authority()
+        return self._hold(db, ca, await secrets.credentials(ca), held.looked_over_at)
+
+    async def _look_over(self, db: Database, *, first: bool = False) -> Keys:
+        ca, credentials = await DatabaseSecrets(self._api, db, self._now).ensure(first=first)
+        return self._hold(db, ca, credentials, time.monotonic())
+
+    def _hold(
+        self, db: Database, ca: Identity, credentials: Credentials, looked_over_at: float
+    ) -> Keys:
+        keys = Keys(ca, credentials, time.monotonic(), looked_over_at)
+        self._held[db.metadata.uid] = keys
+        return keys
+
+    def _door(self, db: Database, address: str, keys: Keys) -> tuple[Endpoint, Identity]:
+        """Where the server is, and who we are to it: a certificate for a day, kept nowhere."""
+        host = meta.names_of(db).host
+        endpoint = Endpoint(host=host, address=address, authority=keys.ca.certificate)
+        return endpoint, certificates.client(keys.ca, ADMIN, self._now())
+
+
+def _wanted(credentials: Credentials) -> Wanted:
+    return Wanted(
+        database=names.DATABASE,
+        owner=names.OWNER,
+        login=credentials.user,
+        password=credentials.password,
+    )
