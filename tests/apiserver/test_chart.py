@@ -3,98 +3,99 @@ giving the operator the rights that it needs and none that it does not."""
 
 from __future__ import annotations
 
+import shutil
 import subprocess
+import tomllib
+from pathlib import Path
 
 import pytest
 import yaml
 
 from apiserver.access import ROOT, Api
-from node import golang
-
-CHART = ROOT / "charts" / "postbase"
-EMBEDDED = (
-    "--set=objectStore.embedded.enabled=true",
-    "--set=objectStore.embedded.image=versitygw:1",
+from apiserver.charts import (
+    CHART,
+    EMBEDDED,
+    LISTED,
+    MONITORED,
+    OWN_KEYS,
+    VALUES,
+    Body,
+    find,
+    helm,
+    pod_template,
+    rendered,
+    try_template,
 )
-USER = "--as=system:serviceaccount:postbase-system:postbase-operator"
+from postbase_operator import __version__
+
+each_set_of_values = pytest.mark.parametrize("values", VALUES.values(), ids=VALUES)
 
 
-def helm(*words: str) -> subprocess.CompletedProcess[str]:
-    program = golang.built("helm")
-    if not program.exists():
-        pytest.skip("helm is not built: run `make up`, or `python3 -m node build`")
-    return subprocess.run(
-        [str(program), *words], check=False, capture_output=True, text=True, timeout=60
-    )
-
-
-def try_template(
-    *values: str, namespace: str = "postbase-system"
-) -> subprocess.CompletedProcess[str]:
-    """A helm that was built from its module takes Kubernetes for 1.20 unless told."""
-    options = (f"--namespace={namespace}", "--kube-version=1.34.0")
-    return helm("template", "postbase", str(CHART), *options, *values)
-
-
-def template(*values: str, namespace: str = "postbase-system") -> str:
-    done = try_template(*values, namespace=namespace)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-@pytest.mark.parametrize("values", [(), EMBEDDED, ("--set=watch.namespaces={a,b}",)])
-def test_lint(values: tuple[str, ...]) -> None:
-    done = helm("lint", "--strict", str(CHART), *values)
+@each_set_of_values
+def test_lint(values: Body) -> None:
+    done = helm("lint", "--strict", str(CHART), values=values)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_the_versions_agree() -> None:
+    """appVersion is the tag of the image where values name none."""
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert chart["appVersion"] == project["version"] == __version__
+
+
 @pytest.mark.parametrize(
-    ("value", "field"),
+    ("values", "words"),
     [
-        ("cpuRequestRatio=2", "cpuRequestRatio"),
-        ("image.pullPolicy=Sometimes", "pullPolicy"),
-        ("operator.wrokers=3", "wrokers"),
-        ("postgresImages.13=postgres:13", "postgresImages"),
+        ({"cpuRequestRatio": 2}, "/cpuRequestRatio"),
+        ({"image": {"pullPolicy": "Sometimes"}}, "/image/pullPolicy"),
+        ({"operator": {"wrokers": 3}}, "wrokers"),
+        ({"postgresImages": {"13": "postgres:13"}}, "/postgresImages"),
+        ({"podMonitor": {"interval": "often"}}, "/podMonitor/interval"),
+        ({"networkPolicy": {"operator": {"from": [{}]}}}, "/networkPolicy/operator/from/0"),
+        ({"watch": {"namespaces": ["team-*"]}}, "List each by its name"),
+        ({"operator": {"extraEnv": [{"name": "POSTBASE_WORKERS"}]}}, "is the chart's own to set"),
+        ({"objectStore": {"embedded": {"enabled": True}}}, "objectStore.embedded.image must name"),
     ],
+    ids=str,
 )
-def test_wrong_values_are_refused_by_name(value: str, field: str) -> None:
-    done = try_template("--set", value)
+def test_wrong_values_are_refused_by_name(values: Body, words: str) -> None:
+    done = try_template(values)
     assert done.returncode != 0
-    assert field in done.stderr
+    assert words in done.stderr
 
 
-def test_the_embedded_store_wants_its_image_named() -> None:
-    done = try_template(EMBEDDED[0])
-    assert done.returncode != 0
-    assert "objectStore.embedded.image" in done.stderr
+@each_set_of_values
+def test_a_real_api_server_takes_all_of_it(api: Api, namespace: str, values: Body) -> None:
+    objects = rendered(values, namespace=namespace)
+    present(api, objects)
+    told = api.kubectl(
+        *("apply", "--dry-run=server", "--validate=strict", "-f", "-"),
+        stdin=yaml.safe_dump_all(objects),
+    )
+    assert told.count("(server dry run)") == len(objects)
 
 
-@pytest.mark.parametrize("values", [(), EMBEDDED, ("--set=watch.namespaces={default}",)])
-def test_a_real_api_server_takes_all_of_it(api: Api, values: tuple[str, ...]) -> None:
-    manifests = template("--set=crds.enabled=false", *values, namespace="default")
-    told = api.kubectl("apply", "--dry-run=server", "--validate=strict", "-f", "-", stdin=manifests)
-    assert told.count("(server dry run)") == sum(map(bool, yaml.safe_load_all(manifests)))
+def present(api: Api, objects: list[Body]) -> None:
+    """What a dry run of the others presupposes: their namespaces, and the Pod's account."""
+    names = {o["metadata"].get("namespace") for o in objects} - {None}
+    namespaces = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": n}} for n in names]
+    accounts = [o for o in objects if o["kind"] == "ServiceAccount"]
+    api.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all([*namespaces, *accounts]))
 
 
 def test_every_pod_is_restricted(api: Api, namespace: str) -> None:
     """Pod Security admission only warns about templates, so the warnings are what is looked at."""
     label = "pod-security.kubernetes.io/warn=restricted"
     api.kubectl("label", "namespace", namespace, label)
-    manifests = template("--set=crds.enabled=false", *EMBEDDED, namespace=namespace)
-    workloads = [
-        each
-        for each in yaml.safe_load_all(manifests)
-        if each and each["kind"] in ("Deployment", "StatefulSet")
-    ]
-    assert len(workloads) == 2
+    objects = rendered(EMBEDDED, namespace=namespace)
+    present(api, objects)
+    workloads = [each for each in objects if each["kind"] in ("Deployment", "StatefulSet", "Pod")]
+    assert len(workloads) == 3
     told = subprocess.run(
         [
-            str(api.program),
-            f"--kubeconfig={api.kubeconfig}",
-            "apply",
-            "--dry-run=server",
-            "-f",
-            "-",
+            *(str(api.program), f"--kubeconfig={api.kubeconfig}"),
+            *("apply", "--dry-run=server", "-f", "-"),
         ],
         input=yaml.safe_dump_all(workloads),
         check=True,
@@ -105,10 +106,58 @@ def test_every_pod_is_restricted(api: Api, namespace: str) -> None:
     assert "Warning" not in told.stderr
 
 
+# -- what is asked for by a value ----------------------------------------------------------------
+
+
+def test_keys_of_the_embedded_store_may_be_ones_own() -> None:
+    """Without a cluster to look into, those that the chart makes are new each time."""
+    made = [find(rendered(EMBEDDED), "Secret", "postbase-object-store")["data"] for _ in range(2)]
+    assert made[0] != made[1]
+    objects = rendered(OWN_KEYS)
+    assert objects == rendered(OWN_KEYS)
+    assert not [o for o in objects if o["kind"] == "Secret"]
+    pod = pod_template(objects, "postbase-object-store")["spec"]
+    assert {e["valueFrom"]["secretKeyRef"]["name"] for e in pod["containers"][0]["env"]} == {"keys"}
+
+
+def test_a_monitor_selects_the_operators_pods_and_their_port() -> None:
+    objects = rendered(MONITORED)
+    monitor = find(objects, "PodMonitor", "postbase-operator")
+    pod = pod_template(objects, "postbase-operator")
+    labels = monitor["spec"]["selector"]["matchLabels"]
+    assert labels.items() <= pod["metadata"]["labels"].items()
+    ports = {port["name"]: port["containerPort"] for port in pod["spec"]["containers"][0]["ports"]}
+    assert monitor["spec"]["podMetricsEndpoints"] == [
+        {"port": "metrics", "path": "/metrics", "interval": "30s"}
+    ]
+    assert ports == {"metrics": 8080}
+    assert monitor["metadata"]["labels"]["team"] == "data"
+
+
+def test_a_new_number_of_the_chart_alone_restarts_no_pod(tmp_path: Path) -> None:
+    """The S3 server has one replica: each restart of it is an outage of every archive."""
+    shutil.copytree(CHART, tmp_path / "postbase")
+    file = tmp_path / "postbase" / "Chart.yaml"
+    before = yaml.safe_load(file.read_text())
+    file.write_text(yaml.safe_dump({**before, "version": "99.0.0"}))
+    now, later = rendered(OWN_KEYS), rendered(OWN_KEYS, chart=tmp_path / "postbase")
+    assert now != later
+    for workload in ("postbase-operator", "postbase-object-store"):
+        assert pod_template(now, workload) == pod_template(later, workload)
+
+
+# -- rights ----------------------------------------------------------------------------------------
+
+
 @pytest.fixture(scope="module")
 def installed(api: Api) -> Api:
-    api.kubectl("create", "namespace", "postbase-system")
-    api.kubectl("apply", "-f", "-", stdin=template("--set=crds.enabled=false"))
+    """For every namespace as `postbase-operator`, for two listed ones as `listed-operator`."""
+    everywhere = rendered({})
+    listed = rendered(LISTED, namespace="postbase-listed", release="listed")
+    for objects in (everywhere, listed):
+        present(api, objects)
+        rest = [o for o in objects if o["kind"] != "Pod"]
+        api.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(rest))
     return api
 
 
@@ -116,10 +165,13 @@ def installed(api: Api) -> Api:
     ("verb", "resource", "allowed"),
     [
         ("watch", "databases.postbase.sh", True),
+        ("patch", "databases.postbase.sh", True),
         ("patch", "databases.postbase.sh/status", True),
+        ("update", "databases.postbase.sh/finalizers", True),
         ("update", "databases.postbase.sh", False),
         ("create", "databases.postbase.sh", False),
         ("delete", "databases.postbase.sh", False),
+        ("patch", "projects.postbase.sh", False),
         ("patch", "backups.postbase.sh", False),
         ("get", "secrets", True),
         ("create", "secrets", True),
@@ -130,6 +182,12 @@ def installed(api: Api) -> Api:
         ("create", "pods/exec", False),
         ("get", "pods/log", False),
         ("patch", "statefulsets.apps", True),
+        ("delete", "statefulsets.apps", True),
+        ("create", "networkpolicies.networking.k8s.io", True),
+        ("delete", "networkpolicies.networking.k8s.io", False),
+        ("delete", "services", False),
+        ("delete", "configmaps", False),
+        ("delete", "poddisruptionbudgets.policy", False),
         ("get", "nodes", False),
         ("list", "namespaces", False),
         ("create", "clusterroles.rbac.authorization.k8s.io", False),
@@ -137,14 +195,23 @@ def installed(api: Api) -> Api:
     ],
 )
 def test_the_operators_rights(installed: Api, verb: str, resource: str, allowed: bool) -> None:
+    everywhere = "system:serviceaccount:postbase-system:postbase-operator"
+    listed = "system:serviceaccount:postbase-listed:listed-operator"
+    assert can(installed, everywhere, verb, resource, "default") is allowed
+    assert can(installed, listed, verb, resource, "team-b") is allowed
+    assert not can(installed, listed, verb, resource, "default")
+
+
+def can(api: Api, account: str, verb: str, resource: str, namespace: str) -> bool:
     resource, _, subresource = resource.partition("/")
-    words = ["auth", "can-i", verb, resource, "-n", "default", USER]
+    words = ["auth", "can-i", verb, resource, f"--namespace={namespace}", f"--as={account}"]
     if subresource:
         words.append(f"--subresource={subresource}")
     done = subprocess.run(
-        [str(installed.program), f"--kubeconfig={installed.kubeconfig}", *words],
+        [str(api.program), f"--kubeconfig={api.kubeconfig}", *words],
         check=False,
         capture_output=True,
         text=True,
     )
-    assert done.stdout.strip() == ("yes" if allowed else "no"), done.stderr
+    assert done.stdout.strip() in ("yes", "no"), done.stderr
+    return done.stdout.strip() == "yes"
