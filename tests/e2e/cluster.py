@@ -73,6 +73,13 @@ class Cluster:
         assert done.returncode != 0, f"kubectl {' '.join(words[:6])} went well: {done.stdout}"
         return done.stderr
 
+    def diff(self, *words: str, stdin: str) -> str:
+        """What applying this would change; "" where nothing."""
+        done = self._run(("diff", *words, "--filename=-"), stdin, 90)
+        if done.returncode > 1:
+            raise KubectlFailed(f"kubectl diff {' '.join(words)}: {done.stderr.strip()}")
+        return done.stdout
+
     def _run(
         self, words: tuple[str, ...], stdin: str | None, seconds: float
     ) -> subprocess.CompletedProcess[str]:
