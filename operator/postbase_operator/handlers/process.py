@@ -31,6 +31,8 @@ from postbase_operator.settings import Settings
 logger = logging.getLogger(__name__)
 LEASE_NAME = "postbase-operator"
 LEASE_WRITES_PER_SECOND = 10.0
+REST = 0.5
+"""Seconds between two looks at one object, so that a row of events costs one."""
 
 
 def main(settings: Settings) -> int:
@@ -80,7 +82,7 @@ class Operator:
         cache = Cache()
         platform = KubePlatform(api, cache, settings, now)
         reconciler = Reconciler(api, cache, platform, settings, instance=self._identity)
-        queue = WorkQueue[Key](reconciler.run, workers=settings.workers)
+        queue = WorkQueue[Key](reconciler.run, workers=settings.workers, rest=REST)
         watcher = Watcher(api, cache, queue, settings.watch_namespaces)
         metrics.QUEUE_DEPTH.set_function(lambda: queue.depth)
         metrics.QUEUE_OLDEST_SECONDS.set_function(queue.oldest)

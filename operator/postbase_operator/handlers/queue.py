@@ -1,9 +1,10 @@
 """Our own keyed work queue, because kopf's event handlers neither coalesce nor retry.
 
-A key is never run twice at once; one that is added while it runs is run again afterwards; fifty
-events of one object become one or two runs. A failure comes back with growing, jittered delay, so
-that a broken Database costs little and never holds up the others. First come, first served
-between keys, which is fair because a key stands in the queue at most once.
+A key is never run twice at once, nor sooner than `rest` after its last run began; one that is
+added meanwhile is run again afterwards. So fifty events of one object become two or three runs, and
+what the parts of one start-up tell in a row is looked at together. A failure comes back with
+growing, jittered delay, so that a broken Database costs little and never holds up the others. First
+come, first served between keys, which is fair because a key stands in the queue at most once.
 """
 
 from __future__ import annotations
@@ -45,14 +46,16 @@ class WorkQueue(Generic[Key]):
         work: Callable[[Key], Awaitable[float | None]],
         *,
         workers: int,
+        rest: float = 0.0,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._work = work
         self._workers = workers
+        self._rest = rest
         self._jitter = jitter
         self._waiting: dict[Key, float] = {}  # insertion-ordered: key -> since when
-        self._running: set[Key] = set()
-        self._dirty: set[Key] = set()  # added again while running
+        self._running: set[Key] = set()  # or resting from it
+        self._dirty: set[Key] = set()  # added again meanwhile
         self._failures: dict[Key, int] = {}
         self._due: dict[Key, _Timer] = {}  # the one timer that counts for a key
         self._timers: list[_Timer] = []
@@ -80,11 +83,6 @@ class WorkQueue(Generic[Key]):
             self._due[key] = timer
             heapq.heappush(self._timers, timer)
             self._wake()
-
-    def forget(self, key: Key) -> None:
-        """The object is gone: no timer and no failure count outlives it."""
-        self._due.pop(key, None)
-        self._failures.pop(key, None)
 
     @property
     def depth(self) -> int:
@@ -127,19 +125,27 @@ class WorkQueue(Generic[Key]):
                         await self._changed.wait()
 
     async def _worker(self) -> None:
+        loop = asyncio.get_running_loop()
         while True:
             async with self._changed:
                 await self._changed.wait_for(lambda: bool(self._waiting))
                 key = next(iter(self._waiting))
                 del self._waiting[key]
                 self._running.add(key)
+            rested = loop.time() + self._rest
             try:
                 await self._run(key)
             finally:
-                self._running.discard(key)
-                if key in self._dirty:
-                    self._dirty.discard(key)
-                    self.add(key)
+                if loop.time() < rested:
+                    loop.call_at(rested, self._rested, key)
+                else:
+                    self._rested(key)
+
+    def _rested(self, key: Key) -> None:
+        self._running.discard(key)
+        if key in self._dirty:
+            self._dirty.discard(key)
+            self.add(key)
 
     async def _run(self, key: Key) -> None:
         try:

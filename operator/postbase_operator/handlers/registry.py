@@ -16,6 +16,13 @@ from postbase_operator.kube.kinds import Kind
 from postbase_operator.kube.platform import CHILDREN
 
 
+class NoDiffs(kopf.AnnotationsDiffBaseStorage):
+    """No handler of ours asks what has changed: kopf need not copy every body to find out."""
+
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        return kopf.BodyEssence({})
+
+
 def registry(watcher: Watcher) -> kopf.OperatorRegistry:
     """The event handlers of all kinds, bound to the watcher."""
     handlers = kopf.OperatorRegistry()
@@ -50,6 +57,7 @@ def settings() -> kopf.OperatorSettings:
     chosen.networking.request_timeout = 20
     chosen.networking.connect_timeout = 5
     chosen.persistence.finalizer = "postbase.sh/kopf"  # unused, but never the shared default
+    chosen.persistence.diffbase_storage = NoDiffs()
     for kind in CHILDREN:
         group, _, _version = kind.api_version.rpartition("/")
         chosen.watching.label_selectors[f"{kind.plural}.{group}".rstrip(".")] = OURS

@@ -16,10 +16,11 @@ from pydantic import BaseModel
 
 from postbase_operator.api.quantity import parse_quantity
 from postbase_operator.kube.kinds import Body, kind_of
-from postbase_operator.kube.session import Session
+from postbase_operator.kube.session import Refused, Session
 
 MANAGER = "postbase-operator"
 STATUS_MANAGER = "postbase-operator-status"
+MENDER = "postbase-operator-mend"
 INTENT = "postbase.sh/intent"
 
 
@@ -44,7 +45,29 @@ async def apply(session: Session, desired: Body, live: Body | None, *, force: bo
     meta = desired["metadata"]
     annotations = {**meta.get("annotations", {}), INTENT: fingerprint}
     marked = {**desired, "metadata": {**meta, "annotations": annotations}}
+    try:
+        return await session.apply(kind_of(desired), marked, MANAGER, force=force)
+    except Refused:
+        if live is None or "spec" not in desired:
+            raise
+    await _put_lists_back(session, desired)
     return await session.apply(kind_of(desired), marked, MANAGER, force=force)
+
+
+async def _put_lists_back(session: Session, desired: Body) -> None:
+    """Makes lists whole again whose items somebody's edit has given another key.
+
+    An apply merges the ports of a Service by number: beside an edited 5433 it puts a second port of
+    the same name, which the server refuses. A merge patch replaces lists whole. Whoever writes so
+    owns the fields too and would keep those that we let go later: its entry is struck out again.
+    """
+    kind, meta = kind_of(desired), desired["metadata"]
+    place = (kind, meta["namespace"], meta["name"])
+    mended = await session.merge(*place, {"spec": desired["spec"]}, MENDER)
+    entries = [e for e in mended["metadata"]["managedFields"] if e["manager"] != MENDER]
+    version = mended["metadata"]["resourceVersion"]
+    patch = {"metadata": {"managedFields": entries, "resourceVersion": version}}
+    await session.merge(*place, patch, MENDER)
 
 
 def is_current(desired: Body, live: Body, fingerprint: str) -> bool:

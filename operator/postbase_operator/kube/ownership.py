@@ -5,13 +5,24 @@ from __future__ import annotations
 from typing import NoReturn
 
 from postbase_operator.api.database import Database
+from postbase_operator.desired import names
 from postbase_operator.errors import InvalidSpec, NotReady
+from postbase_operator.kube.apply import INTENT
 from postbase_operator.kube.kinds import Body
 
 
 def is_owned(live: Body, db: Database) -> bool:
-    """True where this very Database (by UID) is the owner."""
-    return any(owner["uid"] == db.metadata.uid for owner in _owners(live))
+    """True where this very Database (by UID) is the owner, or was until somebody struck it out.
+
+    An object without an owner that bears our label and the mark of our own apply was ours: an
+    application's Service has neither.
+    """
+    if any(owner["uid"] == db.metadata.uid for owner in _owners(live)):
+        return True
+    meta = live["metadata"]
+    labelled = (meta.get("labels") or {}).get(names.LABEL_DATABASE) == db.metadata.name
+    applied = INTENT in (meta.get("annotations") or {})
+    return labelled and applied and not _owners(live)
 
 
 def refuse_stranger(live: Body, what: str, db: Database) -> NoReturn:

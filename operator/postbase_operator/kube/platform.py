@@ -7,8 +7,8 @@ from datetime import datetime
 
 from postbase_operator.api.database import Database, DatabaseStatus
 from postbase_operator.api.upkeep import DeletionPolicy
-from postbase_operator.desired import config, images, meta, names, volume, workload
-from postbase_operator.errors import Conflict, Denied, InvalidSpec, NotReady, Unavailable
+from postbase_operator.desired import config, images, meta, names, workload
+from postbase_operator.errors import Conflict, Denied, NotReady, Unavailable
 from postbase_operator.kube import observe as observing
 from postbase_operator.kube.admin import Admin, ServerStep
 from postbase_operator.kube.apply import MANAGER, apply, body_of
@@ -22,12 +22,12 @@ from postbase_operator.kube.kinds import (
     SERVICE,
     STATEFUL_SET,
     Body,
-    Kind,
     kind_of,
 )
 from postbase_operator.kube.ownership import is_owned, refuse_stranger
 from postbase_operator.kube.secrets import bequeath
-from postbase_operator.kube.session import AlreadyExists, Refused, Session
+from postbase_operator.kube.session import Refused, Session
+from postbase_operator.kube.volumes import Volumes
 from postbase_operator.planning import plan as steps
 from postbase_operator.planning.observed import Access, Observed, ProcessState
 from postbase_operator.planning.plan import Plan, Step
@@ -58,18 +58,16 @@ class KubePlatform:
         self._cache = cache
         self._settings = settings
         self._admin = Admin(api, now)
+        self._volumes = Volumes(api, cache)
 
     # -- observe ---------------------------------------------------------------------------
 
     async def observe(self, db: Database) -> Observed:
         known = meta.names_of(db)
-        claims = self._cached(PERSISTENT_VOLUME_CLAIM, db)
-        own, foreign = observing.volumes(claims, db.metadata.uid)
-        if not own:
-            # The one decision that must not rest on a cache: an empty one would make a second,
-            # empty database beside the first.
-            claims = await self._live_claims(db)
-            own, foreign = observing.volumes(claims, db.metadata.uid)
+        own, foreign = await self._volumes.find(db)
+        adoptable, owner = None, ""
+        if not own and db.spec.adopt_volume is not None:
+            adoptable, owner = await self._volumes.adoptable(db, db.spec.adopt_volume)
         pod = self._cache.get(POD, known.namespace, known.pod)
         workload = self._cache.get(STATEFUL_SET, known.namespace, known.statefulset)
         process = observing.process(pod, workload)
@@ -84,18 +82,12 @@ class KubePlatform:
             access=Access(secret=known.credentials, host=known.host, port=names.PORT),
             volumes=own,
             foreign_volumes=foreign,
+            adoptable=adoptable,
+            adoptable_owner=owner,
             process=process,
             server=server,
             server_error=server_error,
         )
-
-    def _cached(self, kind: Kind, db: Database) -> list[Body]:
-        return self._cache.children(kind, db.metadata.namespace, db.metadata.name)
-
-    async def _live_claims(self, db: Database) -> list[Body]:
-        selector = f"{names.LABEL_DATABASE}={db.metadata.name}"
-        namespace = db.metadata.namespace
-        return (await self._api.list(PERSISTENT_VOLUME_CLAIM, namespace, selector)).items
 
     # -- execute ---------------------------------------------------------------------------
 
@@ -108,13 +100,15 @@ class KubePlatform:
             case steps.EnsureSecrets(first):
                 await self._admin.ensure(db, first=first)
             case steps.CreateVolume(generation):
-                await self._create_volume(db, generation)
-            case steps.GrowVolume(generation):
-                await self._grow(db, generation)
-            case steps.ApplyWorkload(generation, system_id):
-                await self._apply_workload(db, generation, system_id)
-            case steps.RecordOrigin(generation, system_id, image):
-                await self._record(db, generation, system_id, image)
+                await self._volumes.create(db, generation)
+            case steps.AdoptVolume(volume):
+                await self._volumes.adopt(db, volume)
+            case steps.GrowVolume(volume):
+                await self._volumes.grow(db, volume)
+            case steps.RecordOrigin(volume, system_id, image):
+                await self._volumes.record(db, volume, system_id, image)
+            case steps.ApplyWorkload(volume, system_id):
+                await self._apply_workload(db, volume, system_id)
             case steps.PokeConfig(revision):
                 await self._poke(db, revision)
             case steps.ReplaceProcess():
@@ -122,44 +116,8 @@ class KubePlatform:
             case steps.SetUpAccess() | steps.ReloadConfig() | steps.CreateExtensions():
                 await self._tell_server(db, step)
 
-    async def _create_volume(self, db: Database, generation: int) -> None:
-        """By POST: an apply would quietly take over a claim that somebody else left there."""
-        body = body_of(volume.claim(db, generation, "current"))
-        namespace, name = db.metadata.namespace, body["metadata"]["name"]
-        try:
-            made = await self._api.create(PERSISTENT_VOLUME_CLAIM, namespace, body, MANAGER)
-        except AlreadyExists as error:
-            live = await self._api.get(PERSISTENT_VOLUME_CLAIM, namespace, name)
-            uid = observing.annotation(live, names.ANNOTATION_DATABASE_UID)
-            if uid != db.metadata.uid:
-                raise InvalidSpec(
-                    "spec.adoptVolume",
-                    f"a volume claim {name} is already there and not this Database's",
-                    reason="VolumeExists",
-                ) from error
-            made = live
-        self._cache.put(PERSISTENT_VOLUME_CLAIM, made)
-
-    async def _grow(self, db: Database, generation: int) -> None:
-        size = db.spec.storage.size
-        await self._patch_claim(
-            db, generation, {"spec": {"resources": {"requests": {"storage": size}}}}
-        )
-
-    async def _record(self, db: Database, generation: int, system_id: str, image: str) -> None:
-        facts = {names.ANNOTATION_SYSTEM_ID: system_id, names.ANNOTATION_IMAGE: image}
-        known = {name: value for name, value in facts.items() if value}
-        await self._patch_claim(db, generation, {"metadata": {"annotations": known}})
-
-    async def _patch_claim(self, db: Database, generation: int, patch: Body) -> None:
-        known = meta.names_of(db)
-        name = known.volume(generation)
-        live = await self._api.merge(PERSISTENT_VOLUME_CLAIM, known.namespace, name, patch, MANAGER)
-        self._cache.put(PERSISTENT_VOLUME_CLAIM, live)
-
-    async def _apply_workload(self, db: Database, generation: int, system_id: str) -> None:
+    async def _apply_workload(self, db: Database, claim: str, system_id: str) -> None:
         image = images.image(db, self._settings)
-        claim = meta.names_of(db).volume(generation)
         for desired in workload.objects(db, claim, system_id, image, self._settings):
             body = body_of(desired)
             self._cache.put(kind_of(body), await self._apply(db, body))
@@ -222,10 +180,7 @@ class KubePlatform:
         if await self._api.find(POD, known.namespace, known.pod) is not None:
             return False
         if db.spec.deletion_policy is DeletionPolicy.DELETE:
-            for claim in await self._live_claims(db):
-                if observing.annotation(claim, names.ANNOTATION_DATABASE_UID) == db.metadata.uid:
-                    name, uid = claim["metadata"]["name"], claim["metadata"]["uid"]
-                    await self._api.delete(PERSISTENT_VOLUME_CLAIM, known.namespace, name, uid)
+            await self._volumes.delete_all(db)
             await bequeath(self._api, db)
         self._admin.forget(db)
         return True

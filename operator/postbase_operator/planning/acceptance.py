@@ -14,12 +14,12 @@ from postbase_operator.api import conditions as cond
 from postbase_operator.api.base import Resource
 from postbase_operator.api.conditions import Condition, ConditionType
 
-ALWAYS = {"Database": ("spec.backup",)}
-"""Promised by defaults: a user who writes nothing expects a backup a day."""
+ALWAYS = {"Database": ("spec.backup", "spec.restartPolicy")}
+"""Promised by defaults: a user who writes nothing expects a backup a day, and a restart where a
+change needs one."""
 
 WHERE_SET = {
     "Database": (
-        "spec.adoptVolume",
         "spec.archivingGrace",
         "spec.bootstrap",
         "spec.credentials",
@@ -27,7 +27,6 @@ WHERE_SET = {
         "spec.maintenanceWindow",
         "spec.onNodeLoss",
         "spec.pitr",
-        "spec.restartPolicy",
         "spec.retainVolumeFor",
         "spec.tls",
     ),

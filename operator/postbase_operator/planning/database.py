@@ -6,27 +6,19 @@ resync. It asks for the whole workload each time; the platform leaves alone what
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from postbase_operator.api.database import Database, DatabaseStatus
-from postbase_operator.api.database_spec import Provider
-from postbase_operator.api.project import Project, ProjectDefaults
 from postbase_operator.api.quantity import whole_bytes
-from postbase_operator.errors import InvalidSpec
 from postbase_operator.planning import plan as steps
-from postbase_operator.planning.judgement import (
-    Exit,
-    Outlook,
-    Verdict,
-    judge,
-    reconciling,
-    stalled,
-)
+from postbase_operator.planning.judgement import Exit, judge
 from postbase_operator.planning.observed import Observed, ProcessState, Server, Volume
 from postbase_operator.planning.plan import Plan, Step
+from postbase_operator.planning.refusal import Context, refusal
 from postbase_operator.planning.status import finish
-from postbase_operator.settings import Settings
+
+__all__ = ["Context", "plan_database"]
 
 SECRETS_AGAIN = 60.0
 """Seconds between looks at the Secrets, which are read and not watched."""
@@ -36,22 +28,12 @@ AT_ONCE = 0.0
 """What these steps do is done when they return: the next look belongs to the same run."""
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What the planner is told beside the Database and what was seen of it."""
-
-    project: Project | None
-    settings: Settings
-    now: datetime
-
-
 def plan_database(db: Database, seen: Observed, context: Context) -> Plan[DatabaseStatus]:
     refused = refusal(db, seen, context)
     if refused is not None:
         if seen.process.state is ProcessState.RUNNING:  # it serves on, as it was
             refused = replace(refused, phase="Running")
-        again = None if refused.outlook is Outlook.STALLED else SECRETS_AGAIN
-        return finish(db, seen, refused, context.now, requeue_after=again)
+        return finish(db, seen, refused, context.now, requeue_after=SECRETS_AGAIN)
     verdict = judge(seen, paused=db.spec.paused)
     todo = list(_steps(db, seen))
     return finish(
@@ -75,7 +57,13 @@ def _again(db: Database, seen: Observed, todo: list[Step], now: datetime) -> flo
     return SOON if fresh else SECRETS_AGAIN / 6
 
 
-DONE_AT_ONCE = (steps.SetUpAccess, steps.CreateExtensions, steps.RecordOrigin)
+DONE_AT_ONCE = (
+    steps.CreateVolume,
+    steps.AdoptVolume,
+    steps.RecordOrigin,
+    steps.SetUpAccess,
+    steps.CreateExtensions,
+)
 DONE_SOON = (steps.PokeConfig, steps.ReloadConfig)
 
 
@@ -86,82 +74,26 @@ def _is_on_its_way(seen: Observed, db: Database) -> bool:
     return seen.server is None or seen.server.facts.mounted_revision != seen.wanted_revision
 
 
-def refusal(db: Database, seen: Observed, context: Context) -> Verdict | None:
-    """Why nothing may be made or changed for this Database; None where all is well."""
-    if context.project is None and not seen.volumes:
-        name = db.spec.project_ref.name
-        return reconciling(
-            "Pending", "ProjectNotFound", f"spec.projectRef: there is no Project {name!r} here"
-        )
-    try:
-        check_spec(db, context)
-    except InvalidSpec as error:
-        return stalled(error.reason, str(error))
-    if seen.foreign_volumes and not seen.volumes:
-        kept = ", ".join(seen.foreign_volumes)
-        return stalled(
-            "VolumeExists",
-            f"Volumes of an earlier Database of this name were kept: {kept}. Name one in "
-            "spec.adoptVolume to take its data over, or delete them, or take another name",
-        )
-    if not seen.volumes and db.status.system_id:
-        return stalled(
-            "VolumeLost",
-            f"The volume with the data of system {db.status.system_id} is gone, and no empty "
-            "database is made in its place; delete this Database and apply it anew to begin empty",
-        )
-    if seen.volumes and seen.current is None:
-        found = ", ".join(volume.name for volume in seen.volumes)
-        return stalled(
-            "NoCurrentVolume",
-            f"None of the volumes {found} is marked current; set the annotation "
-            "postbase.sh/role: current on the one that holds the data",
-        )
-    return None
-
-
-def check_spec(db: Database, context: Context) -> None:
-    """What the schema cannot know. Raises InvalidSpec naming field and remedy."""
-    settings = context.settings
-    defaults = context.project.spec.defaults if context.project else ProjectDefaults()
-    if db.spec.provider is not Provider.KUBERNETES:
-        raise InvalidSpec(
-            "spec.provider",
-            f"{db.spec.provider.value} is not served by this release; use Kubernetes",
-            reason="NotImplemented",
-        )
-    if db.spec.image is None:
-        settings.image_for(str(db.spec.postgres_version))
-    region = db.region(defaults)
-    if settings.regions and region and region not in settings.regions:
-        known = ", ".join(settings.regions)
-        raise InvalidSpec(
-            "spec.region", f"{region!r} is not served here; served: {known}", reason="UnknownRegion"
-        )
-
-
 def _steps(db: Database, seen: Observed) -> list[Step]:
     todo: list[Step] = []
     current = seen.current
+    adopted = seen.adoptable if current is None else None
+    if adopted is not None:
+        return [steps.AdoptVolume(adopted.name)]
     if seen.server is None:
         todo.append(steps.EnsureSecrets(first=current is None))
     if current is None:
-        generation = seen.highest_generation + 1
-        return [
-            *todo,
-            steps.CreateVolume(generation),
-            steps.ApplyWorkload(generation, system_id=""),
-        ]
+        return [*todo, steps.CreateVolume(seen.highest_generation + 1)]
     if seen.server is not None:
         todo += _remember(seen.server, seen, current)
-    todo.append(steps.ApplyWorkload(current.generation, current.system_id))
+    todo.append(steps.ApplyWorkload(current.name, current.system_id))
     if seen.server is not None and not db.spec.paused:
         todo += _server_steps(seen.server, seen)
     if _is_stuck(seen):
         todo.append(steps.ReplaceProcess())
     if whole_bytes(db.spec.storage.size) > current.requested_bytes:
         # Last: a storage class that cannot grow refuses, and must hold up nothing else.
-        todo.append(steps.GrowVolume(current.generation))
+        todo.append(steps.GrowVolume(current.name))
     return todo
 
 
@@ -171,7 +103,7 @@ def _remember(server: Server, seen: Observed, current: Volume) -> list[Step]:
     image = "" if current.image else seen.process.image_digest
     if not system_id and not image:
         return []
-    return [steps.RecordOrigin(current.generation, system_id, image)]
+    return [steps.RecordOrigin(current.name, system_id, image)]
 
 
 def _server_steps(server: Server, seen: Observed) -> list[Step]:

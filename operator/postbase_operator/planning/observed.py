@@ -66,6 +66,8 @@ class Process:
     since: datetime | None = None
     outdated: bool = False
     """Made from an older description than the present one; a new process would be another."""
+    waiting_changes: tuple[str, ...] = ()
+    """What a new process would have otherwise, where this one is outdated: "image of postgres"."""
     config_revision: str = ""
     """The revision that the platform was last told to bring to the process."""
 
@@ -117,6 +119,10 @@ class Observed:
     volumes: tuple[Volume, ...] = ()
     foreign_volumes: tuple[str, ...] = ()
     """Volumes under this Database's name that belong to another Database's UID."""
+    adoptable: Volume | None = None
+    """The volume that spec.adoptVolume names, where the Database has none of its own."""
+    adoptable_owner: str = ""
+    """The Database that this volume belongs to, where that one still exists."""
     process: Process = field(default_factory=Process)
     server: Server | None = None
     server_error: str = ""

@@ -30,10 +30,17 @@ class CreateVolume:
 
 
 @dataclass(frozen=True, slots=True)
+class AdoptVolume:
+    """The volume of a Database that is gone becomes this one's. Leaves: its labels and UID."""
+
+    volume: str
+
+
+@dataclass(frozen=True, slots=True)
 class GrowVolume:
     """The volume's request is raised to the spec's size. Leaves: the request; growth follows."""
 
-    generation: int
+    volume: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +50,7 @@ class ApplyWorkload:
     `system_id` "" lets a database be made on the volume; anything else must be found there.
     """
 
-    generation: int
+    volume: str
     system_id: str
 
 
@@ -54,7 +61,7 @@ class RecordOrigin:
     And the image that made it, as the C library's collations depend on it. "" leaves one as it is.
     """
 
-    generation: int
+    volume: str
     system_id: str = ""
     image: str = ""
 
@@ -91,6 +98,7 @@ class ReplaceProcess:
 Step = (
     EnsureSecrets
     | CreateVolume
+    | AdoptVolume
     | GrowVolume
     | ApplyWorkload
     | RecordOrigin

@@ -41,10 +41,14 @@ def status(db: Database, seen: Observed, verdict: Verdict, now: datetime) -> Dat
     conditions = _outlook(held.conditions, verdict, now, generation)
     conditions = accepted(db, conditions, now)
     conditions = _restart(seen, conditions, now, generation)
+    phase = DatabasePhase(verdict.phase)
+    told = (held.conditions, held.phase, held.observed_generation)
+    if verdict.outlook is Outlook.RECONCILING and told == (conditions, phase, generation):
+        return held  # facts that come in on the way are told on arrival, in one write
     return held.model_copy(
         update={
             "id": db.id,
-            "phase": DatabasePhase(verdict.phase),
+            "phase": phase,
             "observed_generation": generation,
             "conditions": conditions,
             **_facts(db, seen),
@@ -55,10 +59,10 @@ def status(db: Database, seen: Observed, verdict: Verdict, now: datetime) -> Dat
 def _facts(db: Database, seen: Observed) -> dict[str, object]:
     """Fields of the status that are known now; the others keep what they held."""
     facts: dict[str, object] = {}
-    if seen.access is not None:
+    current = seen.current
+    if current is not None and seen.access is not None:
         facts["credentials_secret_ref"] = Reference(name=seen.access.secret)
         facts["endpoint"] = Endpoint(host=seen.access.host, port=seen.access.port)
-    current = seen.current
     if current is not None:
         facts["volume"] = VolumeStatus(
             claim_name=current.name,
@@ -93,16 +97,18 @@ def _outlook(
 def _restart(
     seen: Observed, held: tuple[cond.Condition, ...], now: datetime, generation: int
 ) -> tuple[cond.Condition, ...]:
-    """PostgreSQL says which parameters wait for a restart; the operator makes none by itself."""
-    waiting = seen.server.facts.pending_restart if seen.server else None
-    if waiting is None:
-        return held
-    if not waiting:
+    """What counts from the next start of PostgreSQL; the operator makes none by itself yet.
+
+    PostgreSQL says which parameters wait for it; a template that has changed waits too.
+    """
+    if seen.server is None:
+        return held  # not known now
+    parameters, pod = seen.server.facts.pending_restart, seen.process.waiting_changes
+    if not parameters and not pod:
         return cond.remove_condition(held, "RestartPending")
-    message = f"Take effect at the next start of PostgreSQL: {', '.join(waiting)}"
-    return cond.set_condition(
-        held, "RestartPending", True, "ParametersChanged", message, now, generation
-    )
+    reason = "ParametersChanged" if parameters else "PodTemplateChanged"
+    message = f"Take effect at the next start of PostgreSQL: {', '.join((*parameters, *pod))}"
+    return cond.set_condition(held, "RestartPending", True, reason, message, now, generation)
 
 
 def notices(db: Database, verdict: Verdict) -> tuple[Notice, ...]:

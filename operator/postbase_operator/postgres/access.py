@@ -84,17 +84,20 @@ def _owner(wanted: Wanted, found: Found) -> Iterator[sql.Composed]:
 
 def _login(wanted: Wanted, found: Found, salt: bytes) -> Iterator[sql.Composed]:
     role = found.roles.get(wanted.login)
-    stored = sql.Literal(verifier(wanted.password, salt))
     name = sql.Identifier(wanted.login)
-    if role is None:
-        yield sql.SQL("CREATE ROLE {} LOGIN NOSUPERUSER PASSWORD {}").format(name, stored)
-        role = Role(login=True)
-    elif not role.login or role.superuser or not matches(wanted.password, role.verifier):
-        yield sql.SQL("ALTER ROLE {} LOGIN NOSUPERUSER PASSWORD {}").format(name, stored)
+    if role is None or not _opens(role, wanted.password):
+        verb = sql.SQL("CREATE" if role is None else "ALTER")
+        stored = sql.Literal(verifier(wanted.password, salt))
+        yield sql.SQL("{} ROLE {} LOGIN NOSUPERUSER PASSWORD {}").format(verb, name, stored)
+    role = role or Role(login=True)
     if wanted.owner not in role.member_of:
         yield _sql("GRANT {} TO {}", wanted.owner, wanted.login)
     if role.becomes != wanted.owner:
         yield sql.SQL("ALTER ROLE {} SET role = {}").format(name, sql.Literal(wanted.owner))
+
+
+def _opens(role: Role, password: str) -> bool:
+    return role.login and not role.superuser and matches(password, role.verifier)
 
 
 def _sql(template: str, *names: str) -> sql.Composed:

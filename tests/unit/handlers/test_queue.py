@@ -198,23 +198,49 @@ def test_an_event_comes_before_a_timer_and_cancels_it() -> None:
     simulate(scenario)
 
 
-def test_forgotten_keys_leave_no_timer() -> None:
+def test_fifty_edits_within_a_second_are_three_looks_and_the_last_one_is_seen() -> None:
     async def scenario() -> None:
-        runs = 0
+        spec = 0
+        runs: list[tuple[float, int]] = []
 
-        async def work(key: str) -> float:
-            nonlocal runs
-            runs += 1
-            return 10.0
+        async def work(key: str) -> None:
+            runs.append((asyncio.get_running_loop().time(), spec))
+            await asyncio.sleep(0.01)
 
-        queue = WorkQueue[str](work, workers=1)
+        queue = WorkQueue(work, workers=4, rest=0.5)
+
+        async def edit() -> None:
+            nonlocal spec
+            for _ in range(50):
+                spec += 1
+                queue.add("a")
+                await asyncio.sleep(0.02)
+
+        await asyncio.gather(drive(queue, 10), edit())
+        assert len(runs) <= 3
+        assert runs[0][0] == 0  # one that is rested waits for nothing
+        assert runs[-1][1] == 50
+        assert all(later - sooner >= 0.5 for (sooner, _), (later, _) in itertools.pairwise(runs))
+
+    simulate(scenario)
+
+
+def test_one_that_rests_holds_up_no_other() -> None:
+    async def scenario() -> None:
+        runs: list[tuple[str, float]] = []
+
+        async def work(key: str) -> None:
+            runs.append((key, asyncio.get_running_loop().time()))
+
+        queue = WorkQueue(work, workers=1, rest=5.0)
         queue.add("a")
 
-        async def forget() -> None:
-            await asyncio.sleep(5)
-            queue.forget("a")
+        async def later() -> None:
+            await asyncio.sleep(1)
+            queue.add("a")
+            queue.add("b")
 
-        await asyncio.gather(drive(queue, 100), forget())
-        assert runs == 1
+        await asyncio.gather(drive(queue, 20), later())
+        assert runs == [("a", 0.0), ("b", 1.0), ("a", 5.0)]
 
     simulate(scenario)

@@ -85,15 +85,18 @@ def test_a_new_database_gets_a_volume_and_a_workload() -> None:
     assert made.steps == (
         steps.EnsureSecrets(first=True),
         steps.CreateVolume(1),
-        steps.ApplyWorkload(1, system_id=""),
     )
+    assert made.requeue_after == AT_ONCE
+    empty = replace(CURRENT, system_id="", image="", capacity_bytes=0)
+    made = plan(Observed(wanted_revision="r1", volumes=(empty,)))
+    assert made.steps == (steps.EnsureSecrets(), steps.ApplyWorkload(CURRENT.name, system_id=""))
     assert verdict(made) == ("Provisioning", "Starting", KStatus.IN_PROGRESS)
     assert made.notices == ()  # its creation is told by its creation
 
 
 def test_a_healthy_one_is_applied_again_and_nothing_else() -> None:
     made = plan(HEALTHY)
-    assert made.steps == (steps.ApplyWorkload(1, FACTS.system_id),)
+    assert made.steps == (steps.ApplyWorkload(CURRENT.name, FACTS.system_id),)
     assert made.requeue_after == SECRETS_AGAIN
     assert verdict(made) == ("Running", "Running", KStatus.CURRENT)
     assert made.status.credentials_secret_ref is not None
@@ -190,7 +193,7 @@ def test_volumes_without_a_current_one_stop_everything() -> None:
 def test_of_two_current_volumes_the_higher_is_the_newer_truth() -> None:
     second = replace(CURRENT, name="shop-main-1-2", generation=2)
     made = plan(replace(HEALTHY, volumes=(second, CURRENT)))
-    assert steps.ApplyWorkload(2, FACTS.system_id) in made.steps
+    assert steps.ApplyWorkload("shop-main-1-2", FACTS.system_id) in made.steps
 
 
 def test_a_volume_that_is_going_is_not_current() -> None:
@@ -200,7 +203,7 @@ def test_a_volume_that_is_going_is_not_current() -> None:
 
 def test_storage_grows_and_never_shrinks() -> None:
     grown = plan(HEALTHY, database(storage={"size": "2Gi"}))
-    assert steps.GrowVolume(1) in grown.steps
+    assert steps.GrowVolume(CURRENT.name) in grown.steps
     big = replace(CURRENT, requested_bytes=3 * GIB)
     assert "GrowVolume" not in kinds(plan(replace(HEALTHY, volumes=(big,))))
 
@@ -329,6 +332,16 @@ def test_a_pending_restart_is_a_condition_and_no_restart() -> None:
     assert verdict(made)[1] == "Running"
     cleared = plan(HEALTHY, database().model_copy(update={"status": made.status}))
     assert find_condition(cleared.status.conditions, "RestartPending") is None
+
+
+def test_a_template_that_waits_for_a_new_pod_is_listed_in_a_condition() -> None:
+    waiting = replace(RUNNING, outdated=True, waiting_changes=("image of postgres",))
+    made = plan(replace(HEALTHY, process=waiting))
+    pending = find_condition(made.status.conditions, "RestartPending")
+    assert pending is not None
+    assert pending.reason == "PodTemplateChanged"
+    assert "image of postgres" in pending.message
+    assert kinds(made) == ["ApplyWorkload"]  # and nothing restarts it
 
 
 def test_extensions_come_after_access() -> None:

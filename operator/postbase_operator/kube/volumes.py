@@ -1,0 +1,105 @@
+"""The volumes of a Database: PersistentVolumeClaims that know by their annotations whose they are.
+
+They have no owner reference: a volume goes by deletionPolicy, never by garbage collection.
+"""
+
+from __future__ import annotations
+
+from postbase_operator.api.database import Database
+from postbase_operator.desired import meta, names, volume
+from postbase_operator.errors import InvalidSpec
+from postbase_operator.kube import observe as observing
+from postbase_operator.kube.apply import MANAGER, body_of
+from postbase_operator.kube.cache import Cache
+from postbase_operator.kube.kinds import DATABASE, PERSISTENT_VOLUME_CLAIM, Body
+from postbase_operator.kube.session import AlreadyExists, Session
+from postbase_operator.planning.observed import Volume, VolumeRole
+
+CLAIM = PERSISTENT_VOLUME_CLAIM
+
+
+class Volumes:
+    """Finds, makes, adopts, grows and deletes claims."""
+
+    def __init__(self, api: Session, cache: Cache) -> None:
+        self._api = api
+        self._cache = cache
+
+    async def find(self, db: Database) -> tuple[tuple[Volume, ...], tuple[str, ...]]:
+        """This Database's volumes, and the names of those of an earlier one of its name."""
+        meta = db.metadata
+        held = self._cache.children(CLAIM, meta.namespace, meta.name)
+        own, foreign = observing.volumes(held, meta.uid)
+        if not own:
+            # The one decision that must not rest on a cache: an empty one would make a second,
+            # empty database beside the first.
+            own, foreign = observing.volumes(await self._listed(db), meta.uid)
+        return own, foreign
+
+    async def _listed(self, db: Database) -> list[Body]:
+        selector = f"{names.LABEL_DATABASE}={db.metadata.name}"
+        return (await self._api.list(CLAIM, db.metadata.namespace, selector)).items
+
+    async def create(self, db: Database, generation: int) -> None:
+        """By POST: an apply would quietly take over a claim that somebody else left there."""
+        body = body_of(volume.claim(db, generation, "current"))
+        namespace, name = db.metadata.namespace, body["metadata"]["name"]
+        try:
+            made = await self._api.create(CLAIM, namespace, body, MANAGER)
+        except AlreadyExists as error:
+            made = await self._api.get(CLAIM, namespace, name)
+            if observing.annotation(made, names.ANNOTATION_DATABASE_UID) != db.metadata.uid:
+                raise InvalidSpec(
+                    "metadata.name",
+                    f"a volume claim {name} is already there and not this Database's; delete it, "
+                    "or rename the Database",
+                    reason="VolumeExists",
+                ) from error
+        self._cache.put(CLAIM, made)
+
+    async def adoptable(self, db: Database, name: str) -> tuple[Volume | None, str]:
+        """The claim that spec.adoptVolume names, and the Database that still has it ("": none)."""
+        live = await self._api.find(CLAIM, db.metadata.namespace, name)
+        if live is None:
+            return None, ""
+        found = observing.volume(live)
+        former = names.LABEL_DATABASE
+        label = (live["metadata"].get("labels") or {}).get(former, "")
+        owner = await self._api.find(DATABASE, db.metadata.namespace, label) if label else None
+        in_use = owner is not None and owner["metadata"]["uid"] == found.database_uid
+        return found, label if in_use else ""
+
+    async def adopt(self, db: Database, name: str) -> None:
+        """Conditional on what is read here: of two that adopt at once one fails and looks again."""
+        live = await self._api.get(CLAIM, db.metadata.namespace, name)
+        patch: Body = {
+            "metadata": {
+                "resourceVersion": live["metadata"]["resourceVersion"],
+                "labels": meta.labels(db),
+                "annotations": {
+                    names.ANNOTATION_DATABASE_UID: db.metadata.uid,
+                    names.ANNOTATION_VOLUME_ROLE: VolumeRole.CURRENT.value,
+                },
+            }
+        }
+        await self._patch(db, name, patch)
+
+    async def grow(self, db: Database, name: str) -> None:
+        size = db.spec.storage.size
+        await self._patch(db, name, {"spec": {"resources": {"requests": {"storage": size}}}})
+
+    async def record(self, db: Database, name: str, system_id: str, image: str) -> None:
+        facts = {names.ANNOTATION_SYSTEM_ID: system_id, names.ANNOTATION_IMAGE: image}
+        known = {key: value for key, value in facts.items() if value}
+        await self._patch(db, name, {"metadata": {"annotations": known}})
+
+    async def _patch(self, db: Database, name: str, patch: Body) -> None:
+        live = await self._api.merge(CLAIM, db.metadata.namespace, name, patch, MANAGER)
+        self._cache.put(CLAIM, live)
+
+    async def delete_all(self, db: Database) -> None:
+        """Those of this very Database, by its UID; they go once nothing mounts them."""
+        for claim in await self._listed(db):
+            if observing.annotation(claim, names.ANNOTATION_DATABASE_UID) == db.metadata.uid:
+                name, uid = claim["metadata"]["name"], claim["metadata"]["uid"]
+                await self._api.delete(CLAIM, db.metadata.namespace, name, uid)

@@ -1,0 +1,124 @@
+"""Why nothing may be made or changed for a Database: what it waits for, or what a person must say.
+
+A volume that is somebody else's is never taken over in silence, and a database that had data is
+never begun empty.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from postbase_operator.api.database import Database
+from postbase_operator.api.database_spec import Provider
+from postbase_operator.api.project import Project, ProjectDefaults
+from postbase_operator.errors import InvalidSpec
+from postbase_operator.planning.judgement import Verdict, reconciling, stalled
+from postbase_operator.planning.observed import Observed, VolumeRole
+from postbase_operator.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What the planner is told beside the Database and what was seen of it."""
+
+    project: Project | None
+    settings: Settings
+    now: datetime
+
+
+def refusal(db: Database, seen: Observed, context: Context) -> Verdict | None:
+    """The first reason that there is; None where all is well."""
+    if context.project is None and not seen.volumes:
+        name = db.spec.project_ref.name
+        return reconciling(
+            "Pending", "ProjectNotFound", f"spec.projectRef: there is no Project {name!r} here"
+        )
+    try:
+        check_spec(db, context)
+        if not seen.volumes:
+            check_beginning(db, seen)
+    except InvalidSpec as error:
+        return stalled(error.reason, str(error))
+    if seen.volumes and seen.current is None:
+        found = ", ".join(volume.name for volume in seen.volumes)
+        return stalled(
+            "NoCurrentVolume",
+            f"None of the volumes {found} is marked current; set the annotation "
+            "postbase.sh/role: current on the one that holds the data",
+        )
+    return None
+
+
+def check_spec(db: Database, context: Context) -> None:
+    """What the schema cannot know. Raises InvalidSpec naming field and remedy."""
+    settings = context.settings
+    defaults = context.project.spec.defaults if context.project else ProjectDefaults()
+    if db.spec.provider is not Provider.KUBERNETES:
+        raise InvalidSpec(
+            "spec.provider",
+            f"{db.spec.provider.value} is not served by this release; use Kubernetes",
+            reason="NotImplemented",
+        )
+    if db.spec.image is None:
+        settings.image_for(str(db.spec.postgres_version))
+    region = db.region(defaults)
+    if settings.regions and region and region not in settings.regions:
+        known = ", ".join(settings.regions)
+        raise InvalidSpec(
+            "spec.region", f"{region!r} is not served here; served: {known}", reason="UnknownRegion"
+        )
+
+
+def check_beginning(db: Database, seen: Observed) -> None:
+    """Whether a Database without a volume may begin. Raises InvalidSpec.
+
+    An application that finds an empty database where its data should be fills it anew: worse than
+    one that finds none.
+    """
+    if db.spec.adopt_volume is not None:
+        check_adoption(db, seen)
+        return
+    if db.spec.bootstrap is not None and db.spec.bootstrap.empty is None:
+        raise InvalidSpec(
+            "spec.bootstrap",
+            "restoring is not served by this release, and no empty database is made in its place; "
+            "take spec.bootstrap out, or set it to {empty: {}}, to begin empty",
+            reason="NotImplemented",
+        )
+    if seen.foreign_volumes:
+        raise InvalidSpec(
+            "spec.adoptVolume",
+            "volumes of an earlier Database of this name were kept: "
+            f"{', '.join(seen.foreign_volumes)}. Name one here to take its data over, or delete "
+            "them, or take another name",
+            reason="VolumeExists",
+        )
+    if db.status.system_id:
+        raise InvalidSpec(
+            "status.systemId",
+            f"the volume with the data of system {db.status.system_id} is gone, and no empty "
+            "database is made in its place; delete this Database and apply it anew to begin empty",
+            reason="VolumeLost",
+        )
+
+
+def check_adoption(db: Database, seen: Observed) -> None:
+    """Whether the volume that the spec names may be taken over. Raises InvalidSpec."""
+    name, volume = db.spec.adopt_volume, seen.adoptable
+    if volume is None:
+        why = f"there is no PersistentVolumeClaim {name!r} in this namespace"
+        raise InvalidSpec("spec.adoptVolume", why, reason="VolumeNotFound")
+    if volume.deleting:
+        why = f"{name!r} is being deleted"
+    elif not volume.database_uid:
+        why = f"{name!r} was not made by this operator: it lacks postbase.sh/database-uid"
+    elif seen.adoptable_owner:
+        why = f"{name!r} belongs to the Database {seen.adoptable_owner!r}; delete that one first"
+    elif not volume.system_id:
+        why = f"{name!r} never held a finished database: it lacks postbase.sh/system-id"
+    elif volume.role not in (VolumeRole.CURRENT, VolumeRole.PREVIOUS):
+        why = f"{name!r} is marked postbase.sh/role: {volume.role}, which is no finished database"
+    else:
+        return
+    raise InvalidSpec("spec.adoptVolume", why, reason="VolumeNotAdoptable")
