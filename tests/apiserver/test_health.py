@@ -35,6 +35,7 @@ EXPECTED = {
     "database-reloading": ("InProgress", "Progressing", "new settings are being loaded"),
     "database-stalled": ("Failed", "Degraded", "'16' is not known here; known: 15, 17"),
     "database-unseen": ("InProgress", "Progressing", "has not seen"),
+    "database-waiting": ("InProgress", "Progressing", "there is no Project 'ledger' here"),
     "pitrrestore-not-run": ("InProgress", "Suspended", "does not run PitrRestore objects"),
     "project-ready": ("Current", "Healthy", "databases are ready"),
     "project-unseen": ("InProgress", "Progressing", "has not seen"),

@@ -1,6 +1,6 @@
 -- The health of every kind of postbase.sh in Argo CD; docs/gitops.md says where it goes.
--- The questions are kstatus', in its order, so that Argo CD and Flux agree. No string, no os: Argo CD
--- opens neither for a script of argocd-cm.
+-- The questions are kstatus', in its order, so that Argo CD and Flux agree. Nothing of Lua's library
+-- `string` is used: Argo CD does not open it for a script of argocd-cm.
 
 local status = obj.status or {}
 local conditions = {}

@@ -1,6 +1,6 @@
 // Command verdict says of an object what GitOps tools would say of it.
 //
-//	verdict kstatus           < object.json   as Flux, by kstatus itself
+//	verdict kstatus           < object.json   as Flux, by the kstatus that Flux has a copy of
 //	verdict health health.lua < object.json   as Argo CD, by the interpreter that it has
 //
 // Tests ask it, because neither tool runs there.
