@@ -145,7 +145,8 @@ class PodSecurity(Model):
         ge=1,
         le=4_294_967_294,
         description="Uid and gid of PostgreSQL and of its files. Any works with any image; on "
-        "OpenShift take one of the namespace's range. Default: 999, as in the official image.",
+        "OpenShift take one of the namespace's range. Cannot be changed. Default: 999, as in the "
+        "official image.",
     )
 
 
@@ -165,7 +166,7 @@ class DatabaseSpec(Model):
     project_ref: Annotated[
         Reference,
         immutable("spec.projectRef", "restore into a new Database of the other Project"),
-    ] = Field(description="The Project that it is in.")
+    ] = Field(description="The Project that it is in. Cannot be changed.")
     postgres_version: Annotated[Major, immutable("spec.postgresVersion", MAJOR)] | None = Field(
         None,
         description="Major version; the installation's stock image of it is used. Exactly one of "
@@ -180,8 +181,10 @@ class DatabaseSpec(Model):
         "entrypoint is not run. Another tag of the same major version may be set; it counts from "
         "the next start.",
     )
-    storage: Storage = Field(description="The volume.")
-    resources: Resources = Field(Resources(), description="Processor time and memory.")
+    storage: Storage = Field(description="The volume that the data lies on: size and class.")
+    resources: Resources = Field(
+        Resources(), description="Processor time and memory that PostgreSQL may use."
+    )
     parameters: Parameters = Field(
         {},
         description="PostgreSQL parameters by name (in lower case), e.g. work_mem: 8MB. Applied "
@@ -195,15 +198,21 @@ class DatabaseSpec(Model):
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
     )
     initdb: Annotated[InitDB, immutable("spec.initdb", DATA)] = Field(
-        InitDB(), description="How the data directory is made; cannot be changed afterwards."
+        InitDB(), description="How the data directory is made. Cannot be changed."
     )
     bootstrap: Bootstrap | None = Field(
         None,
         description="What a new Database starts with. Default: empty, but where an archive of the "
         "same name lies in the object store this must say what is meant. Ignored afterwards.",
     )
-    backup: BackupSettings = Field(BackupSettings(), description="Backups by schedule.")
-    pitr: PitrSettings = Field(PitrSettings(), description="Point-in-time recovery.")
+    backup: BackupSettings = Field(
+        BackupSettings(), description="Backups by schedule: when, how, and how long they stay."
+    )
+    pitr: PitrSettings = Field(
+        PitrSettings(),
+        description="Point-in-time recovery: whether every change is archived, and how far back "
+        "any second can be restored.",
+    )
     region: ObjectName | None = Field(
         None,
         description="Where it runs; one of the installation's regions. Cannot be changed. "
@@ -227,8 +236,15 @@ class DatabaseSpec(Model):
         description="Who may connect, as network policy. The operator always may; an empty list "
         "admits nobody else. Default: pods of the same namespace.",
     )
-    tls: Tls = Field(Tls(), description="Server certificate.")
-    credentials: Credentials = Field(Credentials(), description="Password of the application.")
+    tls: Tls = Field(
+        Tls(),
+        description="The server's certificate. Default: one of an authority of this Database's "
+        "own, renewed by the operator.",
+    )
+    credentials: Credentials = Field(
+        Credentials(),
+        description="The application's password: where it comes from, and when it is changed.",
+    )
     paused: bool = Field(
         False,
         description="True stops PostgreSQL cleanly and keeps everything else. Default: false.",
@@ -269,11 +285,16 @@ class DatabaseSpec(Model):
     )
     adopt_volume: SecretKey | None = Field(
         None,
-        description="PersistentVolumeClaim of a former Database to start from, for one that was "
-        "deleted with Retain. Read only while the Database has no volume of its own.",
+        description="PersistentVolumeClaim of a former Database to start from, where that one was "
+        "deleted with Retain. Counts only while this Database has no volume of its own.",
     )
-    pod_security: PodSecurity = Field(PodSecurity(), description="The user that the pod runs as.")
-    scheduling: Scheduling = Field(Scheduling(), description="Which nodes may run it.")
+    pod_security: PodSecurity = Field(
+        PodSecurity(), description="The user that PostgreSQL runs as."
+    )
+    scheduling: Scheduling = Field(
+        Scheduling(),
+        description="Which nodes may run it. A change counts from the next start of PostgreSQL.",
+    )
     service_account_name: SecretKey | None = Field(
         None,
         description="ServiceAccount of the pod, for the object store's identity or pull secrets; "

@@ -59,7 +59,7 @@ class MaintenanceWindow(Model):
     days: tuple[Weekday, ...] = Field(
         (),
         max_length=7,
-        description="Days on which it begins. Default: every day.",
+        description="Days on which it begins: Mon, Tue, Wed, Thu, Fri, Sat, Sun. Default: all.",
         json_schema_extra={"x-kubernetes-list-type": "set"},
     )
     start: str = Field(
