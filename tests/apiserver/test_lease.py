@@ -31,6 +31,11 @@ class Cuttable(Session):
             await asyncio.sleep(3600)
         return await super().find(kind, namespace, name)
 
+    async def replace(self, kind: Kind, namespace: str | None, body: Body, manager: str) -> Body:
+        if self.cut:
+            await asyncio.sleep(3600)
+        return await super().replace(kind, namespace, body, manager)
+
 
 @pytest.fixture
 async def sessions(api: Api) -> AsyncIterator[list[Cuttable]]:
@@ -130,6 +135,7 @@ async def test_an_api_server_that_errs_is_borne_until_the_deadline(
         raise Unavailable("Kubernetes API", "503")
 
     monkeypatch.setattr(sessions[0], "find", fail)
+    monkeypatch.setattr(sessions[0], "replace", fail)
     with pytest.raises(LeaseLost):
         await asyncio.wait_for(first.keep(), 30)
     assert failures >= 2

@@ -2,8 +2,8 @@
 
 A no-op apply still costs a request and may bump resourceVersion (kubernetes#121404), which would
 wake us again. So an apply is skipped when two things hold: the hash of the intent equals the one
-recorded on the object, AND every field that we own still has our value. The second half is what
-mends an edit by hand.
+recorded on the object, AND everything that we want is there as we want it. Where only the second
+fails, somebody has edited the object by hand.
 """
 
 from __future__ import annotations
@@ -42,75 +42,107 @@ async def apply(session: Session, desired: Body, live: Body | None, *, force: bo
     fingerprint = intent_hash(desired)
     if live is not None and is_current(desired, live, fingerprint):
         return live
+    edited = live is not None and recorded(live) == fingerprint
     meta = desired["metadata"]
     annotations = {**meta.get("annotations", {}), INTENT: fingerprint}
     marked = {**desired, "metadata": {**meta, "annotations": annotations}}
+    kind = kind_of(desired)
+    if live is not None and edited:
+        await _put_back(session, marked, live)
     try:
-        return await session.apply(kind_of(desired), marked, MANAGER, force=force)
+        return await session.apply(kind, marked, MANAGER, force=force)
     except Refused:
-        if live is None or "spec" not in desired:
+        if live is None or edited:
             raise
-    await _put_lists_back(session, desired)
-    return await session.apply(kind_of(desired), marked, MANAGER, force=force)
+    # Our intent has changed and somebody's edit is in its way.
+    await _put_back(session, marked, live)
+    return await session.apply(kind, marked, MANAGER, force=force)
 
 
-async def _put_lists_back(session: Session, desired: Body) -> None:
-    """Makes lists whole again whose items somebody's edit has given another key.
+async def _put_back(session: Session, marked: Body, live: Body) -> None:
+    """Undoes whatever others have done to what we want: replaces all but the metadata, whole.
 
-    An apply merges the ports of a Service by number: beside an edited 5433 it puts a second port of
-    the same name, which the server refuses. A merge patch replaces lists whole. Whoever writes so
-    owns the fields too and would keep those that we let go later: its entry is struck out again.
+    An apply alone cannot. It merges lists by key: beside an edited port 5433 it puts a second port
+    of the same name, which the server refuses; beside a renamed container a second one on the same
+    volume, which the server takes. Whoever replaces owns the fields, and would keep those that we
+    let go later: our own apply is left as the only owner of what it says.
     """
-    kind, meta = kind_of(desired), desired["metadata"]
-    place = (kind, meta["namespace"], meta["name"])
-    mended = await session.merge(*place, {"spec": desired["spec"]}, MENDER)
-    entries = [e for e in mended["metadata"]["managedFields"] if e["manager"] != MENDER]
-    version = mended["metadata"]["resourceVersion"]
-    patch = {"metadata": {"managedFields": entries, "resourceVersion": version}}
-    await session.merge(*place, patch, MENDER)
+    kind, meta = kind_of(marked), live["metadata"]
+    wanted = marked["metadata"]
+    kept = {name: meta[name] for name in ("finalizers", "ownerReferences") if name in meta}
+    metadata = {
+        **kept,
+        "name": meta["name"],
+        "namespace": meta["namespace"],
+        "resourceVersion": meta["resourceVersion"],
+        "labels": {**(meta.get("labels") or {}), **wanted.get("labels", {})},
+        "annotations": {**(meta.get("annotations") or {}), **wanted.get("annotations", {})},
+    }
+    body = {**marked, "metadata": metadata}
+    replaced = await session.replace(kind, meta["namespace"], body, MENDER)
+    entries = [
+        entry
+        for entry in replaced["metadata"].get("managedFields") or []
+        if entry["manager"] == MANAGER or entry.get("subresource")
+    ]
+    version = replaced["metadata"]["resourceVersion"]
+    patch = {"metadata": {"managedFields": entries or [{}], "resourceVersion": version}}
+    await session.merge(kind, meta["namespace"], meta["name"], patch, MENDER)
 
 
 def is_current(desired: Body, live: Body, fingerprint: str) -> bool:
-    recorded = live["metadata"].get("annotations", {}).get(INTENT)
-    return recorded == fingerprint and holds(desired, live)
+    return recorded(live) == fingerprint and holds(desired, live)
 
 
-def holds(desired: Any, live: Any) -> bool:
-    """True where every value in `desired` is in `live`; what live has beyond it is others'.
+def recorded(live: Body) -> str:
+    """The hash of the intent that was applied last."""
+    return str((live["metadata"].get("annotations") or {}).get(INTENT, ""))
 
-    Lists of named things (containers, ports, volumes) are matched by their key, since the server
-    and other writers may add items; other lists must be equal. Quantities compare by value: the
-    server rewrites 1024Mi as 1Gi.
+
+def holds(desired: Any, live: Any, *, exact: bool = True) -> bool:
+    """True where every value in `desired` is in `live`; fields that live has beyond it are others'.
+
+    Lists of named things (containers, ports, volumes) are matched by their key, in any order, and
+    with `exact` must hold nothing else: injectors work on pods, so nobody has any business in the
+    lists of our objects. Quantities compare by value: the server rewrites 1024Mi as 1Gi.
     """
     if isinstance(desired, dict):
-        if not isinstance(live, dict):
-            return not desired and live is None
+        if not desired or not isinstance(live, dict):
+            return not desired and not live
         return all(
-            value == live.get(key) if key in ATOMIC else holds(value, live.get(key))
+            value == live.get(key)
+            if key in ATOMIC
+            else holds(value, live.get(key), exact=exact and key not in SHARED)
             for key, value in desired.items()
         )
     if isinstance(desired, list):
-        return _list_holds(desired, live)
+        return _list_holds(desired, live, exact)
     if desired == live:
         return True
     if isinstance(desired, str) and isinstance(live, str):
         return _same_quantity(desired, live)
-    return not desired and live is None  # the API drops false, 0 and "" on the way out
+    return False
 
 
-ATOMIC = ("selector", "nodeSelector", "matchLabels")
+ATOMIC = ("selector", "nodeSelector", "matchLabels", "podSelector", "namespaceSelector")
 """Maps that mean another thing with one key more; the API replaces them whole."""
+SHARED = ("metadata",)
+"""Others have a right to add to these: owners, finalizers."""
 MERGE_KEYS = ("name", "containerPort", "port", "mountPath", "key", "type")
 
 
-def _list_holds(desired: list[Any], live: Any) -> bool:
+def _list_holds(desired: list[Any], live: Any, exact: bool) -> bool:
     if not isinstance(live, list):
         return not desired and live is None
     key = _merge_key(desired)
     if key is None:
         return len(desired) == len(live) and all(map(holds, desired, live))
     found = {item.get(key): item for item in live if isinstance(item, dict)}
-    return all(item[key] in found and holds(item, found[item[key]]) for item in desired)
+    if exact and len(found) != len(desired):
+        return False
+    return all(
+        item[key] in found and holds(item, found[item[key]], exact=exact) for item in desired
+    )
 
 
 def _merge_key(items: list[Any]) -> str | None:

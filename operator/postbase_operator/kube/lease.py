@@ -60,6 +60,7 @@ class Elector:
         self._timing = timing or Timing()
         self._clock = clock
         self._seen: tuple[str, float] | None = None  # resourceVersion, and when we first saw it
+        self._ours: Body | None = None  # as our last write left it
         self._renewed = 0.0
         self._usurped = False
 
@@ -99,10 +100,13 @@ class Elector:
         """One try to take or to renew; True where the Lease is ours afterwards."""
         began = self._clock()  # the Lease counts from before the request: it may have been slow
         try:
-            live = await self._api.find(LEASE, self._namespace, self._name)
-            if live is not None and not self._is_free(live):
-                return False
-            await self._write(live, holder=self._identity)
+            # A renewal needs no look first: it is conditional on our own last write.
+            live, self._ours = self._ours, None
+            if live is None:
+                live = await self._api.find(LEASE, self._namespace, self._name)
+                if live is not None and not self._is_free(live):
+                    return False
+            self._ours = await self._write(live, holder=self._identity)
         except Conflict:
             return False
         except PostbaseError as error:
@@ -123,7 +127,8 @@ class Elector:
         granted = float(live["spec"].get("leaseDurationSeconds") or self._timing.duration)
         return self._clock() - self._seen[1] > max(granted, self._timing.duration)
 
-    async def _write(self, live: Body | None, *, holder: str) -> None:
+    async def _write(self, live: Body | None, *, holder: str) -> Body:
+        """Takes, renews or gives back; Conflict where somebody wrote after `live` was read."""
         now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
         before: Body = {} if live is None else live["spec"]
         taken = before.get("holderIdentity") != holder
@@ -141,6 +146,5 @@ class Elector:
                 "metadata": {"name": self._name, "namespace": self._namespace},
                 "spec": spec,
             }
-            await self._api.create(LEASE, self._namespace, body, MANAGER)
-        else:
-            await self._api.replace(LEASE, self._namespace, {**live, "spec": spec}, MANAGER)
+            return await self._api.create(LEASE, self._namespace, body, MANAGER)
+        return await self._api.replace(LEASE, self._namespace, {**live, "spec": spec}, MANAGER)

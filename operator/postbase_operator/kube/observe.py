@@ -102,9 +102,9 @@ def waiting_changes(pod: Body, workload: Body | None) -> tuple[str, ...]:
                 found += [
                     f"{k} of {each['name']}"
                     for k, v in each.items()
-                    if k not in there or not holds(v, there[k])
+                    if k not in there or not holds(v, there[k], exact=False)
                 ]
-        elif not holds(value, has.get(field)):
+        elif not holds(value, has.get(field), exact=False):
             found.append(field)
     return tuple(sorted(found)) or ("the pod's description",)
 

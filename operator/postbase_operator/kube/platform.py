@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from datetime import datetime
 
@@ -33,6 +34,7 @@ from postbase_operator.planning.observed import Access, Observed, ProcessState
 from postbase_operator.planning.plan import Plan, Step
 from postbase_operator.settings import Settings
 
+logger = logging.getLogger(__name__)
 CHILDREN = (
     STATEFUL_SET,
     SERVICE,
@@ -99,14 +101,6 @@ class KubePlatform:
         match step:
             case steps.EnsureSecrets(first):
                 await self._admin.ensure(db, first=first)
-            case steps.CreateVolume(generation):
-                await self._volumes.create(db, generation)
-            case steps.AdoptVolume(volume):
-                await self._volumes.adopt(db, volume)
-            case steps.GrowVolume(volume):
-                await self._volumes.grow(db, volume)
-            case steps.RecordOrigin(volume, system_id, image):
-                await self._volumes.record(db, volume, system_id, image)
             case steps.ApplyWorkload(volume, system_id):
                 await self._apply_workload(db, volume, system_id)
             case steps.PokeConfig(revision):
@@ -115,6 +109,8 @@ class KubePlatform:
                 await self._replace_pod(db)
             case steps.SetUpAccess() | steps.ReloadConfig() | steps.CreateExtensions():
                 await self._tell_server(db, step)
+            case _:
+                await self._volumes.take(db, step)
 
     async def _apply_workload(self, db: Database, claim: str, system_id: str) -> None:
         image = images.image(db, self._settings)
@@ -181,6 +177,17 @@ class KubePlatform:
             return False
         if db.spec.deletion_policy is DeletionPolicy.DELETE:
             await self._volumes.delete_all(db)
-            await bequeath(self._api, db)
+            await self._let_credentials_go(db)
         self._admin.forget(db)
         return True
+
+    async def _let_credentials_go(self, db: Database) -> None:
+        """Where the API server lets nobody own what he may not delete (OpenShift), the Secret
+        stays: it opens nothing any more, and must not keep the Database from going."""
+        try:
+            await bequeath(self._api, db)
+        except Denied as error:
+            logger.warning(
+                "the credentials were left behind",
+                extra={"object": str(db.metadata.name), "error": str(error)},
+            )

@@ -5,6 +5,9 @@ They have no owner reference: a volume goes by deletionPolicy, never by garbage 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
+
 from postbase_operator.api.database import Database
 from postbase_operator.desired import meta, names, volume
 from postbase_operator.errors import InvalidSpec
@@ -13,9 +16,17 @@ from postbase_operator.kube.apply import MANAGER, body_of
 from postbase_operator.kube.cache import Cache
 from postbase_operator.kube.kinds import DATABASE, PERSISTENT_VOLUME_CLAIM, Body
 from postbase_operator.kube.session import AlreadyExists, Session
+from postbase_operator.planning import plan as steps
 from postbase_operator.planning.observed import Volume, VolumeRole
 
 CLAIM = PERSISTENT_VOLUME_CLAIM
+VolumeStep = (
+    steps.CreateVolume
+    | steps.AdoptVolume
+    | steps.LabelVolume
+    | steps.GrowVolume
+    | steps.RecordOrigin
+)
 
 
 class Volumes:
@@ -27,18 +38,45 @@ class Volumes:
 
     async def find(self, db: Database) -> tuple[tuple[Volume, ...], tuple[str, ...]]:
         """This Database's volumes, and the names of those of an earlier one of its name."""
-        meta = db.metadata
-        held = self._cache.children(CLAIM, meta.namespace, meta.name)
-        own, foreign = observing.volumes(held, meta.uid)
-        if not own:
+        namespace, name = db.metadata.namespace, db.metadata.name
+        claims = self._cache.children(CLAIM, namespace, name)
+        if not _own(claims, db):
             # The one decision that must not rest on a cache: an empty one would make a second,
             # empty database beside the first.
-            own, foreign = observing.volumes(await self._listed(db), meta.uid)
-        return own, foreign
+            claims = await self._listed(db)
+        told = db.status.volume.claim_name if db.status.volume is not None else None
+        if not _own(claims, db) and told:
+            known = await self._api.find(CLAIM, namespace, told)  # nor on a label that was edited
+            claims += [known] if known is not None else []
+        wanted = meta.labels(db)
+        own, foreign = observing.volumes(claims, db.metadata.uid)
+        labels = {each["metadata"]["name"]: each["metadata"].get("labels") or {} for each in claims}
+        return (
+            tuple(
+                replace(each, labelled=wanted.items() <= labels[each.name].items()) for each in own
+            ),
+            foreign,
+        )
 
     async def _listed(self, db: Database) -> list[Body]:
         selector = f"{names.LABEL_DATABASE}={db.metadata.name}"
         return (await self._api.list(CLAIM, db.metadata.namespace, selector)).items
+
+    async def take(self, db: Database, step: VolumeStep) -> None:
+        match step:
+            case steps.CreateVolume(generation):
+                await self.create(db, generation)
+            case steps.AdoptVolume(name):
+                await self.adopt(db, name)
+            case steps.LabelVolume(name):
+                await self._patch(db, name, {"metadata": {"labels": meta.labels(db)}})
+            case steps.GrowVolume(name):
+                request = {"requests": {"storage": db.spec.storage.size}}
+                await self._patch(db, name, {"spec": {"resources": request}})
+            case steps.RecordOrigin(name, system_id, image):
+                facts = {names.ANNOTATION_SYSTEM_ID: system_id, names.ANNOTATION_IMAGE: image}
+                known = {key: value for key, value in facts.items() if value}
+                await self._patch(db, name, {"metadata": {"annotations": known}})
 
     async def create(self, db: Database, generation: int) -> None:
         """By POST: an apply would quietly take over a claim that somebody else left there."""
@@ -84,15 +122,6 @@ class Volumes:
         }
         await self._patch(db, name, patch)
 
-    async def grow(self, db: Database, name: str) -> None:
-        size = db.spec.storage.size
-        await self._patch(db, name, {"spec": {"resources": {"requests": {"storage": size}}}})
-
-    async def record(self, db: Database, name: str, system_id: str, image: str) -> None:
-        facts = {names.ANNOTATION_SYSTEM_ID: system_id, names.ANNOTATION_IMAGE: image}
-        known = {key: value for key, value in facts.items() if value}
-        await self._patch(db, name, {"metadata": {"annotations": known}})
-
     async def _patch(self, db: Database, name: str, patch: Body) -> None:
         live = await self._api.merge(CLAIM, db.metadata.namespace, name, patch, MANAGER)
         self._cache.put(CLAIM, live)
@@ -103,3 +132,7 @@ class Volumes:
             if observing.annotation(claim, names.ANNOTATION_DATABASE_UID) == db.metadata.uid:
                 name, uid = claim["metadata"]["name"], claim["metadata"]["uid"]
                 await self._api.delete(CLAIM, db.metadata.namespace, name, uid)
+
+
+def _own(claims: Iterable[Body], db: Database) -> bool:
+    return bool(observing.volumes(claims, db.metadata.uid)[0])

@@ -75,7 +75,7 @@ def _is_on_its_way(seen: Observed, db: Database) -> bool:
 
 
 def _steps(db: Database, seen: Observed) -> list[Step]:
-    todo: list[Step] = []
+    todo: list[Step] = [steps.LabelVolume(each.name) for each in seen.volumes if not each.labelled]
     current = seen.current
     adopted = seen.adoptable if current is None else None
     if adopted is not None:

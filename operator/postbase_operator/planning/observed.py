@@ -36,6 +36,8 @@ class Volume:
     requested_bytes: int
     capacity_bytes: int
     deleting: bool = False
+    labelled: bool = True
+    """It bears the labels by which it is found; False where somebody has edited them."""
 
 
 class ProcessState(StrEnum):

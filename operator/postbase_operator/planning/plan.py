@@ -37,6 +37,13 @@ class AdoptVolume:
 
 
 @dataclass(frozen=True, slots=True)
+class LabelVolume:
+    """The labels by which the volume is found are put back."""
+
+    volume: str
+
+
+@dataclass(frozen=True, slots=True)
 class GrowVolume:
     """The volume's request is raised to the spec's size. Leaves: the request; growth follows."""
 
@@ -99,6 +106,7 @@ Step = (
     EnsureSecrets
     | CreateVolume
     | AdoptVolume
+    | LabelVolume
     | GrowVolume
     | ApplyWorkload
     | RecordOrigin
