@@ -27,8 +27,25 @@ ours and the peer in turns in one run. Ratios are what counts: these machines ar
 ## From apply to Ready
 
 Against a bare StatefulSet with the same image, limits, probes, volume class, an initdb container
-and a native sidecar that sleeps.
+and a native sidecar that sleeps. Wanted: at most 2.0 s more for one, 1.4 times for twenty; 0.2
+CPU-s and 25 API requests of the operator for each Database. Watches and Leases are not counted.
 {tables}
+"""
+
+IDLE = """
+## {count} idle Databases
+
+After two quiet minutes, over two more. Wanted: no write but for Leases, 150 MiB resident, and 15
+MiB for a sidecar.
+
+| | |
+|---|---|
+| writes of the operator a minute | {writes:.1f} |
+| its reads a minute and Database (Secrets, which are not watched) | {requests:.1f} |
+| its CPU | {cpu:.3f} cores |
+| its resident memory | {resident:.0f} MiB |
+| all writes in the cluster a minute, by resource | {cluster} |
+| resident memory of a sidecar (VmRSS, {sidecars} of them) | median {median:.1f}, most {heaviest:.1f} MiB |
 """
 
 

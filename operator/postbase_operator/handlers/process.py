@@ -89,7 +89,9 @@ class Operator:
         for phase in DatabasePhase:
             metrics.DATABASES.labels(phase.value).set_function(partial(_in_phase, cache, phase))
         keeping = asyncio.create_task(elector.keep(), name="lease")
-        await watcher.list_everything()
+        if not await _unless_stopped(watcher.list_everything()):
+            keeping.cancel()
+            return
         ours = [
             keeping,
             asyncio.create_task(queue.run(), name="queue"),
@@ -136,7 +138,10 @@ def _in_phase(cache: Cache, phase: DatabasePhase) -> int:
 
 
 async def _unless_stopped(waiting: Coroutine[None, None, None]) -> bool:
-    """Waits, and answers True; False where a signal came first. Later signals are kopf's."""
+    """Waits, and answers True; False where a signal came first. Later signals are kopf's.
+
+    Raises what `waiting` raises.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -146,4 +151,6 @@ async def _unless_stopped(waiting: Coroutine[None, None, None]) -> bool:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+    if not tasks[0].cancelled():
+        tasks[0].result()
     return not stop.is_set()

@@ -20,6 +20,7 @@ from postbase_operator.planning.observed import Server
 from postbase_operator.postgres import certificates
 from postbase_operator.postgres import server as pg
 from postbase_operator.postgres.access import Wanted, is_right
+from postbase_operator.postgres.authority import Authority
 from postbase_operator.postgres.certificates import Identity
 from postbase_operator.postgres.connect import ADMIN, Endpoint, session
 
@@ -35,7 +36,7 @@ ServerStep = steps.SetUpAccess | steps.ReloadConfig | steps.CreateExtensions
 class Keys:
     """What opens one server, and when (by the monotonic clock) it was read and looked over."""
 
-    ca: Identity
+    ca: Authority
     credentials: Credentials
     read_at: float
     looked_over_at: float
@@ -107,7 +108,7 @@ class Admin:
         return self._hold(db, ca, credentials, time.monotonic())
 
     def _hold(
-        self, db: Database, ca: Identity, credentials: Credentials, looked_over_at: float
+        self, db: Database, ca: Authority, credentials: Credentials, looked_over_at: float
     ) -> Keys:
         keys = Keys(ca, credentials, time.monotonic(), looked_over_at)
         self._held[db.metadata.uid] = keys
@@ -116,8 +117,8 @@ class Admin:
     def _door(self, db: Database, address: str, keys: Keys) -> tuple[Endpoint, Identity]:
         """Where the server is, and who we are to it: a certificate for a day, kept nowhere."""
         host = meta.names_of(db).host
-        endpoint = Endpoint(host=host, address=address, authority=keys.ca.certificate)
-        return endpoint, certificates.client(keys.ca, ADMIN, self._now())
+        endpoint = Endpoint(host=host, address=address, authority=keys.ca.trusted)
+        return endpoint, certificates.client(keys.ca.signing, ADMIN, self._now())
 
 
 def _wanted(credentials: Credentials) -> Wanted:

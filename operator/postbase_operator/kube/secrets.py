@@ -22,8 +22,9 @@ from postbase_operator.kube.apply import MANAGER, body_of
 from postbase_operator.kube.kinds import SECRET, Body
 from postbase_operator.kube.ownership import refuse_stranger
 from postbase_operator.kube.session import AlreadyExists, Session
+from postbase_operator.postgres import authority as authorities
 from postbase_operator.postgres import certificates
-from postbase_operator.postgres.certificates import Identity
+from postbase_operator.postgres.authority import Authority
 
 PASSWORD_LENGTH = 32
 TLS = "kubernetes.io/tls"
@@ -47,7 +48,7 @@ class DatabaseSecrets:
         self._names = meta.names_of(db)
         self._now = now
 
-    async def ensure(self, *, first: bool = False) -> tuple[Identity, Credentials]:
+    async def ensure(self, *, first: bool = False) -> tuple[Authority, Credentials]:
         """All three as they should be. Leaves: each by itself, in the order of their need.
 
         `first`: there is no volume yet, hence no server, and most likely no Secret. Then they are
@@ -57,19 +58,19 @@ class DatabaseSecrets:
         await self._server_certificate(ca, first=first)
         return ca, await self.credentials(ca, first=first)
 
-    async def authority(self, *, first: bool = False) -> Identity:
-        """The Database's own certificate authority.
+    async def authority(self, *, first: bool = False) -> Authority:
+        """The Database's own certificate authority, followed by its successor in time.
 
         Never a new one beside a server certificate of the old: the running server would trust
         neither our clients nor us, and only its restart would end that.
         """
-        name = self._names.authority
+        name, title = self._names.authority, f"postbase {self._names.host}"
         if first:
-            made = certificates.authority(f"postbase {self._names.host}", self._now())
-            if await self._post(name, _authority_keys(made)):
+            made = authorities.new(title, self._now())
+            if await self._post(name, authorities.written(made)):
                 return made
-        data = await self._find(name)
-        if data is None:
+        live = await self._get(name)
+        if live is None:
             if await self._get(self._names.tls) is not None:
                 raise InvalidSpec(
                     f"Secret {name}",
@@ -77,30 +78,33 @@ class DatabaseSecrets:
                     f"{self._names.tls} too and then the pod {self._names.pod}",
                     reason="AuthorityLost",
                 )
-            made = certificates.authority(f"postbase {self._names.host}", self._now())
-            data = await self._create(name, _authority_keys(made))
-        return Identity(data["ca.crt"], data["ca.key"])
+            made = authorities.new(title, self._now())
+            return authorities.read(await self._create(name, authorities.written(made)), name)
+        held = authorities.read(decode(live), name)
+        due = authorities.renewed(held, title, self._now())
+        if due is not held:
+            await self._replace(live, authorities.written(due))
+        return due
 
-    async def _server_certificate(self, ca: Identity, *, first: bool) -> None:
+    async def _server_certificate(self, ca: Authority, *, first: bool) -> None:
         name, hosts = self._names.tls, self._names.hosts
-        if first:
-            made = certificates.server(ca, hosts, self._now())
-            if await self._post(name, _server_keys(made, ca), kind=TLS):
-                return
+        if first and await self._post(name, self._server_keys(ca), kind=TLS):
+            return
         live = await self._get(name)
-        if live is not None:
-            current = decode(live).get("tls.crt", b"")
-            if certificates.serves(current, ca, hosts) and not certificates.due(
-                current, self._now()
-            ):
-                return
-        made = certificates.server(ca, hosts, self._now())
         if live is None:
-            await self._create(name, _server_keys(made, ca), kind=TLS)
-        else:
-            await self._replace(live, _server_keys(made, ca))
+            await self._create(name, self._server_keys(ca), kind=TLS)
+            return
+        held = decode(live)
+        current = held.get("tls.crt", b"")
+        right = held.get("ca.crt") == ca.trusted and certificates.serves(current, ca.signing, hosts)
+        if not right or certificates.due(current, self._now()):
+            await self._replace(live, self._server_keys(ca))
 
-    async def credentials(self, ca: Identity, *, first: bool = False) -> Credentials:
+    def _server_keys(self, ca: Authority) -> dict[str, bytes]:
+        made = certificates.server(ca.signing, self._names.hosts, self._now())
+        return {"tls.crt": made.certificate, "tls.key": made.key, "ca.crt": ca.trusted}
+
+    async def credentials(self, ca: Authority, *, first: bool = False) -> Credentials:
         """User and password as they stand; what is derived from them is put back where edited."""
         if first:
             user, password = names.LOGINS[0], new_password()
@@ -130,10 +134,6 @@ class DatabaseSecrets:
         if name != self._names.credentials or not _made_for(live):
             refuse_stranger(live, f"Secret {name}", self._db)
         return live
-
-    async def _find(self, name: str) -> dict[str, bytes] | None:
-        live = await self._get(name)
-        return None if live is None else decode(live)
 
     async def _create(
         self, name: str, data: Mapping[str, bytes], *, kind: str = "Opaque", owned: bool = True
@@ -178,15 +178,9 @@ class DatabaseSecrets:
         return {names.ANNOTATION_DATABASE_UID: self._db.metadata.uid}
 
 
-def _authority_keys(made: Identity) -> dict[str, bytes]:
-    return {"ca.crt": made.certificate, "ca.key": made.key}
-
-
-def _server_keys(made: Identity, ca: Identity) -> dict[str, bytes]:
-    return {"tls.crt": made.certificate, "tls.key": made.key, "ca.crt": ca.certificate}
-
-
-def connection_keys(known: names.Names, user: str, password: str, ca: Identity) -> dict[str, bytes]:
+def connection_keys(
+    known: names.Names, user: str, password: str, ca: Authority
+) -> dict[str, bytes]:
     """The keys of the credentials Secret: ours, and those of the Service Binding specification."""
     uri = (
         f"postgresql://{quote(user, '')}:{quote(password, '')}@{known.host}:{names.PORT}"
@@ -204,7 +198,7 @@ def connection_keys(known: names.Names, user: str, password: str, ca: Identity) 
         "type": "postgresql",
         "provider": "postbase",
     }
-    return {key: value.encode() for key, value in values.items()} | {"ca.crt": ca.certificate}
+    return {key: value.encode() for key, value in values.items()} | {"ca.crt": ca.trusted}
 
 
 def new_password() -> str:

@@ -45,11 +45,19 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
+class Owned:
+    """A database: its owner, and whether it takes connections (pg_database.datallowconn)."""
+
+    owner: str
+    open: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
-    """The access that is there: roles by name, and databases with their owners."""
+    """The access that is there: roles and databases by name."""
 
     roles: dict[str, Role]
-    databases: dict[str, str]
+    databases: dict[str, Owned]
 
 
 def is_right(wanted: Wanted, found: Found) -> bool:
@@ -63,11 +71,19 @@ def statements(wanted: Wanted, found: Found, salt: bytes) -> Iterator[sql.Compos
     """
     yield from _owner(wanted, found)
     yield from _login(wanted, found, salt)
-    if wanted.database not in found.databases:
-        yield _sql("CREATE DATABASE {} OWNER {}", wanted.database, wanted.owner)
-        yield _sql("REVOKE ALL ON DATABASE {} FROM PUBLIC", wanted.database)
-    elif found.databases[wanted.database] != wanted.owner:
-        yield _sql("ALTER DATABASE {} OWNER TO {}", wanted.database, wanted.owner)
+    yield from _database(wanted, found)
+
+
+def _database(wanted: Wanted, found: Found) -> Iterator[sql.Composed]:
+    """It opens only when PUBLIC is out: a kill before that is seen by its being closed."""
+    name, database = wanted.database, found.databases.get(wanted.database)
+    if database is None:
+        yield _sql("CREATE DATABASE {} OWNER {} ALLOW_CONNECTIONS false", name, wanted.owner)
+    elif database.owner != wanted.owner:
+        yield _sql("ALTER DATABASE {} OWNER TO {}", name, wanted.owner)
+    if database is None or not database.open:
+        yield _sql("REVOKE ALL ON DATABASE {} FROM PUBLIC", name)
+        yield _sql("ALTER DATABASE {} ALLOW_CONNECTIONS true", name)
 
 
 def _owner(wanted: Wanted, found: Found) -> Iterator[sql.Composed]:
@@ -114,6 +130,6 @@ SELECT r.rolname, r.rolcanlogin, r.rolsuper, r.rolpassword,
 FROM pg_catalog.pg_authid r WHERE r.rolname = ANY(%s)
 """
 FIND_DATABASES = """
-SELECT d.datname, r.rolname FROM pg_catalog.pg_database d
+SELECT d.datname, r.rolname, d.datallowconn FROM pg_catalog.pg_database d
 JOIN pg_catalog.pg_roles r ON r.oid = d.datdba WHERE d.datname = %s
 """

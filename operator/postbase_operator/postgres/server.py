@@ -49,8 +49,10 @@ async def find_access(connection: Connection, wanted: access.Wanted) -> access.F
         )
     }
     databases = {
-        name: owner
-        async for name, owner in await connection.execute(access.FIND_DATABASES, [wanted.database])
+        name: access.Owned(owner, allowed)
+        async for name, owner, allowed in await connection.execute(
+            access.FIND_DATABASES, [wanted.database]
+        )
     }
     return access.Found(roles, databases)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postbase_operator.postgres.access import Found, Role, Wanted, is_right, statements
+from postbase_operator.postgres.access import Found, Owned, Role, Wanted, is_right, statements
 from postbase_operator.postgres.scram import verifier
 
 SALT = b"0123456789abcdef"
@@ -23,8 +23,14 @@ RIGHT = Found(
             becomes="app",
         ),
     },
-    databases={"app": "app"},
+    databases={"app": Owned("app")},
 )
+
+
+CLOSED = [
+    'REVOKE ALL ON DATABASE "app" FROM PUBLIC',
+    'ALTER DATABASE "app" ALLOW_CONNECTIONS true',
+]
 
 
 def told(found: Found) -> list[str]:
@@ -39,9 +45,14 @@ def test_from_nothing() -> None:
         'CREATE ROLE "app_a" LOGIN NOSUPERUSER',
         'GRANT "app" TO "app_a"',
         "ALTER ROLE \"app_a\" SET role = 'app'",
-        'CREATE DATABASE "app" OWNER "app"',
-        'REVOKE ALL ON DATABASE "app" FROM PUBLIC',
+        'CREATE DATABASE "app" OWNER "app" ALLOW_CONNECTIONS false',
+        *CLOSED,
     ]
+
+
+def test_a_database_that_a_kill_left_open_to_nobody_is_finished() -> None:
+    """Between its creation and the last statement anybody could have come in, had it been open."""
+    assert told(Found(RIGHT.roles, {"app": Owned("app", open=False)})) == CLOSED
 
 
 def test_nothing_to_do() -> None:
@@ -77,10 +88,17 @@ def test_a_superuser_by_hand_is_taken_back() -> None:
             becomes=st.sampled_from([None, "app", "postgres"]),
         ),
     ),
-    st.sampled_from([{}, {"app": "postgres"}, {"app": "app"}]),
+    st.sampled_from(
+        [
+            {},
+            {"app": Owned("postgres")},
+            {"app": Owned("app", open=False)},
+            {"app": Owned("app")},
+        ]
+    ),
 )
 def test_only_the_right_state_needs_nothing(
-    roles: dict[str, Role], databases: dict[str, str]
+    roles: dict[str, Role], databases: dict[str, Owned]
 ) -> None:
     found = Found(roles, databases)
     owner, login = roles.get("app"), roles.get("app_a")
@@ -95,6 +113,6 @@ def test_only_the_right_state_needs_nothing(
         and login.verifier == verifier("s3cret", SALT, 8)
         and login.member_of == {"app"}
         and login.becomes == "app"
-        and databases == {"app": "app"}
+        and databases == {"app": Owned("app")}
     )
     assert is_right(WANTED, found) == right

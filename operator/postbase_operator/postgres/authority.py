@@ -1,0 +1,113 @@
+"""A Database's certificate authority through its life: it is followed before it ends. PURE.
+
+Clients and the server trust a bundle. In the last third of an authority's life its successor joins
+the bundle and signs nothing yet; a month later, when whoever mounts the Secret has long read it,
+the successor signs, and the former stays trusted until it expires. So there is no moment at which a
+client that reads the bundle at least once a month would refuse the server.
+
+The Secret: `ca.crt` the bundle, `ca.key` the key that signs, `next.crt` and `next.key` the
+successor's while it waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+
+from postbase_operator.errors import InvalidSpec
+from postbase_operator.postgres import certificates
+from postbase_operator.postgres.certificates import Identity
+
+OVERLAP = timedelta(days=30)
+LAST_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Authority:
+    """Who signs now, who will, and everything that is trusted (PEM, the one that signs first)."""
+
+    signing: Identity
+    trusted: bytes
+    successor: Identity | None = None
+
+
+def new(name: str, now: datetime) -> Authority:
+    made = certificates.authority(name, now)
+    return Authority(made, made.certificate)
+
+
+def read(data: Mapping[str, bytes], where: str) -> Authority:
+    """From the Secret `where`. Raises InvalidSpec (AuthorityDamaged) for what cannot be used."""
+    try:
+        bundle = x509.load_pem_x509_certificates(data["ca.crt"])
+        signing = _of_key(bundle, data["ca.key"])
+        successor = None
+        if "next.key" in data:
+            waiting = x509.load_pem_x509_certificates(data["next.crt"])
+            successor = _of_key(waiting, data["next.key"])
+    except (KeyError, ValueError, TypeError) as error:
+        why = f"is damaged ({error!r}); put ca.crt and ca.key back as they were"
+        raise InvalidSpec(f"Secret {where}", why, reason="AuthorityDamaged") from error
+    return Authority(signing, data["ca.crt"], successor)
+
+
+def written(held: Authority) -> dict[str, bytes]:
+    """As the Secret's data."""
+    data = {"ca.crt": held.trusted, "ca.key": held.signing.key}
+    if held.successor is not None:
+        data |= {"next.crt": held.successor.certificate, "next.key": held.successor.key}
+    return data
+
+
+def renewed(held: Authority, name: str, now: datetime) -> Authority:
+    """The authority as it should be now; `held` itself where nothing is to be done."""
+    signing, successor = held.signing, held.successor
+    if successor is None:
+        if not certificates.due(signing.certificate, now):
+            return held
+        successor = certificates.authority(name, now)
+    elif _may_follow(signing, successor, now):
+        signing, successor = successor, None
+    first = [signing.certificate, *([successor.certificate] if successor else [])]
+    rest = [pem for pem in _each(held.trusted) if pem not in first and not _expired(pem, now)]
+    after = Authority(signing, b"".join([*first, *rest]), successor)
+    return held if after == held else after
+
+
+def _may_follow(signing: Identity, successor: Identity, now: datetime) -> bool:
+    known_since = _parsed(successor.certificate).not_valid_before_utc
+    ends = _parsed(signing.certificate).not_valid_after_utc
+    return now - known_since >= OVERLAP or ends - now < LAST_DAY
+
+
+def _of_key(bundle: list[x509.Certificate], key: bytes) -> Identity:
+    """The certificate of the bundle that this key belongs to. Raises ValueError."""
+    public = _spki(serialization.load_pem_private_key(key, None).public_key())
+    for certificate in bundle:
+        if _spki(certificate.public_key()) == public:
+            return Identity(certificate.public_bytes(serialization.Encoding.PEM), key)
+    raise ValueError("no certificate belongs to the key")
+
+
+def _spki(key: object) -> bytes:
+    encoded: bytes = key.public_bytes(  # type: ignore[attr-defined]  # each kind of key has it
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return encoded
+
+
+def _each(bundle: bytes) -> list[bytes]:
+    parsed = x509.load_pem_x509_certificates(bundle)
+    return [each.public_bytes(serialization.Encoding.PEM) for each in parsed]
+
+
+def _parsed(pem: bytes) -> x509.Certificate:
+    return x509.load_pem_x509_certificate(pem)
+
+
+def _expired(pem: bytes, now: datetime) -> bool:
+    return _parsed(pem).not_valid_after_utc < now

@@ -1,0 +1,107 @@
+"""The authority is followed by another before it ends, and nobody who keeps up notices."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import pytest
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
+
+from postbase_operator.errors import InvalidSpec
+from postbase_operator.postgres import authority, certificates
+from postbase_operator.postgres.authority import Authority
+from unit.conftest import NOW
+
+HOST = "shop-main.team.svc"
+STEP = timedelta(days=10)
+LIFE = certificates.AUTHORITY_LIFE
+
+
+def believes(bundle: bytes, certificate: bytes, moment: datetime) -> bool:
+    """What a client with verify-full and this bundle makes of the server."""
+    store = Store(x509.load_pem_x509_certificates(bundle))
+    verifier = PolicyBuilder().store(store).time(moment).build_server_verifier(x509.DNSName(HOST))
+    try:
+        verifier.verify(x509.load_pem_x509_certificate(certificate), [])
+    except VerificationError:
+        return False
+    return True
+
+
+def admits(trusted: bytes, certificate: bytes, moment: datetime) -> bool:
+    """What the server with this bundle makes of a client's certificate."""
+    client = x509.load_pem_x509_certificate(certificate)
+    for each in x509.load_pem_x509_certificates(trusted):
+        try:
+            client.verify_directly_issued_by(each)
+        except (ValueError, TypeError, InvalidSignature):
+            continue
+        return each.not_valid_after_utc > moment
+    return False
+
+
+def test_in_25_years_no_one_who_reads_the_bundle_once_a_month_is_cut_off() -> None:
+    held, now = authority.new("one", NOW), NOW
+    served = certificates.server(held.signing, [HOST], now)
+    month_old = [held.trusted] * (authority.OVERLAP // STEP)
+    signers = {held.signing.certificate}
+    while now < NOW + 2.5 * LIFE:
+        now += STEP
+        before = held
+        held = authority.renewed(authority.read(authority.written(held), "ca"), "one", now)
+        if held.signing != before.signing or certificates.due(served.certificate, now):
+            served = certificates.server(held.signing, [HOST], now)
+        assert believes(held.trusted, served.certificate, now)
+        assert believes(month_old[0], served.certificate, now), now
+        ours = certificates.client(held.signing, "postbase_admin", now)
+        assert admits(before.trusted, ours.certificate, now)  # not reloaded yet
+        month_old = [*month_old[1:], held.trusted]
+        signers.add(held.signing.certificate)
+    assert len(signers) == 4
+    assert len(x509.load_pem_x509_certificates(held.trusted)) <= 3
+
+
+def test_the_successor_is_published_before_it_signs() -> None:
+    first = authority.new("one", NOW)
+    assert authority.renewed(first, "one", NOW + LIFE * 0.6) is first
+    day = NOW + LIFE * 0.7
+    second = authority.renewed(first, "one", day)
+    assert second.signing == first.signing
+    assert second.successor is not None
+    assert second.trusted == first.trusted + second.successor.certificate
+    assert authority.renewed(second, "one", day + timedelta(days=29)) is second
+    third = authority.renewed(second, "one", day + timedelta(days=31))
+    assert third.signing == second.successor
+    assert third.successor is None
+    assert first.signing.certificate in third.trusted
+
+
+def test_one_that_was_forgotten_until_its_last_day_is_followed_at_once() -> None:
+    first = authority.new("one", NOW)
+    late = NOW + LIFE - timedelta(hours=1)
+    third = authority.renewed(authority.renewed(first, "one", late), "one", late)
+    assert third.signing != first.signing
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"ca.crt": b""},
+        {"ca.key": b"nonsense"},
+        {"ca.crt": certificates.authority("other", NOW).certificate},
+        {"next.key": certificates.authority("other", NOW).key},
+    ],
+)
+def test_a_damaged_secret_is_told_by_its_name(damage: dict[str, bytes]) -> None:
+    data = authority.written(authority.new("one", NOW)) | damage
+    with pytest.raises(InvalidSpec, match="Secret main-ca") as error:
+        authority.read(data, "main-ca")
+    assert error.value.reason == "AuthorityDamaged"
+
+
+def test_no_key_in_a_repr() -> None:
+    held = authority.new("one", NOW)
+    waiting = Authority(held.signing, held.trusted, held.signing)
+    assert "PRIVATE" not in repr(waiting)
