@@ -14,7 +14,17 @@ from postbase_operator.errors import PostbaseError
 from postbase_operator.handlers.keys import Key, key_of, owner_key, project_key
 from postbase_operator.handlers.queue import WorkQueue
 from postbase_operator.kube.cache import Cache, place_of
-from postbase_operator.kube.kinds import BACKUP, DATABASE, PITR_RESTORE, PROJECT, Body, Kind
+from postbase_operator.kube.kinds import (
+    BACKUP,
+    DATABASE,
+    PERSISTENT_VOLUME_CLAIM,
+    PITR_RESTORE,
+    POD,
+    PROJECT,
+    STATEFUL_SET,
+    Body,
+    Kind,
+)
 from postbase_operator.kube.platform import CHILDREN
 from postbase_operator.kube.session import Session
 
@@ -26,6 +36,7 @@ COUNTED_AGAIN = 2.0
 or two, not twenty."""
 RESOURCES = (PROJECT, DATABASE, BACKUP, PITR_RESTORE)
 """The custom resources that are watched; each event puts its own key into the queue."""
+STATUS_IS_READ = (*RESOURCES, STATEFUL_SET, POD, PERSISTENT_VOLUME_CLAIM)
 OURS = f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY}"
 
 
@@ -47,6 +58,9 @@ class Watcher:
             self._cache.drop(kind, body)
         else:
             self._cache.put(kind, body)
+            now = self._cache.get(kind, *place_of(body))
+            if held is not None and now is not None and not is_news(kind, held, now):
+                return
         # Whose it was, too: an edit may have given it to another, or to nobody.
         concerned = [*self._concerned(kind, body), *(self._concerned(kind, held) if held else ())]
         if (
@@ -104,6 +118,19 @@ class Watcher:
                 await self.list_everything()
             except PostbaseError as error:  # the watches go on; the next round may do better
                 logger.warning("the sweep was cut short", extra={"error": str(error)})
+
+
+def is_news(kind: Kind, held: Body, now: Body) -> bool:
+    """Whether anything changed that somebody reads. Our own writes come back as events of what the
+    cache has already, and controllers count in statuses that nobody asks for."""
+    return _read(kind, held) != _read(kind, now)
+
+
+def _read(kind: Kind, body: Body) -> Body:
+    metadata = {k: v for k, v in body["metadata"].items() if k != "resourceVersion"}
+    unread = () if kind in STATUS_IS_READ else ("status",)
+    rest = {k: v for k, v in body.items() if k not in ("metadata", *unread)}
+    return {**rest, "metadata": metadata}
 
 
 def _generation(body: Body) -> int:

@@ -81,7 +81,7 @@ class DatabaseSecrets:
             made = authorities.new(title, self._now())
             return authorities.read(await self._create(name, authorities.written(made)), name)
         held = authorities.read(decode(live), name)
-        due = authorities.renewed(held, title, self._now())
+        due = authorities.renewed(held, title, self._now(), self._db.spec.tls.overlap)
         if due is not held:
             await self._replace(live, authorities.written(due))
         return due

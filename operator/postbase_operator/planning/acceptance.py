@@ -28,7 +28,7 @@ WHERE_SET = {
         "spec.onNodeLoss",
         "spec.pitr",
         "spec.retainVolumeFor",
-        "spec.tls",
+        "spec.tls.secretRef",
     ),
     "Project": (
         "spec.defaults.backup",

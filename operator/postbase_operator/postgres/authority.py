@@ -1,9 +1,9 @@
 """A Database's certificate authority through its life: it is followed before it ends. PURE.
 
 Clients and the server trust a bundle. In the last third of an authority's life its successor joins
-the bundle and signs nothing yet; a month later, when whoever mounts the Secret has long read it,
+the bundle and signs nothing yet; after an overlap, when whoever mounts the Secret has long read it,
 the successor signs, and the former stays trusted until it expires. So there is no moment at which a
-client that reads the bundle at least once a month would refuse the server.
+client that has read the bundle within the overlap would refuse the server.
 
 The Secret: `ca.crt` the bundle, `ca.key` the key that signs, `next.crt` and `next.key` the
 successor's while it waits.
@@ -22,7 +22,6 @@ from postbase_operator.errors import InvalidSpec
 from postbase_operator.postgres import certificates
 from postbase_operator.postgres.certificates import Identity
 
-OVERLAP = timedelta(days=30)
 LAST_DAY = timedelta(days=1)
 
 
@@ -63,14 +62,17 @@ def written(held: Authority) -> dict[str, bytes]:
     return data
 
 
-def renewed(held: Authority, name: str, now: datetime) -> Authority:
-    """The authority as it should be now; `held` itself where nothing is to be done."""
+def renewed(held: Authority, name: str, now: datetime, overlap: timedelta) -> Authority:
+    """The authority as it should be now; `held` itself where nothing is to be done.
+
+    `overlap` is how long a successor is known before it signs.
+    """
     signing, successor = held.signing, held.successor
     if successor is None:
         if not certificates.due(signing.certificate, now):
             return held
         successor = certificates.authority(name, now)
-    elif _may_follow(signing, successor, now):
+    elif _may_follow(signing, successor, now, overlap):
         signing, successor = successor, None
     first = [signing.certificate, *([successor.certificate] if successor else [])]
     rest = [pem for pem in _each(held.trusted) if pem not in first and not _expired(pem, now)]
@@ -78,10 +80,10 @@ def renewed(held: Authority, name: str, now: datetime) -> Authority:
     return held if after == held else after
 
 
-def _may_follow(signing: Identity, successor: Identity, now: datetime) -> bool:
+def _may_follow(signing: Identity, successor: Identity, now: datetime, overlap: timedelta) -> bool:
     known_since = _parsed(successor.certificate).not_valid_before_utc
     ends = _parsed(signing.certificate).not_valid_after_utc
-    return now - known_since >= OVERLAP or ends - now < LAST_DAY
+    return now - known_since >= overlap or ends - now < LAST_DAY
 
 
 def _of_key(bundle: list[x509.Certificate], key: bytes) -> Identity:

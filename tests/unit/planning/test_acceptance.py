@@ -73,6 +73,7 @@ SAMPLES: dict[str, Any] = {
 
 # Their effect is in an adapter, beyond what is planned; the test that shows it stands beside.
 ELSEWHERE = {
+    "spec.tls.overlap": "kube.secrets, tests/unit/postgres/test_authority.py",
     "spec.adoptVolume": "before there is a volume: tests/unit/planning/test_refusal.py",
     "spec.deletionPolicy": "tests/e2e/test_life.py (Delete); FinalBackup is named as idle",
     "spec.extensions.version": "postgres.server.create_extension, tests/e2e/test_images.py",

@@ -16,6 +16,7 @@ from unit.conftest import NOW
 
 HOST = "shop-main.team.svc"
 STEP = timedelta(days=10)
+OVERLAP = timedelta(days=30)
 LIFE = certificates.AUTHORITY_LIFE
 
 
@@ -42,15 +43,15 @@ def admits(trusted: bytes, certificate: bytes, moment: datetime) -> bool:
     return False
 
 
-def test_in_25_years_no_one_who_reads_the_bundle_once_a_month_is_cut_off() -> None:
+def test_in_25_years_no_one_who_reads_the_bundle_within_the_overlap_is_cut_off() -> None:
     held, now = authority.new("one", NOW), NOW
     served = certificates.server(held.signing, [HOST], now)
-    month_old = [held.trusted] * (authority.OVERLAP // STEP)
+    month_old = [held.trusted] * (OVERLAP // STEP)
     signers = {held.signing.certificate}
     while now < NOW + 2.5 * LIFE:
         now += STEP
         before = held
-        held = authority.renewed(authority.read(authority.written(held), "ca"), "one", now)
+        held = authority.renewed(authority.read(authority.written(held), "ca"), "one", now, OVERLAP)
         if held.signing != before.signing or certificates.due(served.certificate, now):
             served = certificates.server(held.signing, [HOST], now)
         assert believes(held.trusted, served.certificate, now)
@@ -65,14 +66,14 @@ def test_in_25_years_no_one_who_reads_the_bundle_once_a_month_is_cut_off() -> No
 
 def test_the_successor_is_published_before_it_signs() -> None:
     first = authority.new("one", NOW)
-    assert authority.renewed(first, "one", NOW + LIFE * 0.6) is first
+    assert authority.renewed(first, "one", NOW + LIFE * 0.6, OVERLAP) is first
     day = NOW + LIFE * 0.7
-    second = authority.renewed(first, "one", day)
+    second = authority.renewed(first, "one", day, OVERLAP)
     assert second.signing == first.signing
     assert second.successor is not None
     assert second.trusted == first.trusted + second.successor.certificate
-    assert authority.renewed(second, "one", day + timedelta(days=29)) is second
-    third = authority.renewed(second, "one", day + timedelta(days=31))
+    assert authority.renewed(second, "one", day + timedelta(days=29), OVERLAP) is second
+    third = authority.renewed(second, "one", day + timedelta(days=31), OVERLAP)
     assert third.signing == second.successor
     assert third.successor is None
     assert first.signing.certificate in third.trusted
@@ -81,7 +82,7 @@ def test_the_successor_is_published_before_it_signs() -> None:
 def test_one_that_was_forgotten_until_its_last_day_is_followed_at_once() -> None:
     first = authority.new("one", NOW)
     late = NOW + LIFE - timedelta(hours=1)
-    third = authority.renewed(authority.renewed(first, "one", late), "one", late)
+    third = authority.renewed(authority.renewed(first, "one", late, OVERLAP), "one", late, OVERLAP)
     assert third.signing != first.signing
 
 

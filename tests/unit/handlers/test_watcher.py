@@ -1,0 +1,136 @@
+"""Which events call for a look, and at what."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any, cast
+
+import pytest
+
+from postbase_operator.handlers.keys import Key
+from postbase_operator.handlers.queue import WorkQueue
+from postbase_operator.handlers.watcher import Watcher
+from postbase_operator.kube.cache import Cache
+from postbase_operator.kube.kinds import (
+    DATABASE,
+    POD_DISRUPTION_BUDGET,
+    PROJECT,
+    SERVICE,
+    STATEFUL_SET,
+    Body,
+    Kind,
+)
+from postbase_operator.kube.session import Session
+from unit.conftest import database
+
+DB = Key("Database", "team", "shop-main")
+SHOP = Key("Project", "team", "shop")
+
+
+class Noted:
+    """A queue that notes what is asked for."""
+
+    def __init__(self) -> None:
+        self.at_once: list[Key] = []
+        self.later: list[Key] = []
+
+    def add(self, key: Key) -> None:
+        self.at_once.append(key)
+
+    def add_after(self, key: Key, _delay: float) -> None:
+        self.later.append(key)
+
+
+def watching() -> tuple[Watcher, Noted, Cache]:
+    noted, cache = Noted(), Cache()
+    watcher = Watcher(cast(Session, None), cache, cast(WorkQueue[Key], noted), ("team",))
+    return watcher, noted, cache
+
+
+def child(kind: Kind, **changes: Any) -> Body:
+    body: Body = {
+        "apiVersion": kind.api_version,
+        "kind": kind.kind,
+        "metadata": {
+            "name": "shop-main",
+            "namespace": "team",
+            "uid": "of-the-child",
+            "resourceVersion": "7",
+            "labels": {"postbase.sh/database": "shop-main"},
+        },
+        "spec": {"replicas": 1},
+        "status": {"replicas": 0},
+    }
+    for path, value in changes.items():
+        node = body
+        *folders, last = path.split("__")
+        for part in folders:
+            node = node[part]
+        node[last] = value
+    return body
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "looks"),
+    [
+        (SERVICE, {}, False),
+        (SERVICE, {"metadata__resourceVersion": "8"}, False),
+        (SERVICE, {"metadata__resourceVersion": "8", "status__replicas": 1}, False),
+        (POD_DISRUPTION_BUDGET, {"metadata__resourceVersion": "8", "status__replicas": 1}, False),
+        (STATEFUL_SET, {"metadata__resourceVersion": "8", "status__replicas": 1}, True),
+        (SERVICE, {"metadata__resourceVersion": "8", "spec__replicas": 2}, True),
+        (SERVICE, {"metadata__resourceVersion": "8", "metadata__labels": {}}, True),
+        (SERVICE, {"metadata__resourceVersion": "8", "metadata__annotations": {"a": "b"}}, True),
+        # Older than what our own write has answered: it is in the cache already.
+        (SERVICE, {"metadata__resourceVersion": "6", "spec__replicas": 2}, False),
+    ],
+)
+def test_an_event_that_tells_nothing_new_costs_no_look(
+    kind: Kind, change: dict[str, Any], looks: bool
+) -> None:
+    watcher, noted, cache = watching()
+    cache.put(kind, child(kind))
+    watcher.event(kind, "MODIFIED", child(kind, **change))
+    assert (DB in noted.at_once) is looks
+
+
+@pytest.mark.parametrize("kind", [SERVICE, STATEFUL_SET])
+def test_what_comes_and_goes_is_always_looked_at(kind: Kind) -> None:
+    watcher, noted, _ = watching()
+    watcher.event(kind, "ADDED", child(kind))
+    watcher.event(kind, "DELETED", child(kind, metadata__resourceVersion="8"))
+    assert noted.at_once == [DB, DB, DB]  # whose it is, and whose it was
+
+
+def test_a_database_is_looked_at_at_once_and_its_project_counts_later() -> None:
+    watcher, noted, _ = watching()
+    body = database().to_wire()
+    watcher.event(DATABASE, "ADDED", body)
+    assert noted.at_once == [DB]
+    assert noted.later == [SHOP]
+
+
+def test_the_echo_of_a_status_is_no_news() -> None:
+    watcher, noted, cache = watching()
+    body = database().to_wire()
+    body["metadata"]["resourceVersion"] = "9"
+    cache.put(DATABASE, body)
+    watcher.event(DATABASE, "MODIFIED", deepcopy(body))
+    assert (noted.at_once, noted.later) == ([], [])
+
+
+def test_a_change_of_a_project_reaches_its_databases_but_its_status_does_not() -> None:
+    watcher, noted, cache = watching()
+    cache.put(DATABASE, database().to_wire())
+    project: Body = {
+        "apiVersion": PROJECT.api_version,
+        "kind": PROJECT.kind,
+        "metadata": {"name": "shop", "namespace": "team", "uid": "p", "generation": 1},
+        "spec": {},
+    }
+    cache.put(PROJECT, project)
+    watcher.event(PROJECT, "MODIFIED", {**project, "status": {"databases": 1}})
+    assert noted.at_once == [SHOP]
+    later = {**project["metadata"], "generation": 2}
+    watcher.event(PROJECT, "MODIFIED", {**project, "metadata": later, "spec": {"displayName": "S"}})
+    assert DB in noted.at_once
