@@ -31,7 +31,7 @@ def test_a_parameter_is_loaded_without_a_restart(db: Db) -> None:
 
 def test_a_parameter_that_needs_a_restart_waits_for_one(db: Db) -> None:
     started, before = db.started_at(), db.value("SHOW shared_buffers")
-    db.patch(parameters={"shared_buffers": "48MB"})
+    db.patch(parameters={"shared_buffers": "48MB"}, restartPolicy="Never")
     pending = db.wait_for("RestartPending", "True", seconds=30)
     assert "shared_buffers" in pending["message"]
     assert db.value("SHOW shared_buffers") == before

@@ -235,6 +235,11 @@ class DatabaseStatus(Model):
         description="Values of the annotations postbase.sh/request-<verb> that have been served, "
         "by verb: each value is done once.",
     )
+    restarting: str | None = Field(
+        None,
+        max_length=64,
+        description="The pod, by its UID, that a served request to restart replaces.",
+    )
     finished_runs: tuple[FinishedRun, ...] = Field(
         (),
         max_length=200,

@@ -42,6 +42,7 @@ ANNOTATION_SYSTEM_ID = "postbase.sh/system-id"
 ANNOTATION_GENERATION = "postbase.sh/generation"
 ANNOTATION_VOLUME_ROLE = "postbase.sh/role"
 ANNOTATION_IMAGE = "postbase.sh/image"
+ANNOTATION_KEPT = "postbase.sh/volume-kept"
 ANNOTATION_CONFIG = "postbase.sh/config-revision"
 
 FINALIZER = "postbase.sh/cleanup"

@@ -91,6 +91,11 @@ class Admin:
                     for name in missing:
                         await pg.create_extension(connection, name, versions[name])
 
+    async def checkpoint(self, db: Database, address: str) -> None:
+        endpoint, identity = self._door(db, address, await self._keys(db))
+        async with session(endpoint, identity) as connection:
+            await connection.execute("CHECKPOINT")
+
     # -- keys ------------------------------------------------------------------------------
 
     async def _keys(self, db: Database) -> Keys:

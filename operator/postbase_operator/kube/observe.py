@@ -8,7 +8,7 @@ from typing import Any
 
 from postbase_operator.api.quantity import whole_bytes
 from postbase_operator.desired import names
-from postbase_operator.kube.apply import holds
+from postbase_operator.kube.differences import differences, resize_refused
 from postbase_operator.kube.kinds import Body
 from postbase_operator.planning.observed import Process, ProcessState, Volume, VolumeRole
 
@@ -47,13 +47,15 @@ def volume(claim: Body) -> Volume:
         requested_bytes=_bytes(claim["spec"]["resources"]["requests"]["storage"]),
         capacity_bytes=_bytes(capacity.get("storage", "0")),
         deleting="deletionTimestamp" in claim["metadata"],
+        kept=annotation(claim, names.ANNOTATION_KEPT),
     )
 
 
-def process(pod: Body | None, workload: Body | None = None) -> Process:
+def process(pod: Body | None, workload: Body | None = None, *, resizable: bool = True) -> Process:
     """What the pod tells of its postgres container; `workload` is the StatefulSet it is of."""
     if pod is None:
         return Process()
+    found = differences(pod, workload, resizable=resizable)
     status: Body = pod.get("status") or {}
     main = _container(status.get("containerStatuses"), names.POSTGRES_CONTAINER)
     state, reason, message, exit_code = _judge(pod, status, main)
@@ -69,7 +71,11 @@ def process(pod: Body | None, workload: Body | None = None) -> Process:
         ready=bool(main.get("ready")),
         since=datetime.fromisoformat(started) if started else None,
         outdated=_is_outdated(pod, workload),
-        waiting_changes=waiting_changes(pod, workload),
+        identity=str(pod["metadata"].get("uid", "")),
+        waiting_changes=found.waiting,
+        size_waits=found.size,
+        size_refused=resize_refused(pod),
+        sidecar_waits=found.sidecar,
         config_revision=annotation(pod, names.ANNOTATION_CONFIG),
     )
 
@@ -83,30 +89,6 @@ def _is_outdated(pod: Body, workload: Body | None) -> bool:
         return False
     held = (pod["metadata"].get("labels") or {}).get("controller-revision-hash")
     return bool(held) and held != status.get("updateRevision", held)
-
-
-def waiting_changes(pod: Body, workload: Body | None) -> tuple[str, ...]:
-    """What the template has otherwise than the pod made from an earlier one: "image of postgres".
-
-    A template that is only shorter by something ends as "the pod's description".
-    """
-    if workload is None or not _is_outdated(pod, workload):
-        return ()
-    wanted, has = workload["spec"]["template"]["spec"], pod["spec"]
-    found = []
-    for field, value in wanted.items():
-        if field in ("initContainers", "containers"):
-            running = {each["name"]: each for each in has.get(field) or []}
-            for each in value:
-                there = running.get(each["name"], {})
-                found += [
-                    f"{k} of {each['name']}"
-                    for k, v in each.items()
-                    if k not in there or not holds(v, there[k], exact=False)
-                ]
-        elif not holds(value, has.get(field), exact=False):
-            found.append(field)
-    return tuple(sorted(found)) or ("the pod's description",)
 
 
 def _judge(pod: Body, status: Body, main: Body) -> tuple[ProcessState, str, str, int | None]:

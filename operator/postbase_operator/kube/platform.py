@@ -12,7 +12,7 @@ from postbase_operator.desired import config, images, meta, names, workload
 from postbase_operator.errors import Conflict, Denied, NotReady, Unavailable
 from postbase_operator.kube import observe as observing
 from postbase_operator.kube.admin import Admin, ServerStep
-from postbase_operator.kube.apply import MANAGER, apply, body_of
+from postbase_operator.kube.apply import apply, body_of
 from postbase_operator.kube.cache import Cache
 from postbase_operator.kube.kinds import (
     CONFIG_MAP,
@@ -26,9 +26,10 @@ from postbase_operator.kube.kinds import (
     kind_of,
 )
 from postbase_operator.kube.ownership import is_owned, refuse_stranger
+from postbase_operator.kube.pods import Pods
 from postbase_operator.kube.secrets import bequeath
 from postbase_operator.kube.session import Refused, Session
-from postbase_operator.kube.volumes import Volumes
+from postbase_operator.kube.volumes import Volumes, VolumeStep
 from postbase_operator.planning import plan as steps
 from postbase_operator.planning.observed import Access, Observed, ProcessState
 from postbase_operator.planning.plan import Plan, Step
@@ -60,6 +61,7 @@ class KubePlatform:
         self._cache = cache
         self._settings = settings
         self._admin = Admin(api, now)
+        self._pods = Pods(api, cache, self._admin)
         self._volumes = Volumes(api, cache)
 
     # -- observe ---------------------------------------------------------------------------
@@ -72,7 +74,7 @@ class KubePlatform:
             adoptable, owner = await self._volumes.adoptable(db, db.spec.adopt_volume)
         pod = self._cache.get(POD, known.namespace, known.pod)
         workload = self._cache.get(STATEFUL_SET, known.namespace, known.statefulset)
-        process = observing.process(pod, workload)
+        process = observing.process(pod, workload, resizable=self._pods.resizable)
         server, server_error = None, ""
         if process.state is ProcessState.RUNNING and process.address:
             try:
@@ -103,14 +105,12 @@ class KubePlatform:
                 await self._admin.ensure(db, first=first)
             case steps.ApplyWorkload(volume, system_id):
                 await self._apply_workload(db, volume, system_id)
-            case steps.PokeConfig(revision):
-                await self._poke(db, revision)
-            case steps.ReplaceProcess():
-                await self._replace_pod(db)
             case steps.SetUpAccess() | steps.ReloadConfig() | steps.CreateExtensions():
                 await self._tell_server(db, step)
-            case _:
+            case _ if isinstance(step, VolumeStep):
                 await self._volumes.take(db, step)
+            case _:
+                await self._pods.take(db, step)
 
     async def _apply_workload(self, db: Database, claim: str, system_id: str) -> None:
         image = images.image(db, self._settings)
@@ -137,19 +137,6 @@ class KubePlatform:
         if live is not None and not is_owned(live, db):
             refuse_stranger(live, f"{kind.kind} {name}", db)
         return await apply(self._api, body, live)
-
-    async def _poke(self, db: Database, revision: str) -> None:
-        """An annotation on the pod: the kubelet syncs its files at once, not in a minute."""
-        known = meta.names_of(db)
-        patch: Body = {"metadata": {"annotations": {names.ANNOTATION_CONFIG: revision}}}
-        pod = await self._api.merge(POD, known.namespace, known.pod, patch, MANAGER)
-        self._cache.put(POD, pod)
-
-    async def _replace_pod(self, db: Database) -> None:
-        known = meta.names_of(db)
-        pod = self._cache.get(POD, known.namespace, known.pod)
-        if pod is not None and "deletionTimestamp" not in pod["metadata"]:
-            await self._api.delete(POD, known.namespace, known.pod, pod["metadata"]["uid"])
 
     async def _tell_server(self, db: Database, step: ServerStep) -> None:
         known = meta.names_of(db)

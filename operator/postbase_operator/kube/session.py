@@ -23,6 +23,7 @@ from postbase_operator.kube.kinds import Body, Kind
 PAGE = 500
 TIMEOUT = 20.0
 MERGE_PATCH = "application/merge-patch+json"
+STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
 
 
@@ -132,6 +133,23 @@ class Session:
         path = kind.path(namespace, name)
         return await self._request(
             "PATCH", kind, path, query=query, body=patch, content=MERGE_PATCH
+        )
+
+    async def strategic(
+        self,
+        kind: Kind,
+        namespace: str | None,
+        name: str,
+        patch: Body,
+        manager: str,
+        *,
+        subresource: str = "",
+    ) -> Body:
+        """Strategic merge patch: lists of named things are merged by their key."""
+        path = kind.path(namespace, name) + (f"/{subresource}" if subresource else "")
+        query = {"fieldManager": manager}
+        return await self._request(
+            "PATCH", kind, path, query=query, body=patch, content=STRATEGIC_PATCH
         )
 
     async def delete(

@@ -10,11 +10,16 @@ from dataclasses import replace
 
 from postbase_operator.api.database import Database
 from postbase_operator.desired import meta, names, volume
-from postbase_operator.errors import InvalidSpec
+from postbase_operator.errors import Denied, InvalidSpec
 from postbase_operator.kube import observe as observing
 from postbase_operator.kube.apply import MANAGER, body_of
 from postbase_operator.kube.cache import Cache
-from postbase_operator.kube.kinds import DATABASE, PERSISTENT_VOLUME_CLAIM, Body
+from postbase_operator.kube.kinds import (
+    DATABASE,
+    PERSISTENT_VOLUME,
+    PERSISTENT_VOLUME_CLAIM,
+    Body,
+)
 from postbase_operator.kube.session import AlreadyExists, Session
 from postbase_operator.planning import plan as steps
 from postbase_operator.planning.observed import Volume, VolumeRole
@@ -73,8 +78,12 @@ class Volumes:
             case steps.GrowVolume(name):
                 request = {"requests": {"storage": db.spec.storage.size}}
                 await self._patch(db, name, {"spec": {"resources": request}})
-            case steps.RecordOrigin(name, system_id, image):
-                facts = {names.ANNOTATION_SYSTEM_ID: system_id, names.ANNOTATION_IMAGE: image}
+            case steps.RecordOrigin(name, system_id, image, keep):
+                facts = {
+                    names.ANNOTATION_SYSTEM_ID: system_id,
+                    names.ANNOTATION_IMAGE: image,
+                    names.ANNOTATION_KEPT: await self._keep(db, name) if keep else "",
+                }
                 known = {key: value for key, value in facts.items() if value}
                 await self._patch(db, name, {"metadata": {"annotations": known}})
 
@@ -122,6 +131,25 @@ class Volumes:
         }
         await self._patch(db, name, patch)
 
+    async def _keep(self, db: Database, name: str) -> str:
+        """The claim may be deleted with its namespace: what it stands for must not be.
+
+        Answers how it went: an installation for listed namespaces has no right to volumes.
+        """
+        live = self._cache.get(CLAIM, db.metadata.namespace, name)
+        volume_name = live["spec"].get("volumeName") if live is not None else None
+        if not volume_name:
+            return ""
+        try:
+            await self._set_reclaim_policy(volume_name, "Retain")
+        except Denied:
+            return "denied"
+        return "Retain"
+
+    async def _set_reclaim_policy(self, volume_name: str, policy: str) -> None:
+        patch: Body = {"spec": {"persistentVolumeReclaimPolicy": policy}}
+        await self._api.merge(PERSISTENT_VOLUME, None, volume_name, patch, MANAGER)
+
     async def _patch(self, db: Database, name: str, patch: Body) -> None:
         live = await self._api.merge(CLAIM, db.metadata.namespace, name, patch, MANAGER)
         self._cache.put(CLAIM, live)
@@ -131,6 +159,8 @@ class Volumes:
         for claim in await self._listed(db):
             if observing.annotation(claim, names.ANNOTATION_DATABASE_UID) == db.metadata.uid:
                 name, uid = claim["metadata"]["name"], claim["metadata"]["uid"]
+                if observing.annotation(claim, names.ANNOTATION_KEPT) == "Retain":
+                    await self._set_reclaim_policy(claim["spec"]["volumeName"], "Delete")
                 await self._api.delete(CLAIM, db.metadata.namespace, name, uid)
 
 

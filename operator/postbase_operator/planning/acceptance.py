@@ -14,9 +14,8 @@ from postbase_operator.api import conditions as cond
 from postbase_operator.api.base import Resource
 from postbase_operator.api.conditions import Condition, ConditionType
 
-ALWAYS = {"Database": ("spec.backup", "spec.restartPolicy")}
-"""Promised by defaults: a user who writes nothing expects a backup a day, and a restart where a
-change needs one."""
+ALWAYS = {"Database": ("spec.backup",)}
+"""Promised by defaults: a user who writes nothing expects a backup a day."""
 
 WHERE_SET = {
     "Database": (
@@ -24,7 +23,6 @@ WHERE_SET = {
         "spec.bootstrap",
         "spec.credentials",
         "spec.deletionProtection",
-        "spec.maintenanceWindow",
         "spec.onNodeLoss",
         "spec.pitr",
         "spec.retainVolumeFor",

@@ -11,11 +11,19 @@ from datetime import datetime
 
 from postbase_operator.api.database import Database, DatabaseStatus
 from postbase_operator.api.quantity import whole_bytes
+from postbase_operator.api.upkeep import DeletionPolicy
 from postbase_operator.planning import plan as steps
 from postbase_operator.planning.judgement import Exit, judge
-from postbase_operator.planning.observed import Observed, ProcessState, Server, Volume
+from postbase_operator.planning.observed import (
+    Observed,
+    Process,
+    ProcessState,
+    Server,
+    Volume,
+)
 from postbase_operator.planning.plan import Plan, Step
 from postbase_operator.planning.refusal import Context, refusal
+from postbase_operator.planning.restart import request, restart
 from postbase_operator.planning.status import finish
 
 __all__ = ["Context", "plan_database"]
@@ -24,6 +32,8 @@ SECRETS_AGAIN = 60.0
 """Seconds between looks at the Secrets, which are read and not watched."""
 SOON = 0.3
 """Seconds until a look at what a step on the server has done."""
+TURN_AGAIN = 10.0
+"""Seconds until a sidecar asks again whether it is its turn to be upgraded."""
 AT_ONCE = 0.0
 """What these steps do is done when they return: the next look belongs to the same run."""
 
@@ -35,10 +45,16 @@ def plan_database(db: Database, seen: Observed, context: Context) -> Plan[Databa
             refused = replace(refused, phase="Running")
         return finish(db, seen, refused, context.now, requeue_after=SECRETS_AGAIN)
     verdict = judge(seen, paused=db.spec.paused)
+    waiting = restart(db, seen, context.now)
     todo = list(_steps(db, seen))
-    return finish(
-        db, seen, verdict, context.now, todo, requeue_after=_again(db, seen, todo, context.now)
-    )
+    if waiting.due and not db.spec.paused:
+        todo.append(steps.RestartProcess(seen.process.identity))
+    again = _again(db, seen, todo, context.now)
+    if request(db) is not None:
+        again = max(SOON, min(again, SOON))  # written down first, then done
+    if waiting.opens_at is not None:
+        again = min(again, max(SOON, (waiting.opens_at - context.now).total_seconds()))
+    return finish(db, seen, verdict, context.now, todo, requeue_after=again)
 
 
 def _again(db: Database, seen: Observed, todo: list[Step], now: datetime) -> float:
@@ -50,6 +66,8 @@ def _again(db: Database, seen: Observed, todo: list[Step], now: datetime) -> flo
         return AT_ONCE
     if any(isinstance(step, DONE_SOON) for step in todo):
         return SOON
+    if any(isinstance(step, steps.UpgradeSidecar) for step in todo):
+        return TURN_AGAIN
     if not _is_on_its_way(seen, db):
         return SECRETS_AGAIN
     since = seen.process.since
@@ -85,25 +103,27 @@ def _steps(db: Database, seen: Observed) -> list[Step]:
     if current is None:
         return [*todo, steps.CreateVolume(seen.highest_generation + 1)]
     if seen.server is not None:
-        todo += _remember(seen.server, seen, current)
+        todo += _remember(db, seen.server, seen, current)
     todo.append(steps.ApplyWorkload(current.name, current.system_id))
     if seen.server is not None and not db.spec.paused:
         todo += _server_steps(seen.server, seen)
     if _is_stuck(seen):
         todo.append(steps.ReplaceProcess())
+    todo += _upkeep(seen.process)
     if whole_bytes(db.spec.storage.size) > current.requested_bytes:
         # Last: a storage class that cannot grow refuses, and must hold up nothing else.
         todo.append(steps.GrowVolume(current.name))
     return todo
 
 
-def _remember(server: Server, seen: Observed, current: Volume) -> list[Step]:
+def _remember(db: Database, server: Server, seen: Observed, current: Volume) -> list[Step]:
     """What the volume has to know of its own data before anything else is built on it."""
     system_id = "" if current.system_id else server.facts.system_id
     image = "" if current.image else seen.process.image_digest
-    if not system_id and not image:
+    keep = not current.kept and db.spec.deletion_policy is not DeletionPolicy.DELETE
+    if not (system_id or image or keep):
         return []
-    return [steps.RecordOrigin(current.name, system_id, image)]
+    return [steps.RecordOrigin(current.name, system_id, image, keep)]
 
 
 def _server_steps(server: Server, seen: Observed) -> list[Step]:
@@ -118,6 +138,17 @@ def _server_steps(server: Server, seen: Observed) -> list[Step]:
             todo.append(steps.PokeConfig(wanted))
     elif facts.loaded_revision != wanted or facts.certificate_renewed:
         todo.append(steps.ReloadConfig())
+    return todo
+
+
+def _upkeep(process: Process) -> list[Step]:
+    """What a running database gets without a restart."""
+    todo: list[Step] = []
+    if process.state is ProcessState.RUNNING:
+        if process.size_waits:
+            todo.append(steps.ResizeProcess())
+        if process.sidecar_waits:
+            todo.append(steps.UpgradeSidecar())
     return todo
 
 

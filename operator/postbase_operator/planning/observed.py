@@ -36,6 +36,8 @@ class Volume:
     requested_bytes: int
     capacity_bytes: int
     deleting: bool = False
+    kept: str = ""
+    """"Retain": it outlives whatever deletes its claim; "denied": we have no right to see to it."""
     labelled: bool = True
     """It bears the labels by which it is found; False where somebody has edited them."""
 
@@ -61,6 +63,8 @@ class Process:
     message: str = ""
     exit_code: int | None = None
     """Of the last end of the process, where it is not running."""
+    identity: str = ""
+    """Another after each replacement: the pod's UID."""
     address: str = ""
     image: str = ""
     image_digest: str = ""
@@ -70,6 +74,12 @@ class Process:
     """Made from an older description than the present one; a new process would be another."""
     waiting_changes: tuple[str, ...] = ()
     """What a new process would have otherwise, where this one is outdated: "image of postgres"."""
+    sidecar_waits: bool = False
+    """Its sidecar is of another image than a new process would have."""
+    size_waits: bool = False
+    """Its CPU or memory is not yet what was asked of the platform."""
+    size_refused: str = ""
+    """Why the platform cannot give it the size that it was asked for."""
     config_revision: str = ""
     """The revision that the platform was last told to bring to the process."""
 

@@ -66,11 +66,13 @@ class RecordOrigin:
     """The volume remembers whose data it holds: from then on nothing else starts on it.
 
     And the image that made it, as the C library's collations depend on it. "" leaves one as it is.
+    `keep`: what deletes the claim (its namespace, a person) must not delete the volume.
     """
 
     volume: str
     system_id: str = ""
     image: str = ""
+    keep: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,26 @@ class ReplaceProcess:
     """A process that cannot come up, and would in its present description, is made anew."""
 
 
+@dataclass(frozen=True, slots=True)
+class RestartProcess:
+    """PostgreSQL is stopped cleanly, after a checkpoint, and started anew. Leaves: a new process.
+
+    `identity` is that of the process which is meant: another one by then is left alone.
+    """
+
+    identity: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResizeProcess:
+    """CPU and memory of the running process become the spec's, without a restart."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpgradeSidecar:
+    """The sidecar of the running process gets the present image; PostgreSQL runs on."""
+
+
 Step = (
     EnsureSecrets
     | CreateVolume
@@ -115,6 +137,9 @@ Step = (
     | PokeConfig
     | ReloadConfig
     | ReplaceProcess
+    | RestartProcess
+    | ResizeProcess
+    | UpgradeSidecar
 )
 
 

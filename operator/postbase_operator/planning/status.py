@@ -10,10 +10,12 @@ from postbase_operator.api.conditions import ConditionType
 from postbase_operator.api.database import Database, DatabasePhase, DatabaseStatus
 from postbase_operator.api.database_status import Endpoint, ImageStatus, VolumeStatus
 from postbase_operator.api.quantity import format_bytes
+from postbase_operator.planning import restart
 from postbase_operator.planning.acceptance import accepted
 from postbase_operator.planning.judgement import Outlook, Verdict
 from postbase_operator.planning.observed import Observed
 from postbase_operator.planning.plan import Notice, Plan, Step
+from postbase_operator.planning.restart import Restart
 
 
 def finish(
@@ -40,10 +42,14 @@ def status(db: Database, seen: Observed, verdict: Verdict, now: datetime) -> Dat
     generation = db.metadata.generation
     conditions = _outlook(held.conditions, verdict, now, generation)
     conditions = accepted(db, conditions, now)
-    conditions = _restart(seen, conditions, now, generation)
+    conditions = _restart(seen, restart.restart(db, seen, now), conditions, now, generation)
+    conditions = _resize(seen, conditions, now, generation)
+    conditions = _kept(db, seen, conditions, now)
+    requests = _requests(db, seen)
     phase = DatabasePhase(verdict.phase)
     told = (held.conditions, held.phase, held.observed_generation)
-    if verdict.outlook is Outlook.RECONCILING and told == (conditions, phase, generation):
+    quiet = verdict.outlook is Outlook.RECONCILING and not requests
+    if quiet and told == (conditions, phase, generation):
         return held  # facts that come in on the way are told on arrival, in one write
     return held.model_copy(
         update={
@@ -52,6 +58,7 @@ def status(db: Database, seen: Observed, verdict: Verdict, now: datetime) -> Dat
             "observed_generation": generation,
             "conditions": conditions,
             **_facts(db, seen),
+            **requests,
         }
     )
 
@@ -95,20 +102,54 @@ def _outlook(
 
 
 def _restart(
-    seen: Observed, held: tuple[cond.Condition, ...], now: datetime, generation: int
+    seen: Observed,
+    waiting: Restart,
+    held: tuple[cond.Condition, ...],
+    now: datetime,
+    generation: int,
 ) -> tuple[cond.Condition, ...]:
-    """What counts from the next start of PostgreSQL; the operator makes none by itself yet.
-
-    PostgreSQL says which parameters wait for it; a template that has changed waits too.
-    """
+    """What counts from the next start of PostgreSQL, and when that is."""
     if seen.server is None:
         return held  # not known now
-    parameters, pod = seen.server.facts.pending_restart, seen.process.waiting_changes
-    if not parameters and not pod:
+    if not waiting.reason:
         return cond.remove_condition(held, "RestartPending")
-    reason = "ParametersChanged" if parameters else "PodTemplateChanged"
-    message = f"Take effect at the next start of PostgreSQL: {', '.join((*parameters, *pod))}"
-    return cond.set_condition(held, "RestartPending", True, reason, message, now, generation)
+    said = (waiting.reason, waiting.message, now, generation)
+    return cond.set_condition(held, "RestartPending", True, *said)
+
+
+def _resize(
+    seen: Observed, held: tuple[cond.Condition, ...], now: datetime, generation: int
+) -> tuple[cond.Condition, ...]:
+    if seen.process.size_refused:
+        said = ("NotPossible", seen.process.size_refused, now, generation)
+        return cond.set_condition(held, "ResizePending", True, *said)
+    return cond.remove_condition(held, "ResizePending")
+
+
+def _kept(
+    db: Database, seen: Observed, held: tuple[cond.Condition, ...], now: datetime
+) -> tuple[cond.Condition, ...]:
+    """Said where a volume that should be kept is not safe from the deletion of its namespace."""
+    if seen.current is None or seen.current.kept != "denied":
+        return cond.remove_condition(held, "VolumeNotRetained")
+    message = (
+        "The operator may not set the reclaim policy of the volume (installed for listed "
+        "namespaces): set persistentVolumeReclaimPolicy: Retain on it by hand, or deleting the "
+        "namespace deletes the data"
+    )
+    generation = db.metadata.generation
+    return cond.set_condition(held, "VolumeNotRetained", True, "Denied", message, now, generation)
+
+
+def _requests(db: Database, seen: Observed) -> dict[str, object]:
+    """What was asked for by annotation: written down before it is done, done until it shows."""
+    asked, running = restart.request(db), seen.process.identity
+    if asked is not None:
+        served = {**db.status.requests, restart.VERB: asked}
+        return {"requests": served, "restarting": running or None}
+    if db.status.restarting is not None and running != db.status.restarting:
+        return {"restarting": None}
+    return {}
 
 
 def notices(db: Database, verdict: Verdict) -> tuple[Notice, ...]:

@@ -114,44 +114,6 @@ def test_outdated_is_judged_by_a_template_that_the_controller_has_seen(
     assert not process(body).outdated
 
 
-@pytest.mark.parametrize(
-    ("template", "waits"),
-    [
-        ({"containers": [{"name": "postgres", "image": "i:2"}]}, ("image of postgres",)),
-        ({"containers": [{"name": "postgres", "image": "i:1"}]}, ("the pod's description",)),
-        ({"nodeSelector": {"disk": "fast"}}, ("nodeSelector",)),
-        (
-            {
-                "initContainers": [{"name": "wal-receiver", "image": "ours:2"}],
-                "containers": [
-                    {"name": "postgres", "resources": {"limits": {"memory": "2Gi", "cpu": "0.5"}}}
-                ],
-            },
-            ("image of wal-receiver", "resources of postgres"),
-        ),
-    ],
-)
-def test_what_waits_for_a_new_pod_is_listed(
-    template: dict[str, Any], waits: tuple[str, ...]
-) -> None:
-    """Other writers' fields of the pod, as tolerations and defaults, are no difference."""
-    workload = {
-        "metadata": {"generation": 2},
-        "spec": {"template": {"spec": template}},
-        "status": {"observedGeneration": 2, "updateRevision": "new"},
-    }
-    body = pod(meta={"labels": {"controller-revision-hash": "old"}})
-    limits = {"memory": "1Gi", "cpu": "500m"}
-    body["spec"] = {
-        "tolerations": [{"key": "node.kubernetes.io/not-ready"}],
-        "initContainers": [{"name": "wal-receiver", "image": "ours:1"}],
-        "containers": [{"name": "postgres", "image": "i:1", "resources": {"limits": limits}}],
-    }
-    assert process(body, workload).waiting_changes == waits
-    body["metadata"]["labels"]["controller-revision-hash"] = "new"
-    assert process(body, workload).waiting_changes == ()
-
-
 def claim(uid: str = "mine", **annotations: str) -> dict[str, Any]:
     marks = {"database-uid": uid, "generation": "2", "role": "current"} | annotations
     return {

@@ -140,7 +140,10 @@ def effects(db: Database) -> str:
     context = Context(project=SHOP, settings=SETTINGS, now=NOW)
     missing = tuple(extension.name for extension in db.spec.extensions)
     server = replace(HEALTHY.server, missing_extensions=missing) if HEALTHY.server else None
-    for seen in (HEALTHY, replace(HEALTHY, server=server), replace(HEALTHY, process=Process())):
+    facts = replace(server.facts, pending_restart=("max_connections",)) if server else None
+    pending = replace(server, facts=facts) if server and facts else None
+    stopped = replace(HEALTHY, process=Process())
+    for seen in (HEALTHY, *(replace(HEALTHY, server=each) for each in (server, pending)), stopped):
         plan = plan_database(db, seen, context)
         said = [c for c in plan.status.conditions if c.type != "Accepted"]
         made.append([repr(plan.steps), [c.model_dump(mode="json") for c in said]])

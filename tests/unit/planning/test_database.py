@@ -45,9 +45,14 @@ CURRENT = Volume(
     image="sha256:abc",
     requested_bytes=GIB,
     capacity_bytes=GIB,
+    kept="Retain",
 )
 RUNNING = Process(
-    state=ProcessState.RUNNING, address="10.0.0.5", image="postgres:15", image_digest="sha256:abc"
+    state=ProcessState.RUNNING,
+    identity="pod-1",
+    address="10.0.0.5",
+    image="postgres:15",
+    image_digest="sha256:abc",
 )
 HEALTHY = Observed(
     wanted_revision="r1",

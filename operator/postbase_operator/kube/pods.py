@@ -1,0 +1,143 @@
+"""The pod that runs PostgreSQL: poked, resized and upgraded in place, replaced, restarted."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+
+from postbase_operator.api.database import Database
+from postbase_operator.desired import meta, names
+from postbase_operator.errors import Denied, NotReady, PostbaseError
+from postbase_operator.kube import observe as observing
+from postbase_operator.kube.admin import Admin
+from postbase_operator.kube.apply import MANAGER
+from postbase_operator.kube.cache import Cache, Place
+from postbase_operator.kube.differences import resize_of
+from postbase_operator.kube.kinds import POD, STATEFUL_SET, Body
+from postbase_operator.kube.session import NotFound, Session
+from postbase_operator.planning import plan as steps
+
+logger = logging.getLogger(__name__)
+
+PodStep = (
+    steps.PokeConfig
+    | steps.ReplaceProcess
+    | steps.RestartProcess
+    | steps.ResizeProcess
+    | steps.UpgradeSidecar
+)
+PATIENCE = 60.0
+"""Seconds that one sidecar may take to come up before the next is upgraded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """The sidecar that was upgraded last: its pod, how often it had started, and when."""
+
+    pod: Place
+    starts: int
+    at: float
+
+
+class Pods:
+    """Carries out the steps that concern a Database's pod."""
+
+    def __init__(self, api: Session, cache: Cache, admin: Admin) -> None:
+        self._api = api
+        self._cache = cache
+        self._admin = admin
+        self._upgrade: Upgrade | None = None
+        self.resizable = True
+        """False once the cluster has said that it knows no `pods/resize` (before 1.33)."""
+
+    async def take(self, db: Database, step: PodStep) -> None:
+        pod = self._pod(db)
+        match step:
+            case steps.PokeConfig(revision):
+                await self._poke(db, revision)
+            case steps.ReplaceProcess():
+                await self._delete(pod)
+            case steps.RestartProcess(identity):
+                await self._restart(db, pod, identity)
+            case steps.ResizeProcess():
+                await self._resize(db)
+            case steps.UpgradeSidecar():
+                await self._upgrade_sidecar(db, pod)
+
+    def _pod(self, db: Database) -> Body | None:
+        known = meta.names_of(db)
+        return self._cache.get(POD, known.namespace, known.pod)
+
+    def _workload(self, db: Database) -> Body:
+        known = meta.names_of(db)
+        live = self._cache.get(STATEFUL_SET, known.namespace, known.statefulset)
+        if live is None:
+            raise NotReady(f"StatefulSet {known.statefulset} is not there", retry_after=1.0)
+        return live
+
+    async def _poke(self, db: Database, revision: str) -> None:
+        """An annotation on the pod: the kubelet syncs its files at once, not in a minute."""
+        known = meta.names_of(db)
+        patch: Body = {"metadata": {"annotations": {names.ANNOTATION_CONFIG: revision}}}
+        pod = await self._api.merge(POD, known.namespace, known.pod, patch, MANAGER)
+        self._cache.put(POD, pod)
+
+    async def _restart(self, db: Database, pod: Body | None, identity: str) -> None:
+        """A checkpoint first: what is written before the stop need not be written during it."""
+        if pod is None or pod["metadata"]["uid"] != identity:
+            return
+        address = observing.process(pod).address
+        if address:
+            try:
+                await self._admin.checkpoint(db, address)
+            except PostbaseError as error:  # it is to be stopped, whether it answers or not
+                logger.info("no checkpoint before the restart", extra={"error": str(error)})
+        await self._delete(pod)
+
+    async def _delete(self, pod: Body | None) -> None:
+        if pod is None or "deletionTimestamp" in pod["metadata"]:
+            return
+        metadata = pod["metadata"]
+        await self._api.delete(POD, metadata["namespace"], metadata["name"], metadata["uid"])
+
+    async def _resize(self, db: Database) -> None:
+        known, patch = meta.names_of(db), resize_of(self._workload(db))
+        try:
+            pod = await self._api.strategic(
+                POD, known.namespace, known.pod, patch, MANAGER, subresource="resize"
+            )
+        except NotFound:
+            self.resizable = False  # the next look lists it with what waits for a start
+            return
+        except Denied as error:
+            raise Denied("Kubernetes API", f"pods/resize: {error}") from error
+        self._cache.put(POD, pod)
+
+    async def _upgrade_sidecar(self, db: Database, pod: Body | None) -> None:
+        """One in the whole cluster at a time: while it starts, a Zero database does not commit."""
+        if pod is None or not self._is_next():
+            return
+        known = meta.names_of(db)
+        template = self._workload(db)["spec"]["template"]["spec"]["initContainers"]
+        (image,) = [c["image"] for c in template if c["name"] == names.SIDECAR_CONTAINER]
+        starts = _starts(pod)
+        patch = {"spec": {"initContainers": [{"name": names.SIDECAR_CONTAINER, "image": image}]}}
+        self._upgrade = Upgrade((known.namespace, known.pod), starts, time.monotonic())
+        live = await self._api.strategic(POD, known.namespace, known.pod, patch, MANAGER)
+        self._cache.put(POD, live)
+
+    def _is_next(self) -> bool:
+        last = self._upgrade
+        if last is None or time.monotonic() - last.at > PATIENCE:
+            return True
+        pod = self._cache.get(POD, *last.pod)
+        return pod is None or _starts(pod) > last.starts
+
+
+def _starts(pod: Body) -> int:
+    """How often the sidecar has started again; counts once it runs."""
+    for each in (pod.get("status") or {}).get("initContainerStatuses") or []:
+        if each["name"] == names.SIDECAR_CONTAINER and "running" in (each.get("state") or {}):
+            return int(each.get("restartCount", 0))
+    return -1
