@@ -114,7 +114,7 @@ def preflight() -> None:
 
 def story() -> None:
     tell(f"A fresh namespace {NAMESPACE!r}, with Pod Security at its strictest")
-    kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=120s")
+    clear()
     kubectl("create", "namespace", NAMESPACE)
     kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
 
@@ -165,6 +165,18 @@ def psql(statement: str) -> str:
     if answer:
         print(f"        {answer}")
     return answer
+
+
+def clear() -> None:
+    """Takes away what the last demo left, its kept volumes too: nobody wants those."""
+    kubectl("delete", "databases", "--all", "--ignore-not-found", "--timeout=120s")
+    kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=120s")
+    claimed = "{range .items[*]}{.metadata.name} {.spec.claimRef.namespace}{'\\n'}{end}"
+    release = '{"spec": {"persistentVolumeReclaimPolicy": "Delete"}}'
+    for line in kubectl("get", "persistentvolumes", "-o", f"jsonpath={claimed}").splitlines():
+        name, _, namespace = line.partition(" ")
+        if namespace == NAMESPACE:
+            kubectl("patch", "persistentvolume", name, f"--patch={release}")
 
 
 def expect(what: str, found: str, wanted: str) -> None:

@@ -75,13 +75,19 @@ def as_yaml(document: dict[str, Any]) -> str:
 
 
 def as_template(document: dict[str, Any]) -> str:
-    """The chart's copy: a template, because Helm never upgrades what lies in its crds/ folder."""
+    """The chart's copy: a template, because Helm never upgrades what lies in its crds/ folder.
+
+    The label lets it go with the release: without it the chart's admission policy refuses.
+    """
     text = as_yaml(document).replace("{{", '{{ "{{" }}')
     keep = (
         "metadata:\n"
         "  {{- if .Values.crds.keep }}\n"
         "  annotations:\n"
         "    helm.sh/resource-policy: keep\n"
+        "  {{- else }}\n"
+        "  labels:\n"
+        "    postbase.sh/allow-deletion: 'true'\n"
         "  {{- end }}\n"
     )
     text = text.replace("metadata:\n", keep, 1)

@@ -13,7 +13,9 @@ from datetime import datetime
 
 from postbase_operator.api.database import Database
 from postbase_operator.desired import meta, names
-from postbase_operator.kube.secrets import Credentials, DatabaseSecrets
+from postbase_operator.kube import credentials
+from postbase_operator.kube.credentials import Credentials
+from postbase_operator.kube.secrets import DatabaseSecrets
 from postbase_operator.kube.session import Session
 from postbase_operator.planning import plan as steps
 from postbase_operator.planning.observed import Server
@@ -29,6 +31,7 @@ ONE_LOOK = 2.0
 LOOKED_OVER = 50.0
 """Seconds for which all of them count as right; planning looks again every 60."""
 
+RotationStep = steps.BeginRotation | steps.FinishRotation
 ServerStep = steps.SetUpAccess | steps.ReloadConfig | steps.CreateExtensions
 
 
@@ -62,7 +65,7 @@ class Admin:
     async def ask(self, db: Database, address: str) -> Server:
         """One session: what the server says of itself, and whether access is as wanted."""
         keys = await self._keys(db)
-        wanted = _wanted(keys.credentials)
+        wanted = self._wanted(keys.credentials)
         endpoint, identity = self._door(db, address, keys)
         async with session(endpoint, identity) as connection:
             facts = await pg.facts(connection)
@@ -73,7 +76,15 @@ class Admin:
                 missing = await pg.missing_extensions(
                     connection, [extension.name for extension in db.spec.extensions]
                 )
-        return Server(facts, access_right=right, missing_extensions=missing)
+        held = keys.credentials
+        return Server(
+            facts,
+            access_right=right,
+            missing_extensions=missing,
+            login_pending=held.pending is not None,
+            rotation=held.rotation,
+            rotated_at=held.rotated_at,
+        )
 
     async def tell(self, db: Database, address: str, step: ServerStep) -> None:
         keys = await self._keys(db)
@@ -84,12 +95,27 @@ class Admin:
                     await pg.reload(connection)
             case steps.SetUpAccess():
                 async with session(endpoint, identity) as connection:
-                    await pg.set_up_access(connection, _wanted(keys.credentials))
+                    await pg.set_up_access(connection, self._wanted(keys.credentials))
             case steps.CreateExtensions(missing):
                 versions = {each.name: each.version for each in db.spec.extensions}
                 async with session(endpoint, identity, names.DATABASE) as connection:
                     for name in missing:
                         await pg.create_extension(connection, name, versions[name])
+
+    async def rotate(self, db: Database, step: RotationStep) -> None:
+        """One write of the credentials Secret; what it says is then set in the database."""
+        keys, overlap = await self._keys(db), db.spec.credentials.overlap
+
+        def change(held: Credentials) -> Credentials:
+            match step:
+                case steps.BeginRotation(value):
+                    return credentials.begun(held, value)
+                case steps.FinishRotation():
+                    return credentials.finished(held, self._now(), overlap)
+
+        secrets = DatabaseSecrets(self._api, db, self._now)
+        after = await secrets.change(keys.ca, change)
+        self._hold(db, keys.ca, after, keys.looked_over_at)
 
     async def checkpoint(self, db: Database, address: str) -> None:
         endpoint, identity = self._door(db, address, await self._keys(db))
@@ -125,11 +151,10 @@ class Admin:
         endpoint = Endpoint(host=host, address=address, authority=keys.ca.trusted)
         return endpoint, certificates.client(keys.ca.signing, ADMIN, self._now())
 
-
-def _wanted(credentials: Credentials) -> Wanted:
-    return Wanted(
-        database=names.DATABASE,
-        owner=names.OWNER,
-        login=credentials.user,
-        password=credentials.password,
-    )
+    def _wanted(self, held: Credentials) -> Wanted:
+        return Wanted(
+            database=names.DATABASE,
+            owner=names.OWNER,
+            logins=tuple((login.user, login.password) for login in held.open()),
+            closed=held.closed(self._now()),
+        )

@@ -107,6 +107,8 @@ class KubePlatform:
                 await self._apply_workload(db, volume, system_id)
             case steps.SetUpAccess() | steps.ReloadConfig() | steps.CreateExtensions():
                 await self._tell_server(db, step)
+            case steps.BeginRotation() | steps.FinishRotation():
+                await self._admin.rotate(db, step)
             case _ if isinstance(step, VolumeStep):
                 await self._volumes.take(db, step)
             case _:

@@ -8,17 +8,15 @@ by name before each use, never listed or watched: a right to list Secrets reads 
 from __future__ import annotations
 
 import base64
-import secrets
-import string
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
-from urllib.parse import quote
 
 from postbase_operator.api.database import Database
 from postbase_operator.desired import meta, names
 from postbase_operator.errors import InvalidSpec, NotReady
+from postbase_operator.kube import credentials
 from postbase_operator.kube.apply import MANAGER, body_of
+from postbase_operator.kube.credentials import Credentials
 from postbase_operator.kube.kinds import SECRET, Body
 from postbase_operator.kube.ownership import refuse_stranger
 from postbase_operator.kube.session import AlreadyExists, Session
@@ -26,17 +24,7 @@ from postbase_operator.postgres import authority as authorities
 from postbase_operator.postgres import certificates
 from postbase_operator.postgres.authority import Authority
 
-PASSWORD_LENGTH = 32
 TLS = "kubernetes.io/tls"
-ALPHABET = string.ascii_letters + string.digits
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """The application's login, as its Secret has it."""
-
-    user: str
-    password: str = field(repr=False)
 
 
 class DatabaseSecrets:
@@ -105,25 +93,35 @@ class DatabaseSecrets:
         return {"tls.crt": made.certificate, "tls.key": made.key, "ca.crt": ca.trusted}
 
     async def credentials(self, ca: Authority, *, first: bool = False) -> Credentials:
-        """User and password as they stand; what is derived from them is put back where edited."""
+        """The logins as they stand; what is derived from them is put back where edited."""
+        name = self._names.credentials
         if first:
-            user, password = names.LOGINS[0], new_password()
-            data = connection_keys(self._names, user, password, ca)
-            if await self._post(self._names.credentials, data, owned=False):
-                return Credentials(user, password)
-        live = await self._get(self._names.credentials)
-        held = {} if live is None else decode(live)
-        user = held.get("user", b"").decode()
-        if user not in names.LOGINS:  # whoever edits the Secret must not choose whom we alter
-            user = names.LOGINS[0]
-        password = held.get("password", b"").decode() or new_password()
-        data = connection_keys(self._names, user, password, ca)
+            made = credentials.fresh()
+            if await self._post(name, self._written(made, ca), owned=False):
+                return made
+        live = await self._get(name)
         if live is None:
-            data = await self._create(self._names.credentials, data, owned=False)
-        elif held != data or _made_for(live) != self._db.metadata.uid:
+            data = await self._create(name, self._written(credentials.fresh(), ca), owned=False)
+            return credentials.read(data, {})
+        held = credentials.read(decode(live), annotations_of(live))
+        if decode(live) != self._written(held, ca) or _made_for(live) != self._db.metadata.uid:
             # One that an earlier Database of this name has left is this one's from now on.
-            await self._replace(live, data)
-        return Credentials(data["user"].decode(), data["password"].decode())
+            await self._replace(live, self._written(held, ca))
+        return held
+
+    async def change(self, ca: Authority, new: Callable[[Credentials], Credentials]) -> Credentials:
+        """One write of what `new` makes of what is there. Conflict where somebody else wrote."""
+        live = await self._get(self._names.credentials)
+        if live is None:
+            raise NotReady(f"Secret {self._names.credentials} is gone", retry_after=1.0)
+        held = credentials.read(decode(live), annotations_of(live))
+        after = new(held)
+        if after != held:
+            await self._replace(live, self._written(after, ca), credentials.marks(after))
+        return after
+
+    def _written(self, held: Credentials, ca: Authority) -> dict[str, bytes]:
+        return credentials.written(held, self._names, ca.trusted)
 
     async def _get(self, name: str) -> Body | None:
         """Ours, or None. What an earlier Database of this name has left counts as ours only where
@@ -164,9 +162,11 @@ class DatabaseSecrets:
             return False
         return True
 
-    async def _replace(self, live: Body, data: Mapping[str, bytes]) -> None:
+    async def _replace(
+        self, live: Body, data: Mapping[str, bytes], more: Mapping[str, str] | None = None
+    ) -> None:
         """Conditional on what was read: a write in between is a Conflict, seen by the next run."""
-        marks = {**(live["metadata"].get("annotations") or {}), **self._mark()}
+        marks = {**annotations_of(live), **self._mark(), **(more or {})}
         body = {
             **live,
             "metadata": {**live["metadata"], "annotations": marks},
@@ -178,34 +178,6 @@ class DatabaseSecrets:
         return {names.ANNOTATION_DATABASE_UID: self._db.metadata.uid}
 
 
-def connection_keys(
-    known: names.Names, user: str, password: str, ca: Authority
-) -> dict[str, bytes]:
-    """The keys of the credentials Secret: ours, and those of the Service Binding specification."""
-    uri = (
-        f"postgresql://{quote(user, '')}:{quote(password, '')}@{known.host}:{names.PORT}"
-        f"/{names.DATABASE}?sslmode=require"
-    )
-    values = {
-        "host": known.host,
-        "port": str(names.PORT),
-        "dbname": names.DATABASE,
-        "user": user,
-        "password": password,
-        "uri": uri,
-        "username": user,
-        "database": names.DATABASE,
-        "type": "postgresql",
-        "provider": "postbase",
-    }
-    return {key: value.encode() for key, value in values.items()} | {"ca.crt": ca.trusted}
-
-
-def new_password() -> str:
-    """190 bits, letters and digits only: nothing to quote in a URI, a shell or a .pgpass."""
-    return "".join(secrets.choice(ALPHABET) for _ in range(PASSWORD_LENGTH))
-
-
 def encode(data: Mapping[str, bytes]) -> dict[str, str]:
     return {key: base64.b64encode(value).decode() for key, value in data.items()}
 
@@ -214,10 +186,13 @@ def decode(secret: Body) -> dict[str, bytes]:
     return {key: base64.b64decode(value) for key, value in (secret.get("data") or {}).items()}
 
 
+def annotations_of(secret: Body) -> dict[str, str]:
+    return dict(secret["metadata"].get("annotations") or {})
+
+
 def _made_for(secret: Body) -> str:
     """The UID of the Database that a Secret belongs to."""
-    annotations = secret["metadata"].get("annotations") or {}
-    return str(annotations.get(names.ANNOTATION_DATABASE_UID, ""))
+    return annotations_of(secret).get(names.ANNOTATION_DATABASE_UID, "")
 
 
 async def bequeath(session: Session, db: Database) -> None:

@@ -21,7 +21,7 @@ WHERE_SET = {
     "Database": (
         "spec.archivingGrace",
         "spec.bootstrap",
-        "spec.credentials",
+        "spec.credentials.secretRef",
         "spec.deletionProtection",
         "spec.onNodeLoss",
         "spec.pitr",

@@ -24,6 +24,7 @@ from postbase_operator.planning.observed import (
 from postbase_operator.planning.plan import Plan, Step
 from postbase_operator.planning.refusal import Context, refusal
 from postbase_operator.planning.restart import request, restart
+from postbase_operator.planning.rotation import rotation
 from postbase_operator.planning.status import finish
 
 __all__ = ["Context", "plan_database"]
@@ -46,7 +47,7 @@ def plan_database(db: Database, seen: Observed, context: Context) -> Plan[Databa
         return finish(db, seen, refused, context.now, requeue_after=SECRETS_AGAIN)
     verdict = judge(seen, paused=db.spec.paused)
     waiting = restart(db, seen, context.now)
-    todo = list(_steps(db, seen))
+    todo = list(_steps(db, seen, context.now))
     if waiting.due and not db.spec.paused:
         todo.append(steps.RestartProcess(seen.process.identity))
     again = _again(db, seen, todo, context.now)
@@ -81,6 +82,8 @@ DONE_AT_ONCE = (
     steps.RecordOrigin,
     steps.SetUpAccess,
     steps.CreateExtensions,
+    steps.BeginRotation,
+    steps.FinishRotation,
 )
 DONE_SOON = (steps.PokeConfig, steps.ReloadConfig)
 
@@ -92,7 +95,7 @@ def _is_on_its_way(seen: Observed, db: Database) -> bool:
     return seen.server is None or seen.server.facts.mounted_revision != seen.wanted_revision
 
 
-def _steps(db: Database, seen: Observed) -> list[Step]:
+def _steps(db: Database, seen: Observed, now: datetime) -> list[Step]:
     todo: list[Step] = [steps.LabelVolume(each.name) for each in seen.volumes if not each.labelled]
     current = seen.current
     adopted = seen.adoptable if current is None else None
@@ -107,6 +110,7 @@ def _steps(db: Database, seen: Observed) -> list[Step]:
     todo.append(steps.ApplyWorkload(current.name, current.system_id))
     if seen.server is not None and not db.spec.paused:
         todo += _server_steps(seen.server, seen)
+        todo += rotation(db, seen.server, now)
     if _is_stuck(seen):
         todo.append(steps.ReplaceProcess())
     todo += _upkeep(seen.process)

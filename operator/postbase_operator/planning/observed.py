@@ -110,6 +110,11 @@ class Server:
     access_right: bool
     """Owner, login and database are as wanted."""
     missing_extensions: tuple[str, ...] = ()
+    login_pending: bool = False
+    """A next login is noted and not yet the one to connect with."""
+    rotation: str = ""
+    """The request that the present login answers, or that the pending one will."""
+    rotated_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

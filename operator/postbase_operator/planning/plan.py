@@ -81,6 +81,19 @@ class SetUpAccess:
 
 
 @dataclass(frozen=True, slots=True)
+class BeginRotation:
+    """A next login is noted beside the present one. Leaves: the note, with the request's value."""
+
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class FinishRotation:
+    """The noted login, which works by now, is the one to connect with; the former stays open for
+    the overlap. Leaves: the Secret."""
+
+
+@dataclass(frozen=True, slots=True)
 class CreateExtensions:
     """The named extensions exist in the application's database."""
 
@@ -133,6 +146,8 @@ Step = (
     | ApplyWorkload
     | RecordOrigin
     | SetUpAccess
+    | BeginRotation
+    | FinishRotation
     | CreateExtensions
     | PokeConfig
     | ReloadConfig

@@ -10,7 +10,7 @@ from postbase_operator.api.conditions import ConditionType
 from postbase_operator.api.database import Database, DatabasePhase, DatabaseStatus
 from postbase_operator.api.database_status import Endpoint, ImageStatus, VolumeStatus
 from postbase_operator.api.quantity import format_bytes
-from postbase_operator.planning import restart
+from postbase_operator.planning import restart, rotation
 from postbase_operator.planning.acceptance import accepted
 from postbase_operator.planning.judgement import Outlook, Verdict
 from postbase_operator.planning.observed import Observed
@@ -143,13 +143,18 @@ def _kept(
 
 def _requests(db: Database, seen: Observed) -> dict[str, object]:
     """What was asked for by annotation: written down before it is done, done until it shows."""
+    told: dict[str, object] = {}
+    served = dict(db.status.requests)
     asked, running = restart.request(db), seen.process.identity
     if asked is not None:
-        served = {**db.status.requests, restart.VERB: asked}
-        return {"requests": served, "restarting": running or None}
-    if db.status.restarting is not None and running != db.status.restarting:
-        return {"restarting": None}
-    return {}
+        served[restart.VERB] = asked
+        told["restarting"] = running or None
+    elif db.status.restarting is not None and running != db.status.restarting:
+        told["restarting"] = None
+    rotated = rotation.served(db, seen.server)
+    if rotated is not None:
+        served[rotation.VERB] = rotated
+    return told | ({"requests": served} if served != db.status.requests else {})
 
 
 def notices(db: Database, verdict: Verdict) -> tuple[Notice, ...]:

@@ -36,12 +36,15 @@ class Role:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The access that a Database's users have."""
+    """The access that a Database's users have.
+
+    `logins` are names and passwords that must work, `closed` names that must not.
+    """
 
     database: str
     owner: str
-    login: str
-    password: str = field(repr=False)
+    logins: tuple[tuple[str, str], ...] = field(repr=False)
+    closed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,12 @@ def statements(wanted: Wanted, found: Found, salt: bytes) -> Iterator[sql.Compos
     Each may be the last one before a kill: the next run finds the rest. `salt`: 16 random bytes.
     """
     yield from _owner(wanted, found)
-    yield from _login(wanted, found, salt)
+    for user, password in wanted.logins:
+        yield from _login(wanted, found, user, password, salt)
+    for user in wanted.closed:
+        role = found.roles.get(user)
+        if role is not None and role.login:
+            yield _sql("ALTER ROLE {} NOLOGIN", user)
     yield from _database(wanted, found)
 
 
@@ -98,16 +106,17 @@ def _owner(wanted: Wanted, found: Found) -> Iterator[sql.Composed]:
             yield _sql("GRANT {} TO {}", group, wanted.owner)
 
 
-def _login(wanted: Wanted, found: Found, salt: bytes) -> Iterator[sql.Composed]:
-    role = found.roles.get(wanted.login)
-    name = sql.Identifier(wanted.login)
-    if role is None or not _opens(role, wanted.password):
+def _login(
+    wanted: Wanted, found: Found, user: str, password: str, salt: bytes
+) -> Iterator[sql.Composed]:
+    role, name = found.roles.get(user), sql.Identifier(user)
+    if role is None or not _opens(role, password):
         verb = sql.SQL("CREATE" if role is None else "ALTER")
-        stored = sql.Literal(verifier(wanted.password, salt))
+        stored = sql.Literal(verifier(password, salt))
         yield sql.SQL("{} ROLE {} LOGIN NOSUPERUSER PASSWORD {}").format(verb, name, stored)
     role = role or Role(login=True)
     if wanted.owner not in role.member_of:
-        yield _sql("GRANT {} TO {}", wanted.owner, wanted.login)
+        yield _sql("GRANT {} TO {}", wanted.owner, user)
     if role.becomes != wanted.owner:
         yield sql.SQL("ALTER ROLE {} SET role = {}").format(name, sql.Literal(wanted.owner))
 

@@ -41,7 +41,7 @@ async def facts(connection: Connection) -> ServerFacts:
 
 
 async def find_access(connection: Connection, wanted: access.Wanted) -> access.Found:
-    names = [wanted.owner, wanted.login]
+    names = [wanted.owner, *(user for user, _ in wanted.logins), *wanted.closed]
     roles = {
         name: access.Role(login, superuser, verifier, frozenset(groups), becomes)
         async for name, login, superuser, verifier, groups, becomes in (

@@ -135,6 +135,7 @@ class TestChart:
         lines = crd.as_template(crd.crd(kind)).splitlines()
         plain = yaml.safe_load("\n".join(line for line in lines if "{{" not in line))
         assert plain["metadata"].pop("annotations") == {"helm.sh/resource-policy": "keep"}
+        assert plain["metadata"].pop("labels") == {"postbase.sh/allow-deletion": "true"}
         assert plain == crd.crd(kind)
 
 

@@ -73,6 +73,8 @@ SAMPLES: dict[str, Any] = {
 
 # Their effect is in an adapter, beyond what is planned; the test that shows it stands beside.
 ELSEWHERE = {
+    "spec.credentials.overlap": "kube.admin, tests/unit/kube/test_credentials.py",
+    "spec.credentials.rotateEvery": "with its age: tests/unit/planning/test_rotation.py",
     "spec.tls.overlap": "kube.secrets, tests/unit/postgres/test_authority.py",
     "spec.adoptVolume": "before there is a volume: tests/unit/planning/test_refusal.py",
     "spec.deletionPolicy": "tests/e2e/test_life.py (Delete); FinalBackup is named as idle",

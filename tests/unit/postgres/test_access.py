@@ -11,7 +11,7 @@ from postbase_operator.postgres.access import Found, Owned, Role, Wanted, is_rig
 from postbase_operator.postgres.scram import verifier
 
 SALT = b"0123456789abcdef"
-WANTED = Wanted(database="app", owner="app", login="app_a", password="s3cret")
+WANTED = Wanted("app", "app", logins=(("app_a", "s3cret"),), closed=("app_b",))
 OWNER = Role(member_of=frozenset({"pg_read_all_stats", "pg_signal_backend"}))
 RIGHT = Found(
     roles={
@@ -69,6 +69,24 @@ def test_an_edited_password_is_set() -> None:
     lines = told(Found({**RIGHT.roles, "app_a": login}, RIGHT.databases))
     assert len(lines) == 1
     assert lines[0].startswith('ALTER ROLE "app_a" LOGIN NOSUPERUSER PASSWORD')
+
+
+def test_the_former_login_is_closed_and_stays_a_role() -> None:
+    """It may own something by now; and a session that is open is not cut."""
+    roles = {**RIGHT.roles, "app_b": RIGHT.roles["app_a"]}
+    assert told(Found(roles, RIGHT.databases)) == ['ALTER ROLE "app_b" NOLOGIN']
+    roles["app_b"] = replace(roles["app_b"], login=False)
+    assert is_right(WANTED, Found(roles, RIGHT.databases))
+
+
+def test_both_logins_work_while_one_follows_the_other() -> None:
+    wanted = replace(WANTED, logins=(("app_a", "s3cret"), ("app_b", "next")), closed=())
+    lines = [s.as_string() for s in statements(wanted, RIGHT, SALT)]
+    assert [line.split(" PASSWORD")[0] for line in lines] == [
+        'CREATE ROLE "app_b" LOGIN NOSUPERUSER',
+        'GRANT "app" TO "app_b"',
+        "ALTER ROLE \"app_b\" SET role = 'app'",
+    ]
 
 
 def test_a_superuser_by_hand_is_taken_back() -> None:
