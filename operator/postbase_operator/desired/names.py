@@ -34,6 +34,7 @@ SIDECAR_CONTAINER = "wal-receiver"
 LABEL_DATABASE = "postbase.sh/database"
 LABEL_INSTANCE = "postbase.sh/instance"
 LABEL_ROLE = "postbase.sh/role"
+LABEL_PROTECTED = "postbase.sh/protected"
 LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
 MANAGED_BY = "postbase-operator"
 

@@ -27,6 +27,7 @@ from postbase_operator.kube.kinds import (
 )
 from postbase_operator.kube.ownership import is_owned, refuse_stranger
 from postbase_operator.kube.pods import Pods
+from postbase_operator.kube.protection import Protection
 from postbase_operator.kube.secrets import bequeath
 from postbase_operator.kube.session import Refused, Session
 from postbase_operator.kube.volumes import Volumes, VolumeStep
@@ -63,6 +64,7 @@ class KubePlatform:
         self._admin = Admin(api, now)
         self._pods = Pods(api, cache, self._admin)
         self._volumes = Volumes(api, cache)
+        self._protection = Protection(api, cache, everywhere=not settings.watch_namespaces)
 
     # -- observe ---------------------------------------------------------------------------
 
@@ -96,6 +98,7 @@ class KubePlatform:
     # -- execute ---------------------------------------------------------------------------
 
     async def execute(self, db: Database, plan: Plan[DatabaseStatus]) -> None:
+        await self._protection.keep(db)
         for step in plan.steps:
             await self._take(db, step)
 
@@ -167,6 +170,7 @@ class KubePlatform:
         if db.spec.deletion_policy is DeletionPolicy.DELETE:
             await self._volumes.delete_all(db)
             await self._let_credentials_go(db)
+        await self._protection.keep(db)
         self._admin.forget(db)
         return True
 

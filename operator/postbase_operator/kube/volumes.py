@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from postbase_operator.api.database import Database
-from postbase_operator.desired import meta, names, volume
+from postbase_operator.desired import names, volume
 from postbase_operator.errors import Denied, InvalidSpec
 from postbase_operator.kube import observe as observing
 from postbase_operator.kube.apply import MANAGER, body_of
@@ -53,15 +53,10 @@ class Volumes:
         if not _own(claims, db) and told:
             known = await self._api.find(CLAIM, namespace, told)  # nor on a label that was edited
             claims += [known] if known is not None else []
-        wanted = meta.labels(db)
         own, foreign = observing.volumes(claims, db.metadata.uid)
         labels = {each["metadata"]["name"]: each["metadata"].get("labels") or {} for each in claims}
-        return (
-            tuple(
-                replace(each, labelled=wanted.items() <= labels[each.name].items()) for each in own
-            ),
-            foreign,
-        )
+        marked = (replace(each, labelled=_is_labelled(labels[each.name], db)) for each in own)
+        return tuple(marked), foreign
 
     async def _listed(self, db: Database) -> list[Body]:
         selector = f"{names.LABEL_DATABASE}={db.metadata.name}"
@@ -74,7 +69,7 @@ class Volumes:
             case steps.AdoptVolume(name):
                 await self.adopt(db, name)
             case steps.LabelVolume(name):
-                await self._patch(db, name, {"metadata": {"labels": meta.labels(db)}})
+                await self._patch(db, name, {"metadata": {"labels": _labels(db)}})
             case steps.GrowVolume(name):
                 request = {"requests": {"storage": db.spec.storage.size}}
                 await self._patch(db, name, {"spec": {"resources": request}})
@@ -122,7 +117,7 @@ class Volumes:
         patch: Body = {
             "metadata": {
                 "resourceVersion": live["metadata"]["resourceVersion"],
-                "labels": meta.labels(db),
+                "labels": _labels(db),
                 "annotations": {
                     names.ANNOTATION_DATABASE_UID: db.metadata.uid,
                     names.ANNOTATION_VOLUME_ROLE: VolumeRole.CURRENT.value,
@@ -166,3 +161,12 @@ class Volumes:
 
 def _own(claims: Iterable[Body], db: Database) -> bool:
     return bool(observing.volumes(claims, db.metadata.uid)[0])
+
+
+def _labels(db: Database) -> dict[str, str | None]:
+    """As a merge patch has them: None takes one away."""
+    return {names.LABEL_PROTECTED: None, **volume.labels(db)}
+
+
+def _is_labelled(held: dict[str, str], db: Database) -> bool:
+    return all(held.get(name) == value for name, value in _labels(db).items())

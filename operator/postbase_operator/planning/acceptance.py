@@ -22,7 +22,6 @@ WHERE_SET = {
         "spec.archivingGrace",
         "spec.bootstrap",
         "spec.credentials.secretRef",
-        "spec.deletionProtection",
         "spec.onNodeLoss",
         "spec.pitr",
         "spec.retainVolumeFor",
