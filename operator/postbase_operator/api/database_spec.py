@@ -270,7 +270,10 @@ class DatabaseSpec(Model):
         "only for storage that fences a lost node. Default: Wait.",
     )
     deletion_protection: bool = Field(
-        False, description="True refuses the deletion of this object. Default: false."
+        False,
+        description="True refuses the deletion of this object, until it is false again, but where "
+        "its whole namespace is deleted. Enforced by the chart's admission policies. Default: "
+        "false.",
     )
     deletion_policy: DeletionPolicy = Field(
         DeletionPolicy.RETAIN,

@@ -16,7 +16,7 @@ from postbase_operator.api.database import Database
 from postbase_operator.api.pitr_restore import PitrRestore
 from postbase_operator.api.project import Project
 from postbase_operator.desired.names import FINALIZER
-from postbase_operator.errors import InvalidSpec, PostbaseError
+from postbase_operator.errors import Conflict, InvalidSpec, PostbaseError
 from postbase_operator.handlers.keys import Key, project_key
 from postbase_operator.kube import objects
 from postbase_operator.kube.cache import Cache, place_of
@@ -109,6 +109,8 @@ class Reconciler:
         except Refused as error:
             verdict = stalled("Refused", str(error))
             plan = finish(db, seen, verdict, now(), requeue_after=RETRY_REFUSED)
+        except Conflict:
+            raise  # somebody wrote in between: looked at again in a second, and no news to anybody
         except PostbaseError as error:
             verdict = reconciling(phase, type(error).__name__, str(error))
             await self._tell(DATABASE, body, finish(db, seen, verdict, now()))

@@ -39,6 +39,10 @@ class NamespaceGoing(Denied):
     """403 on create: the namespace is being deleted, and nothing is made in it any more."""
 
 
+class QuotaExceeded(Denied):
+    """403 on create: the namespace's ResourceQuota is used up; the message says which."""
+
+
 class Refused(PostbaseError):
     """400 or 422: the API server will never take this body; `message` is its own sentence."""
 
@@ -221,6 +225,8 @@ def error_for(what: str, code: int, raw: bytes, retry_after: str | None) -> Post
             return Conflict(f"{what}: {message}")
         case 403 if "NamespaceTerminating" in causes:
             return NamespaceGoing("Kubernetes API", f"{what}: {message}")
+        case 403 if "exceeded quota" in message:
+            return QuotaExceeded("Kubernetes API", f"{what}: {message}")
         case 401 | 403:
             return Denied("Kubernetes API", f"{what}: {message}")
         case 400 | 413 | 415 | 422:
