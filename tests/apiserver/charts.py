@@ -54,7 +54,11 @@ VALUES: dict[str, Body] = {
     "embedded store": EMBEDDED,
     "one replica": {"operator": {"replicas": 1}},
     "everything": EVERYTHING,
-    "bare": {"networkPolicy": {"enabled": False}, "rbac": {"aggregateClusterRoles": False}},
+    "bare": {
+        "networkPolicy": {"enabled": False},
+        "rbac": {"aggregateClusterRoles": False},
+        "admissionPolicies": {"enabled": False},
+    },
 }
 
 

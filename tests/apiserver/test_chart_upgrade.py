@@ -16,6 +16,7 @@ from kubernetes import config
 
 from apiserver.access import ROOT, Api
 from apiserver.charts import CHART
+from apiserver.policies import attempt
 from node import golang, waiting
 from node.control_plane import control_plane
 
@@ -84,6 +85,22 @@ def test_a_release_is_upgraded_and_taken_away(empty: Api, tmp_path: Path) -> Non
     helm(empty, "uninstall", "postbase")
     assert uid == empty.kubectl("get", "project", "shop", "-o", "jsonpath={.metadata.uid}")
     assert not empty.kubectl("get", "deployment,statefulset", "--output=name").strip()
+
+
+def test_definitions_go_with_the_release_where_the_values_say_so(empty: Api) -> None:
+    """The policies of the same release guard them until then."""
+    helm(empty, "install", "postbase", str(CHART))
+    waiting.until(lambda: guarded(empty), "the definitions are guarded", seconds=15)
+    helm(empty, "upgrade", "postbase", str(CHART), "--set=crds.keep=false")
+    assert not guarded(empty)
+    helm(empty, "uninstall", "postbase")
+    empty.kubectl("wait", "--for=delete", "crd/databases.postbase.sh", "--timeout=30s")
+
+
+def guarded(api: Api) -> bool:
+    told = attempt(api, "delete", "crd/databases.postbase.sh", "--dry-run=server")
+    assert not told or "postbase.sh/allow-deletion=true" in told
+    return bool(told)
 
 
 def test_a_monitor_where_no_prometheus_operator_is(empty: Api) -> None:

@@ -78,6 +78,7 @@ ELSEWHERE = {
     "spec.tls.overlap": "kube.secrets, tests/unit/postgres/test_authority.py",
     "spec.adoptVolume": "before there is a volume: tests/unit/planning/test_refusal.py",
     "spec.deletionPolicy": "tests/e2e/test_life.py (Delete); FinalBackup is named as idle",
+    "spec.deletionProtection": "the chart's admission policies, tests/apiserver/test_admission.py",
     "spec.extensions.version": "postgres.server.create_extension, tests/e2e/test_images.py",
 }
 
