@@ -12,7 +12,7 @@ from typing import Any
 
 from postbase_operator import metrics
 from postbase_operator.api.backup import Backup
-from postbase_operator.api.database import Database
+from postbase_operator.api.database import Database, DatabaseStatus
 from postbase_operator.api.pitr_restore import PitrRestore
 from postbase_operator.api.project import Project
 from postbase_operator.desired.names import FINALIZER
@@ -92,6 +92,15 @@ class Reconciler:
             return await self._delete(db, body)
         if FINALIZER not in db.metadata.finalizers:
             await objects.add_finalizer(self._api, self._cache, DATABASE, body, FINALIZER)
+        plan = await self._make_true(db, body)
+        await self._tell(DATABASE, body, plan)
+        return plan.requeue_after if plan.requeue_after is not None else self._resync()
+
+    async def _make_true(self, db: Database, body: Body) -> Plan[DatabaseStatus]:
+        """Observes, plans and executes; what is in the way is the plan's verdict.
+
+        Raises what is worth a repetition, after it has been told.
+        """
         seen, phase = Observed(), db.status.phase or "Pending"
         try:
             for _ in range(LOOKS):
@@ -101,22 +110,19 @@ class Reconciler:
                 await self._platform.execute(db, plan)
                 if plan.requeue_after != AT_ONCE:
                     break  # else what was done shows already: no status in between
+            return plan
         except NamespaceGoing:
-            plan = finish(db, seen, NAMESPACE_GOING, now(), requeue_after=NAMESPACE_AGAIN)
-        except InvalidSpec as error:
-            verdict = stalled(error.reason, str(error))
-            plan = finish(db, seen, verdict, now(), requeue_after=RETRY_REFUSED)
-        except Refused as error:
-            verdict = stalled("Refused", str(error))
-            plan = finish(db, seen, verdict, now(), requeue_after=RETRY_REFUSED)
+            return finish(db, seen, NAMESPACE_GOING, now(), requeue_after=NAMESPACE_AGAIN)
+        except (InvalidSpec, Refused) as error:
+            reason = error.reason if isinstance(error, InvalidSpec) else "Refused"
+            verdict = stalled(reason, str(error))
+            return finish(db, seen, verdict, now(), requeue_after=RETRY_REFUSED)
         except Conflict:
             raise  # somebody wrote in between: looked at again in a second, and no news to anybody
         except PostbaseError as error:
             verdict = reconciling(phase, type(error).__name__, str(error))
             await self._tell(DATABASE, body, finish(db, seen, verdict, now()))
             raise
-        await self._tell(DATABASE, body, plan)
-        return plan.requeue_after if plan.requeue_after is not None else self._resync()
 
     def _context(self, body: Body) -> Context:
         key = project_key(body)

@@ -18,7 +18,7 @@ from postbase_operator.kube import credentials
 from postbase_operator.kube.apply import MANAGER, body_of
 from postbase_operator.kube.credentials import Credentials
 from postbase_operator.kube.kinds import SECRET, Body
-from postbase_operator.kube.ownership import refuse_stranger
+from postbase_operator.kube.ownership import is_owned, refuse_stranger
 from postbase_operator.kube.session import AlreadyExists, Session
 from postbase_operator.postgres import authority as authorities
 from postbase_operator.postgres import certificates
@@ -70,8 +70,7 @@ class DatabaseSecrets:
             return authorities.read(await self._create(name, authorities.written(made)), name)
         held = authorities.read(decode(live), name)
         due = authorities.renewed(held, title, self._now(), self._db.spec.tls.overlap)
-        if due is not held:
-            await self._replace(live, authorities.written(due))
+        await self._keep(live, authorities.written(due) if due is not held else decode(live))
         return due
 
     async def _server_certificate(self, ca: Authority, *, first: bool) -> None:
@@ -84,9 +83,13 @@ class DatabaseSecrets:
             return
         held = decode(live)
         current = held.get("tls.crt", b"")
-        right = held.get("ca.crt") == ca.trusted and certificates.serves(current, ca.signing, hosts)
-        if not right or certificates.due(current, self._now()):
-            await self._replace(live, self._server_keys(ca))
+        right = (
+            held.get("ca.crt") == ca.trusted
+            and certificates.serves(current, ca.signing, hosts)
+            and certificates.belong(current, held.get("tls.key", b""))
+            and not certificates.due(current, self._now())
+        )
+        await self._keep(live, held if right else self._server_keys(ca))
 
     def _server_keys(self, ca: Authority) -> dict[str, bytes]:
         made = certificates.server(ca.signing, self._names.hosts, self._now())
@@ -104,9 +107,8 @@ class DatabaseSecrets:
             data = await self._create(name, self._written(credentials.fresh(), ca), owned=False)
             return credentials.read(data, {})
         held = credentials.read(decode(live), annotations_of(live))
-        if decode(live) != self._written(held, ca) or _made_for(live) != self._db.metadata.uid:
-            # One that an earlier Database of this name has left is this one's from now on.
-            await self._replace(live, self._written(held, ca))
+        # One that an earlier Database of this name has left is this one's from now on.
+        await self._keep(live, self._written(held, ca), owned=False)
         return held
 
     async def change(self, ca: Authority, new: Callable[[Credentials], Credentials]) -> Credentials:
@@ -127,11 +129,18 @@ class DatabaseSecrets:
         """Ours, or None. What an earlier Database of this name has left counts as ours only where
         it was left on purpose: the credentials."""
         live = await self._session.find(SECRET, self._names.namespace, name)
-        if live is None or _made_for(live) == self._db.metadata.uid:
+        if live is None or self._is_ours(live):
             return live
         if name != self._names.credentials or not _made_for(live):
             refuse_stranger(live, f"Secret {name}", self._db)
         return live
+
+    def _is_ours(self, live: Body) -> bool:
+        """By the mark; where somebody struck that out, by the owner or by all of our labels."""
+        mark = _made_for(live)
+        labels = (live["metadata"].get("labels") or {}).items()
+        by_labels = not mark and meta.labels(self._db).items() <= labels
+        return mark == self._db.metadata.uid or is_owned(live, self._db) or by_labels
 
     async def _create(
         self, name: str, data: Mapping[str, bytes], *, kind: str = "Opaque", owned: bool = True
@@ -161,6 +170,25 @@ class DatabaseSecrets:
         except AlreadyExists:
             return False
         return True
+
+    async def _keep(self, live: Body, data: Mapping[str, bytes], *, owned: bool = True) -> None:
+        """Puts back what differs: data, labels, owner, the mark of whose it is."""
+        wanted = body_of(meta.child(self._db, live["metadata"]["name"], owned=owned))
+        held = live["metadata"]
+        labels, owners = dict(held.get("labels") or {}), list(held.get("ownerReferences") or [])
+        missing = [each for each in wanted.get("ownerReferences", []) if each not in owners]
+        right = (
+            decode(live) == dict(data)
+            and wanted["labels"].items() <= labels.items()
+            and not missing
+            and _made_for(live) == self._db.metadata.uid
+        )
+        if right:
+            return
+        metadata = {**held, "labels": {**labels, **wanted["labels"]}}
+        if missing:
+            metadata["ownerReferences"] = [*owners, *missing]
+        await self._replace({**live, "metadata": metadata}, data)
 
     async def _replace(
         self, live: Body, data: Mapping[str, bytes], more: Mapping[str, str] | None = None

@@ -77,6 +77,15 @@ def serves(certificate: bytes, ca: Identity, hosts: Sequence[str]) -> bool:
     return set(hosts) <= set(names.value.get_values_for_type(x509.DNSName))
 
 
+def belong(certificate: bytes, key: bytes) -> bool:
+    """True where the key is the certificate's. A server with another one does not reload."""
+    try:
+        held = serialization.load_pem_private_key(key, None).public_key()
+        return held == x509.load_pem_x509_certificate(certificate).public_key()
+    except (ValueError, TypeError):
+        return False
+
+
 def _leaf(
     ca: Identity,
     name: str,

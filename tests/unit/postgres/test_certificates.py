@@ -33,6 +33,15 @@ def test_a_damaged_certificate_serves_nobody(damaged: bytes) -> None:
     assert not certificates.serves(damaged, certificates.authority("one", NOW), HOSTS)
 
 
+def test_a_key_belongs_to_its_own_certificate_alone() -> None:
+    ca = certificates.authority("one", NOW)
+    made, other = (certificates.server(ca, HOSTS, NOW) for _ in range(2))
+    assert certificates.belong(made.certificate, made.key)
+    assert not certificates.belong(made.certificate, other.key)
+    assert not certificates.belong(made.certificate, b"")
+    assert not certificates.belong(b"", made.key)
+
+
 def test_renewal_is_due_in_the_last_third() -> None:
     ca = certificates.authority("one", NOW)
     made = certificates.server(ca, HOSTS, NOW).certificate
