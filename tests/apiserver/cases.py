@@ -1,117 +1,17 @@
-"""What the API server must accept and refuse, as data: one table for it and for the models.
-
-A case is a change to the smallest manifest of its kind. `refused` are words that the refusal must
-have in it: the field, and the way out. Without them the manifest must be accepted. With `then` the
-manifest is made first, and the verdict is about the change. `model` marks what the models refuse
-as well, without an API server.
+"""The cases of each kind: what the API server must accept and refuse, one table for it and for the
+models. How a case is read: apiserver/case.py.
 """
 
-# ruff: noqa: E501 - a table: one case a line, and the design verbatim
+# ruff: noqa: E501 - a table: one case a line
 
 from __future__ import annotations
 
-import copy
-from dataclasses import dataclass
 from typing import Any
 
-import yaml
+from apiserver.case import DB, DESIGN, ORIGIN, SELECTOR, TENANT, Case, Manifest, named, spec
+from apiserver.nonsense import SENSE, TAKEN
 
-Manifest = dict[str, Any]
-
-# Verbatim from the design: the names that outside checks, docs and the gateway rely on.
-DESIGN = """\
-apiVersion: postbase.sh/v1alpha1
-kind: Project
-metadata: {name: shop}
-spec: {}                                  # displayName, defaults (region, backup, pitr), objectStore, deletionPolicy
----
-apiVersion: postbase.sh/v1alpha1
-kind: Database
-metadata: {name: shop-main}
-spec:
-  projectRef: {name: shop}
-  postgresVersion: "15"                   # the major; or image: for a stock image of one's own
-  storage: {size: 1Gi}                    # storageClassName
-  resources: {cpu: 500m, memory: 512Mi}
-  parameters: {work_mem: 8MB}
-  backup: {schedule: "0 3 * * *", retentionDays: 30}
-  pitr: {enabled: true, retentionDays: 7} # rpo: Async | Zero
----
-apiVersion: postbase.sh/v1alpha1
-kind: Backup
-metadata: {name: before-migration}
-spec: {databaseRef: {name: shop-main}, method: Logical}
----
-apiVersion: postbase.sh/v1alpha1
-kind: PitrRestore
-metadata: {name: undo-the-delete}
-spec:
-  databaseRef: {name: shop-main}
-  source: {targetTime: "2026-11-23T14:30:00.5Z"}   # or latest: {} | lsn: | backupRef: {name: …} | previous: {}
-  target: {inPlace: {}}                            # or newDatabase: {name: …}
-  dryRun: false
-"""
-TENANT = f"""\
-apiVersion: postbase.sh/v1alpha1
-kind: Account
-metadata: {{name: jane}}
-spec: {{login: jane}}
----
-apiVersion: postbase.sh/v1alpha1
-kind: ApiToken
-metadata: {{name: janes}}
-spec: {{digest: {"0a" * 32}, accountRef: {{name: jane}}}}
-"""
-MANIFESTS: dict[str, Manifest] = {
-    manifest["kind"]: manifest for text in (DESIGN, TENANT) for manifest in yaml.safe_load_all(text)
-}
-
-
-@dataclass(frozen=True)
-class Case:
-    name: str
-    kind: str
-    patch: Manifest
-    refused: tuple[str, ...] = ()
-    then: Manifest | None = None
-    model: bool = False
-
-    @property
-    def manifest(self) -> Manifest:
-        return merged(MANIFESTS[self.kind], self.patch)
-
-    @property
-    def changed(self) -> Manifest:
-        return merged(self.manifest, self.then or {})
-
-    def __str__(self) -> str:
-        return f"{self.kind}: {self.name}"
-
-
-def merged(manifest: Any, patch: Any) -> Any:
-    """JSON Merge Patch (RFC 7386): null takes a field away."""
-    if not isinstance(patch, dict):
-        return copy.deepcopy(patch)
-    result = dict(manifest) if isinstance(manifest, dict) else {}
-    for name, value in patch.items():
-        if value is None:
-            result.pop(name, None)
-        else:
-            result[name] = merged(result.get(name), value)
-    return result
-
-
-def spec(**fields: Any) -> Manifest:
-    return {"spec": fields}
-
-
-def named(name: str) -> Manifest:
-    return {"metadata": {"name": name}}
-
-
-DB = "Database"
-SELECTOR = {"matchLabels": {"app": "web"}}
-ORIGIN = {"databaseUID": "6f1c1b0e-3a52-4c1e-9d0e-0a1b2c3d4e5f"}
+__all__ = ["CASES", "DESIGN", "TENANT", "Case", "Manifest"]
 
 DATABASE = (
     Case("as in the design", DB, {}),
@@ -127,7 +27,7 @@ DATABASE = (
          ("exactly one of postgresVersion, image", "keep one"), model=True),
     Case("image of one's own", DB, spec(postgresVersion=None, image="postgis/postgis:16-3.4")),
     Case("image by digest", DB, spec(postgresVersion=None, image=f"reg:5000/a/b@sha256:{'a' * 64}")),
-    Case("image with a space", DB, spec(postgresVersion=None, image="a b"), ("spec.image",), model=True),
+    Case("image with a space", DB, spec(postgresVersion=None, image="a b"), ("spec.image", "with its tag"), model=True),
     Case("another tag", DB, spec(postgresVersion=None, image="pg:15.1"), then=spec(image="pg:15.2")),
     Case("unknown version", DB, spec(postgresVersion="13"),
          ("spec.postgresVersion", '"14", "15", "16", "17", "18"'), model=True),
@@ -140,16 +40,16 @@ DATABASE = (
     Case("storage as a number of bytes", DB, spec(storage={"size": 2147483648})),
     Case("storage as a number of bytes, too few", DB, spec(storage={"size": 1000}), ("at least 1Gi",)),
     Case("storage with an exponent", DB, spec(storage={"size": "2e9"})),
-    Case("storage without sense", DB, spec(storage={"size": "big"}), ("spec.storage.size",), model=True),
+    Case("storage without sense", DB, spec(storage={"size": "lots"}), ("spec.storage.size", "such as 10Gi"), model=True),
     Case("storage below zero", DB, spec(storage={"size": "-1Gi"}), ("spec.storage.size",), model=True),
     Case("storage grows", DB, {}, then=spec(storage={"size": "2Gi"})),
     Case("storage said otherwise", DB, {}, then=spec(storage={"size": "1024Mi"})),
     Case("storage shrinks", DB, spec(storage={"size": "10Gi"}),
          ("spec.storage.size", "cannot shrink", "new Database"), spec(storage={"size": "9Gi"})),
     Case("resources as numbers", DB, spec(resources={"cpu": 2, "memory": "1.5Gi"})),
-    Case("cpu without sense", DB, spec(resources={"cpu": "fast"}), ("spec.resources.cpu",), model=True),
+    Case("cpu without sense", DB, spec(resources={"cpu": "fast"}), ("spec.resources.cpu", "500m"), model=True),
     Case("resources change", DB, {}, then=spec(resources={"cpu": 2, "memory": "1Gi"})),
-    Case("cron of four fields", DB, spec(backup={"schedule": "0 3 * *"}), ("spec.backup.schedule",), model=True),
+    Case("cron of four fields", DB, spec(backup={"schedule": "0 3 * *"}), ("spec.backup.schedule", "five cron fields"), model=True),
     Case("cron macro", DB, spec(backup={"schedule": "@daily"})),
     Case("cron with names", DB, spec(backup={"schedule": "*/15 0-6 1,15 JAN MON-FRI"})),
     Case("cron macro that is none", DB, spec(backup={"schedule": "@often"}), ("spec.backup.schedule",), model=True),
@@ -168,15 +68,15 @@ DATABASE = (
     Case("fall-back with Async", DB, spec(pitr={"rpo": "Async", "fallbackAfter": "30s"}),
          ("pitr.fallbackAfter", "rpo: Zero")),
     Case("fall-back alone", DB, spec(pitr={"fallbackAfter": "30s"}), ("pitr.fallbackAfter", "rpo: Zero")),
-    Case("duration in days", DB, spec(retainVolumeFor="3d"), ("spec.retainVolumeFor",), model=True),
+    Case("duration in days", DB, spec(retainVolumeFor="3d"), ("spec.retainVolumeFor", "72h"), model=True),
     Case("empty duration", DB, spec(retainVolumeFor=""), ("spec.retainVolumeFor",), model=True),
     Case("compound duration", DB, spec(retainVolumeFor="1h30m")),
     Case("a parameter as a number", DB, spec(parameters={"max_connections": 200})),
     Case("a parameter as true", DB, spec(parameters={"jit": False}), ("spec.parameters.jit",), model=True),
     Case("a parameter of two lines", DB, spec(parameters={"work_mem": "1\nfsync = off"}),
-         ("spec.parameters.work_mem",), model=True),
+         ("spec.parameters.work_mem", "one line"), model=True),
     Case("an extension's parameter", DB, spec(parameters={"auto_explain.log_min_duration": "1s"})),
-    Case("parameters in capitals", DB, spec(parameters={"FSYNC": "off"}), ("spec.parameters", "lower case")),
+    Case("parameters in capitals", DB, spec(parameters={"FSYNC": "off"}), ("spec.parameters", "lower-case")),
     Case("owned parameters", DB, spec(parameters={"fsync": "off", "port": 1, "jit": "off"}),
          ("spec.parameters: port fsync are set by the operator", "remove them")),
     Case("an owned parameter later", DB, {}, ("archive_command",), spec(parameters={"archive_command": "x"})),
@@ -210,7 +110,7 @@ DATABASE = (
     Case("bootstrap to a position", DB, spec(bootstrap={"restore": {"from": {"name": "x"}, "lsn": "16/B374D848"}})),
     Case("bootstrap to a time without a zone", DB,
          spec(bootstrap={"restore": {"from": ORIGIN, "targetTime": "2026-11-23T14:30:00"}}),
-         ("spec.bootstrap.restore.targetTime",), model=True),
+         ("spec.bootstrap.restore.targetTime", "with its zone"), model=True),
     Case("bootstrap to no moment", DB, spec(bootstrap={"restore": {"from": ORIGIN}}),
          ("spec.bootstrap.restore", "exactly one of targetTime, lsn, latest, backupID"), model=True),
     Case("bootstrap from two", DB,
@@ -232,7 +132,7 @@ DATABASE = (
          ("spec.credentials.rotateEvery", "remove one")),
     Case("maintenance window", DB, spec(maintenanceWindow={"days": ["Sat", "Sun"], "start": "02:30"})),
     Case("maintenance window at 24:00", DB, spec(maintenanceWindow={"start": "24:00"}),
-         ("spec.maintenanceWindow.start",), model=True),
+         ("spec.maintenanceWindow.start", "23:59"), model=True),
     Case("placement", DB, spec(scheduling={
         "nodeSelector": {"disk": "fast"},
         "tolerations": [{"key": "db", "operator": "Exists", "effect": "NoSchedule"}],
@@ -264,12 +164,20 @@ PROJECT = (
     Case("store by another protocol", "Project", spec(objectStore={**STORE, "endpoint": "ftp://s3"}),
          ("spec.objectStore.endpoint",), model=True),
     Case("store prefix with a leading slash", "Project", spec(objectStore={**STORE, "prefix": "/a"}),
-         ("spec.objectStore.prefix",), model=True),
+         ("spec.objectStore.prefix", "no slash in front"), model=True),
     Case("key without KMS", "Project", spec(objectStore={**STORE, "sse": {"mode": "S3", "kmsKeyId": "k"}}),
          ("objectStore.sse.kmsKeyId", "mode: KMS")),
     Case("default fall-back with Async", "Project", spec(defaults={"pitr": {"fallbackAfter": "1m"}}),
          ("pitr.fallbackAfter", "rpo: Zero")),
     Case("quota of nothing", "Project", spec(quota={"backupGiB": 0}), ("spec.quota.backupGiB",), model=True),
+    Case("store in a bucket of no such name", "Project", spec(objectStore={**STORE, "bucket": "a..b"}),
+         ("spec.objectStore.bucket", "single dots"), model=True),
+    Case("store in a bucket in capitals", "Project", spec(objectStore={**STORE, "bucket": "Backups"}),
+         ("spec.objectStore.bucket", "lower-case letters"), model=True),
+    Case("store with a path", "Project", spec(objectStore={**STORE, "endpoint": "https://s3.example.com/backups"}),
+         ("spec.objectStore.endpoint", "no path"), model=True),
+    Case("default schedule without sense", "Project", spec(defaults={"backup": {"schedule": "0 25 * * *"}}),
+         ("spec.defaults.backup.schedule", "hour 0-23")),
     Case("store changes", "Project", spec(objectStore=STORE), then=spec(objectStore={"bucket": "elsewhere"})),
 )  # fmt: skip
 
@@ -304,10 +212,13 @@ RESTORE = (
     Case("with a space", "PitrRestore", source(targetTime="2026-11-23 14:30:00Z"),
          ("spec.source.targetTime",), model=True),
     Case("a day", "PitrRestore", source(targetTime="2026-11-23"), ("spec.source.targetTime",), model=True),
+    Case("in a month that is none", "PitrRestore", source(targetTime="2026-13-23T14:30:00Z"),
+         ("spec.source.targetTime", "see month, day and hour"), model=True),
+    Case("in small letters", "PitrRestore", source(targetTime="2026-11-23t14:30:00z")),
     Case("latest as a word", "PitrRestore", source(targetTime="latest"), ("spec.source.targetTime",), model=True),
     Case("latest", "PitrRestore", source(latest={})),
     Case("position", "PitrRestore", source(lsn="0/16B3748")),
-    Case("position without sense", "PitrRestore", source(lsn="12345"), ("spec.source.lsn",), model=True),
+    Case("position without sense", "PitrRestore", source(lsn="12345"), ("spec.source.lsn", "such as 16/B374D848"), model=True),
     Case("backup", "PitrRestore", source(backupRef={"name": "nightly"})),
     Case("undo", "PitrRestore", source(previous={})),
     Case("undo into a new database", "PitrRestore",
@@ -321,6 +232,15 @@ RESTORE = (
     Case("new database with a long name", "PitrRestore",
          spec(target={"inPlace": None, "newDatabase": {"name": "b" * 41}}),
          ("spec.target.newDatabase.name",), model=True),
+    Case("new database with a name in capitals", "PitrRestore",
+         spec(target={"inPlace": None, "newDatabase": {"name": "Shop"}}),
+         ("spec.target.newDatabase.name", "at most 40 lower-case letters"), model=True),
+    Case("new database without room", "PitrRestore",
+         spec(target={"inPlace": None, "newDatabase": {"name": "b", "size": "100Mi"}}),
+         ("spec.target.newDatabase.size", "at least 1Gi")),
+    Case("new database without memory", "PitrRestore",
+         spec(target={"inPlace": None, "newDatabase": {"name": "b", "resources": {"memory": "1Mi"}}}),
+         ("spec.target.newDatabase.resources.memory", "at least 128Mi")),
     Case("no target", "PitrRestore", spec(target={"inPlace": None}),
          ("spec.target", "exactly one of inPlace, newDatabase"), model=True),
     Case("target left out", "PitrRestore", spec(target=None), ("spec.target", "Required"), model=True),
@@ -336,6 +256,7 @@ TENANCY = (
     Case("minimal", "Account", {}),
     Case("name with a dot", "Account", named("jane.doe"), ("metadata.name", "plainer name")),
     Case("everything", "Account", spec(githubId=12345, email="j@example.com", plan="Pro", namespace="pb-jane")),
+    Case("login of two words", "Account", spec(login="jane doe"), ("spec.login", "letters, digits"), model=True),
     Case("unknown plan", "Account", spec(plan="Gold"), ("spec.plan", '"Free", "Pro"'), model=True),
     Case("plan changes", "Account", {}, then=spec(plan="Pro", login="janet", suspended=True)),
     Case("identity changes", "Account", spec(githubId=1), ("spec.githubId", "another Account"), spec(githubId=2)),
@@ -343,9 +264,9 @@ TENANCY = (
          spec(namespace="b")),
     Case("minimal", "ApiToken", {}),
     Case("everything", "ApiToken", spec(scopes=["Read"], expiresAt="2027-01-01T00:00:00Z", displayName="CI")),
-    Case("a token instead of its digest", "ApiToken", spec(digest="pb_secret"), ("spec.digest",), model=True),
+    Case("a token instead of its digest", "ApiToken", spec(digest="pb_secret"), ("spec.digest", "never the token"), model=True),
     Case("scopes change", "ApiToken", spec(scopes=["Read"]), ("spec of an ApiToken", "make another"),
          spec(scopes=["Read", "Write"])),
 )  # fmt: skip
 
-CASES = (*PROJECT, *DATABASE, *BACKUP, *RESTORE, *TENANCY)
+CASES = (*PROJECT, *DATABASE, *SENSE, *TAKEN, *BACKUP, *RESTORE, *TENANCY)

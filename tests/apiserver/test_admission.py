@@ -13,9 +13,8 @@ import yaml
 from kubernetes import config
 
 from apiserver.access import ROOT, Api
-from apiserver.charts import LISTED, Body, rendered
+from apiserver.charts import Body, rendered
 from apiserver.policies import (
-    CANARY,
     KUBE_SYSTEM,
     OPERATOR,
     OURS,
@@ -154,14 +153,25 @@ def test_a_database_goes_once_it_is_not_protected(guarded: Api, team: str) -> No
     assert left(guarded, team, "databases") == ["scratch"]
 
 
-def test_a_deletion_that_is_under_way_is_not_held_up(guarded: Api, team: str) -> None:
-    """Protection that comes too late must not keep the garbage collector from finishing."""
-    held = '{"metadata": {"finalizers": ["postbase.sh/cleanup"]}}'
-    guarded.kubectl("patch", "database/scratch", f"-n={team}", "--type=merge", f"--patch={held}")
-    assert delete(guarded, team, "database/scratch", "--wait=false") == ""
-    late = '{"spec": {"deletionProtection": true}}'
-    guarded.kubectl("patch", "database/scratch", f"-n={team}", "--type=merge", f"--patch={late}")
-    assert delete(guarded, team, "database/scratch", "--wait=false") == ""
+LATE = {
+    "database/scratch": '{"spec": {"deletionProtection": true}}',
+    "pvc/scratch-1-1": '{"metadata": {"labels": {"postbase.sh/protected": "true"}}}',
+}
+
+
+@pytest.mark.parametrize("what", LATE)
+def test_a_deletion_that_is_under_way_is_not_held_up(guarded: Api, team: str, what: str) -> None:
+    """Protection that comes too late must not keep anybody from finishing."""
+
+    def patch(text: str) -> None:
+        guarded.kubectl("patch", what, f"-n={team}", "--type=merge", f"--patch={text}")
+
+    patch('{"metadata": {"finalizers": ["example.com/hold"]}}')
+    assert delete(guarded, team, what, "--wait=false") == ""
+    patch(LATE[what])
+    assert delete(guarded, team, what, "--wait=false") == ""
+    patch('{"metadata": {"finalizers": null}}')
+    guarded.kubectl("wait", what, f"-n={team}", "--for=delete", "--timeout=30s")
 
 
 # -- volume claims -----------------------------------------------------------------------------
@@ -282,43 +292,3 @@ def test_a_definition_goes_when_that_is_meant(guarded: Api, value: str, goes: bo
     told = attempt(guarded, "delete", name, "--dry-run=server")
     guarded.kubectl("label", name, "postbase.sh/allow-deletion-")
     assert (told == "") is goes
-
-
-# -- where the release serves some namespaces only, or wants none of it ------------------------
-
-
-def test_listed_namespaces_alone_are_guarded(api: Api) -> None:
-    objects = policies(LISTED, release="listed")
-    names = ("team-a", "elsewhere")
-    spaces = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": n}} for n in names]
-    api.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(spaces))
-    with in_force(api, objects, "team-a"):
-        make(api, "elsewhere", database(CANARY, protected=True), claim(CANARY, OURS | PROTECTED))
-        api.kubectl("label", "namespace", "elsewhere", "postbase.sh/protected=true", "--overwrite")
-        dry = "--dry-run=server"
-        for what in ("database/canary", "pvc/canary", "namespace/elsewhere"):
-            assert delete(api, "elsewhere", what, dry) == ""
-
-
-def test_definitions_are_guarded_by_the_release_that_brought_them() -> None:
-    for values, guards in (
-        ({}, True),
-        ({"crds": {"enabled": False}}, True),
-        (LISTED, True),
-        ({**LISTED, "crds": {"enabled": False}}, False),
-    ):
-        names = [o["metadata"]["name"] for o in policies(values)]
-        assert ("postbase-definitions.postbase.sh" in names) is guards, values
-
-
-def test_switched_off_there_are_none() -> None:
-    assert not policies({"admissionPolicies": {"enabled": False}})
-
-
-def test_every_policy_is_bound_and_denies() -> None:
-    for values in ({}, LISTED):
-        objects = policies(values)
-        bound = [o["spec"] for o in objects if o["kind"] == "ValidatingAdmissionPolicyBinding"]
-        names = [o["metadata"]["name"] for o in objects if "policyName" not in o["spec"]]
-        assert [b["policyName"] for b in bound] == names
-        assert all(b["validationActions"] == ["Deny"] for b in bound)

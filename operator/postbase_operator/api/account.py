@@ -11,7 +11,7 @@ from postbase_operator.api.base import AGE, MESSAGE, READY, Column, Definition, 
 from postbase_operator.api.conditions import Conditions
 from postbase_operator.api.ids import public_id
 from postbase_operator.api.rules import fixed, short_name
-from postbase_operator.api.scalars import ObjectName, PublicId
+from postbase_operator.api.scalars import ObjectName, PublicId, worded
 
 
 class Plan(StrEnum):
@@ -39,9 +39,15 @@ class AccountSpec(Model):
         fixed("namespace", "spec.namespace", "its databases live there; make another Account"),
     )
 
-    login: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")] = Field(
-        description="Login name, as GitHub has it. May change; githubId is the identity."
-    )
+    login: Annotated[
+        str,
+        *worded(
+            r"^[A-Za-z0-9_-]+$",
+            "spec.login must be a login name: letters, digits, hyphens and underscores",
+            min_length=1,
+            max_length=64,
+        ),
+    ] = Field(description="Login name, as GitHub has it. May change; githubId is the identity.")
     github_id: int | None = Field(
         None, ge=1, description="Numeric id of the user on GitHub; none: a token made by hand only."
     )

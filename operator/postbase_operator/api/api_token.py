@@ -10,7 +10,7 @@ from pydantic import Field
 
 from postbase_operator.api.base import AGE, Column, Definition, Model, Reference, Resource
 from postbase_operator.api.rules import immutable
-from postbase_operator.api.scalars import Instant, TargetTime, Text
+from postbase_operator.api.scalars import Instant, TargetTime, Text, worded
 
 
 class Scope(StrEnum):
@@ -23,9 +23,15 @@ class Scope(StrEnum):
 class ApiTokenSpec(Model):
     """Whose token it is and how to know it. Cannot be changed."""
 
-    digest: Annotated[str, Field(max_length=64, pattern=r"^[0-9a-f]{64}$")] = Field(
-        description="SHA-256 of the token, in lowercase hexadecimal."
-    )
+    digest: Annotated[
+        str,
+        *worded(
+            r"^[0-9a-f]{64}$",
+            "spec.digest must be the SHA-256 of the token, 64 lower-case hexadecimal digits, and "
+            "never the token itself",
+            max_length=64,
+        ),
+    ] = Field(description="SHA-256 of the token, in lowercase hexadecimal.")
     account_ref: Reference = Field(description="The Account that it speaks for.")
     display_name: Text | None = Field(None, description="A word for people: what it is used for.")
     scopes: tuple[Scope, ...] = Field(

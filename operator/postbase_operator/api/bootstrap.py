@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
 from postbase_operator.api.base import Empty, Model, Reference
-from postbase_operator.api.scalars import LSN, ObjectName, TargetTime
+from postbase_operator.api.scalars import LSN, ObjectName, TargetTime, worded
 
 
 class Origin(Model):
@@ -13,10 +15,19 @@ class Origin(Model):
 
     exactly_one_of = ("database_uid", "name")
 
-    database_uid: str | None = Field(
+    database_uid: (
+        Annotated[
+            str,
+            *worded(
+                r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$",
+                "must be a metadata.uid, such as 6f1c1b0e-3a52-4c1e-9d0e-0a1b2c3d4e5f; for a name "
+                "use from.name",
+                max_length=36,
+            ),
+        ]
+        | None
+    ) = Field(
         None,
-        max_length=36,
-        pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$",
         description="Its metadata.uid, as the object store's catalogue lists it.",
     )
     name: ObjectName | None = Field(
@@ -37,11 +48,19 @@ class RestoreFrom(Model):
     )
     lsn: LSN | None = Field(None, description="The position in the log to restore, as 16/B374D848.")
     latest: Empty | None = Field(None, description="`{}`: everything that the archive has.")
-    backup_id: str | None = Field(
+    backup_id: (
+        Annotated[
+            str,
+            *worded(
+                r"^bkp_[a-z2-7]{26}$",
+                "must be the status.id of a Backup, bkp_ and 26 characters",
+                max_length=40,
+            ),
+        ]
+        | None
+    ) = Field(
         None,
         alias="backupID",
-        max_length=40,
-        pattern=r"^bkp_[a-z2-7]{26}$",
         description="Id of the backup to restore as it is: bkp_….",
     )
 

@@ -10,10 +10,19 @@ from pydantic import Field
 
 from postbase_operator.api.base import Model, Reference
 from postbase_operator.api.bootstrap import Bootstrap
+from postbase_operator.api.database_server import (
+    DATA,
+    SHARED_BUFFERS,
+    Extension,
+    InitDB,
+    PodSecurity,
+    Resources,
+    Storage,
+)
 from postbase_operator.api.parameters import Parameters
 from postbase_operator.api.policies import BackupSettings, PitrSettings
 from postbase_operator.api.rules import Rule, fixed, immutable
-from postbase_operator.api.scalars import Duration, ObjectName, Quantity, SecretKey
+from postbase_operator.api.scalars import Duration, ObjectName, SecretKey, worded
 from postbase_operator.api.scheduling import Peer, Scheduling
 from postbase_operator.api.upkeep import (
     Credentials,
@@ -26,7 +35,6 @@ from postbase_operator.api.upkeep import (
 )
 
 Major = Literal["14", "15", "16", "17", "18"]
-DATA = "it belongs to the data on the volume; restore into a new Database that has it"
 MAJOR = (
     "the files of one major version cannot be read by another; make a Backup with method Logical "
     "and a new Database of the other version with spec.bootstrap.backupRef"
@@ -48,108 +56,6 @@ class Expose(StrEnum):
     NODE_PORT = "NodePort"
 
 
-class Storage(Model):
-    """The volume."""
-
-    size: Annotated[
-        Quantity,
-        Rule(
-            "!isQuantity(string(self)) || quantity(string(self)).compareTo(quantity('1Gi')) >= 0",
-            message="spec.storage.size must be at least 1Gi: below it the write-ahead log alone "
-            "can fill the volume",
-        ),
-        Rule(
-            "!isQuantity(string(self)) || !isQuantity(string(oldSelf)) || "
-            "quantity(string(self)).compareTo(quantity(string(oldSelf))) >= 0",
-            message="spec.storage.size cannot shrink: no volume can; to use less, restore into a "
-            "new Database with a smaller size",
-        ),
-    ] = Field(
-        description="Capacity, e.g. 10Gi; at least 1Gi. May grow, in place and without a stop "
-        "where the storage class allows expansion; never shrinks."
-    )
-    storage_class_name: SecretKey | None = Field(
-        None,
-        description="StorageClass of volumes made from now on; the present volume keeps its own "
-        "until a restore makes the next. Default: the cluster's.",
-    )
-
-
-class Resources(Model):
-    """What PostgreSQL may use. Changes are made in place, without a restart, where possible."""
-
-    cpu: Quantity = Field("500m", description="Processor time, in cores: 2 or 500m. Default: 500m.")
-    memory: Quantity = Field(
-        "512Mi",
-        description="Memory, e.g. 2Gi; PostgreSQL takes a quarter of it for its own "
-        "cache. Default: 512Mi.",
-    )
-
-
-class InitDB(Model):
-    """How the data directory is made; cannot be changed afterwards."""
-
-    rules = (
-        Rule(
-            "has(self.icuLocale) == (has(self.localeProvider) && self.localeProvider == 'icu')",
-            message="spec.initdb.icuLocale and localeProvider: icu go together: set both or none",
-        ),
-    )
-
-    encoding: str = Field(
-        "UTF8",
-        max_length=32,
-        pattern=r"^[A-Za-z0-9_]+$",
-        description="Character set of the database. Default: UTF8.",
-    )
-    locale: str = Field(
-        "C.UTF-8",
-        max_length=64,
-        pattern=r"^[A-Za-z0-9_.@-]+$",
-        description="Locale for sorting and character classes. The default C.UTF-8 is the same in "
-        "every version of the C library, so that no image update can break an index.",
-    )
-    locale_provider: Literal["builtin", "icu", "libc"] | None = Field(
-        None,
-        description="Who implements the locale, in initdb's words: builtin (17 and later), icu (15 "
-        "and later) or libc. Default: builtin where the version has it, else libc.",
-    )
-    icu_locale: str | None = Field(
-        None,
-        max_length=64,
-        pattern=r"^[A-Za-z0-9_.@=;-]+$",
-        description="With localeProvider icu: the ICU locale, e.g. de-DE.",
-    )
-
-
-class Extension(Model):
-    """An extension that the operator creates; the image must contain it."""
-
-    name: str = Field(
-        max_length=63, pattern=r"^[A-Za-z_][A-Za-z0-9_-]*$", description="Name, e.g. postgis."
-    )
-    version: str | None = Field(
-        None,
-        max_length=63,
-        pattern=r"^[A-Za-z0-9._+~-]+$",
-        description="Version to have. Without it: the image's newest when it is created, then "
-        "left alone.",
-    )
-
-
-class PodSecurity(Model):
-    """The user that the pod runs as."""
-
-    run_as_user: Annotated[int, immutable("spec.podSecurity.runAsUser", DATA)] = Field(
-        999,
-        ge=1,
-        le=4_294_967_294,
-        description="Uid and gid of PostgreSQL and of its files. Any works with any image; on "
-        "OpenShift take one of the namespace's range. Cannot be changed. Default: 999, as in the "
-        "official image.",
-    )
-
-
 class DatabaseSpec(Model):
     """What the Database should be."""
 
@@ -161,6 +67,19 @@ class DatabaseSpec(Model):
             message="spec.postgresVersion and spec.image cannot replace each other: keep the one "
             "that the Database was made with, or restore into a new Database with the other",
         ),
+        Rule(
+            "!has(self.postgresVersion) || !has(self.initdb.localeProvider) || "
+            "(self.initdb.localeProvider == 'builtin' ? self.postgresVersion in ['17', '18'] : "
+            "self.initdb.localeProvider == 'icu' ? self.postgresVersion != '14' : true)",
+            message="spec.initdb.localeProvider: builtin needs postgresVersion 17 or later, icu 15 "
+            "or later: leave it out, or set libc",
+        ),
+        Rule(
+            "!has(self.retainVolumeFor) || self.deletionPolicy != 'Delete'",
+            message="spec.retainVolumeFor keeps nothing with deletionPolicy: Delete, which deletes "
+            "the volume at once: remove it, or set deletionPolicy: Retain",
+        ),
+        SHARED_BUFFERS,
     )
 
     project_ref: Annotated[
@@ -173,10 +92,18 @@ class DatabaseSpec(Model):
         "postgresVersion and image. Cannot be changed: a Logical backup restored into a new "
         "Database of the other version is the way.",
     )
-    image: str | None = Field(
+    image: (
+        Annotated[
+            str,
+            *worded(
+                r"^[A-Za-z0-9][A-Za-z0-9._:/@-]*$",
+                "spec.image must be an image with its tag, such as postgis/postgis:16-3.4",
+                max_length=512,
+            ),
+        ]
+        | None
+    ) = Field(
         None,
-        max_length=512,
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]*$",
         description="A stock PostgreSQL image of one's own, e.g. postgis/postgis:16-3.4. Its "
         "entrypoint is not run. Another tag of the same major version may be set; it counts from "
         "the next start.",

@@ -78,8 +78,13 @@ OWNED = (
     # logs go to the container's output
     "log_destination",
     "logging_collector",
+    # passwords of the application's logins are verified and renewed as SCRAM
+    "password_encryption",
     # the spec is the only source of settings
     "allow_alter_system",
+    "include",
+    "include_dir",
+    "include_if_exists",
 )
 
 FLOORS = {"max_wal_senders": 10, "max_replication_slots": 10}
@@ -97,6 +102,9 @@ def is_owned(name: str) -> bool:
 def owned_among(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(name for name in names if is_owned(name)))
 
+
+# One name a line of the file: a line break or a blank in it would begin another setting.
+NAME = r"^[a-z_][a-z0-9_]*([.][a-z_][a-z0-9_]*)?$"
 
 _LIST = "[" + ", ".join(f"'{name}'" for name in OWNED) + "]"
 # Not filter() and join(): the API server cannot bound what those cost, literals it can.
@@ -120,8 +128,9 @@ RULES = (
         message_expression=f"'spec.parameters:' + {_FOUND} + ' are {_WHY}'",
     ),
     Rule(
-        "self.all(p, p == p.lowerAscii())",
-        message="spec.parameters: write the names in lower case, as timezone or datestyle",
+        f"self.all(p, p.matches('{NAME}'))",
+        message="spec.parameters: the name of a parameter is written in lower-case letters, digits "
+        "and underscores, as timezone; an extension's as auto_explain.log_min_duration",
     ),
     Rule(
         "!('wal_level' in self) || self['wal_level'] in ['replica', 'logical']",

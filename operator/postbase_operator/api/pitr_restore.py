@@ -18,11 +18,19 @@ from postbase_operator.api.base import (
     Reference,
     Resource,
 )
-from postbase_operator.api.database_spec import Resources
+from postbase_operator.api.database_server import Resources
 from postbase_operator.api.ids import public_id
 from postbase_operator.api.restore_status import PitrRestoreStatus
 from postbase_operator.api.rules import Rule, immutable, short_name
-from postbase_operator.api.scalars import LSN, Duration, Quantity, SecretKey, TargetTime
+from postbase_operator.api.scalars import (
+    LSN,
+    Duration,
+    Quantity,
+    SecretKey,
+    TargetTime,
+    volume_size,
+    worded,
+)
 
 
 class Source(Model):
@@ -54,9 +62,16 @@ class NewDatabase(Model):
     """A Database to make; what is not said here is as in the source."""
 
     name: Annotated[
-        str, Field(min_length=1, max_length=40, pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$")
+        str,
+        *worded(
+            r"^[a-z]([-a-z0-9]*[a-z0-9])?$",
+            "must be the name of a Database: at most 40 lower-case letters, digits and hyphens, "
+            "the first a letter",
+            min_length=1,
+            max_length=40,
+        ),
     ] = Field(description="Its name, in the same namespace; must be free.")
-    size: Quantity | None = Field(
+    size: Annotated[Quantity, *volume_size("spec.target.newDatabase.size")] | None = Field(
         None, description="Capacity of its volume. Default: as the source's."
     )
     storage_class_name: SecretKey | None = Field(

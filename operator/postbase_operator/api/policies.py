@@ -9,13 +9,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from postbase_operator.api.base import Model
 from postbase_operator.api.rules import Rule
-from postbase_operator.api.scalars import CronSchedule, Duration, TimeZoneName, ZeroOrDuration
+from postbase_operator.api.scalars import (
+    CronSchedule,
+    Duration,
+    TimeZoneName,
+    ZeroOrDuration,
+    between,
+)
 
 
 class BackupMethod(StrEnum):
@@ -62,7 +68,19 @@ class BackupSettings(Model):
         description="Days until a scheduled backup is deleted. The last verified one, and what "
         "point-in-time recovery still needs, always stay. Default: the Project's, else 30.",
     )
-    spread: ZeroOrDuration | None = Field(
+    spread: (
+        Annotated[
+            ZeroOrDuration,
+            between(
+                "backup.spread",
+                "0s",
+                "24h",
+                "a backup a day must still be one a day",
+                of="string(self)",
+            ),
+        ]
+        | None
+    ) = Field(
         None,
         description="Backups start within this time after the schedule, each Database at a fixed "
         "moment of its own, so that not all begin at once. 0 starts on the minute. "
@@ -99,7 +117,13 @@ class PitrSettings(Model):
         "Zero: nothing; each commit waits until the object store has it. "
         "Default: the Project's, else Async.",
     )
-    fallback_after: Duration | None = Field(
+    fallback_after: (
+        Annotated[
+            Duration,
+            between("pitr.fallbackAfter", "1s", "8760h", "with no wait at all set rpo: Async"),
+        ]
+        | None
+    ) = Field(
         None,
         description="With rpo Zero: after this time without the object store, commits no longer "
         "wait for it (as with Async) until it is back. Default: they wait.",

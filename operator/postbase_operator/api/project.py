@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -20,7 +20,7 @@ from postbase_operator.api.base import (
 from postbase_operator.api.conditions import Conditions
 from postbase_operator.api.policies import BackupSettings, PitrSettings
 from postbase_operator.api.rules import Rule, short_name
-from postbase_operator.api.scalars import ObjectName, PublicId, SecretKey, Text
+from postbase_operator.api.scalars import ObjectName, PublicId, SecretKey, Text, worded
 
 
 class ProjectPhase(StrEnum):
@@ -75,33 +75,55 @@ class Encryption(Model):
     )
 
 
+Address = Annotated[
+    str,
+    *worded(
+        r"^https?://[^/\s]+/?$",
+        "must be the address of a store, http:// or https:// and a host with or without a port, "
+        "and no path: https://s3.example.com:9000",
+        max_length=255,
+    ),
+]
+
+
 class ObjectStore(Model):
     """An S3-compatible object store. It holds the only copy that survives the cluster."""
 
-    bucket: str = Field(
-        min_length=3,
-        max_length=63,
-        pattern=r"^[a-z0-9][a-z0-9.-]*[a-z0-9]$",
+    bucket: Annotated[
+        str,
+        *worded(
+            r"^[a-z0-9]([a-z0-9-]|\.[a-z0-9])*[a-z0-9]$",
+            "objectStore.bucket must be the name of a bucket: 3 to 63 lower-case letters, digits, "
+            "hyphens and single dots",
+            min_length=3,
+            max_length=63,
+        ),
+    ] = Field(
         description="Name of the bucket, which must exist. After a change new backups go to the "
         "new bucket; what lies in the old one stays there.",
     )
-    endpoint: str | None = Field(
+    endpoint: Address | None = Field(
         None,
-        max_length=255,
-        pattern=r"^https?://[^/\s]+/?$",
         description="Address of the store, e.g. https://s3.example.com. Default: AWS, by region.",
     )
-    public_endpoint: str | None = Field(
+    public_endpoint: Address | None = Field(
         None,
-        max_length=255,
-        pattern=r"^https?://[^/\s]+/?$",
         description="Address of the same store as clients outside the cluster reach it; download "
         "links carry it. Default: endpoint.",
     )
-    prefix: str | None = Field(
+    prefix: (
+        Annotated[
+            str,
+            *worded(
+                r"^[A-Za-z0-9!_.*'()-]+(/[A-Za-z0-9!_.*'()-]+)*/?$",
+                "objectStore.prefix must be a folder such as team/shop: no slash in front, none "
+                "twice, no spaces",
+                max_length=255,
+            ),
+        ]
+        | None
+    ) = Field(
         None,
-        max_length=255,
-        pattern=r"^[A-Za-z0-9!_.*'()-]+(/[A-Za-z0-9!_.*'()-]+)*/?$",
         description="Folder in the bucket, so that several installations can share it. "
         "Default: none.",
     )

@@ -74,6 +74,14 @@ def fixed(name: str, path: str, instead: str) -> Rule:
     return Rule(unchanged(name), message=f"{path} cannot be changed, added or removed: {instead}")
 
 
+def matching(pattern: str, message: str, *, of: str = "self") -> Rule:
+    """The pattern in words: of a `pattern` the API server shows the regular expression alone.
+
+    `of` is string(self) for what may be a number; of a string its cost could not be bounded.
+    """
+    return Rule(f"{of}.matches(r'''{pattern}''')", message=message)
+
+
 def short_name(length: int, *, of_a_service: bool = False) -> Rule:
     """For a kind whose name goes into labels and names of children; a Service's is DNS-1035."""
     first, and_so = ("a-z", " that begins with a letter") if of_a_service else ("a-z0-9", "")

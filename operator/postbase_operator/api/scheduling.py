@@ -13,10 +13,16 @@ from pydantic import Field, WithJsonSchema
 
 from postbase_operator.api.base import Model
 from postbase_operator.api.rules import Rule
-from postbase_operator.api.scalars import LabelValue, SecretKey
+from postbase_operator.api.scalars import LabelValue, SecretKey, worded
 
 LabelKey = Annotated[str, Field(min_length=1, max_length=317)]
 Labels = Annotated[dict[str, LabelValue], Field(max_length=32)]
+
+_BYTE = "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+CIDR = (
+    rf"^(({_BYTE}\.){{3}}{_BYTE}/(3[0-2]|[12]?[0-9])"
+    r"|[0-9A-Fa-f]*:[0-9A-Fa-f:.]*/(12[0-8]|1[01][0-9]|[1-9]?[0-9]))$"
+)
 
 # Read by Kubernetes alone: nothing of ours looks inside.
 Verbatim = Annotated[
@@ -78,6 +84,14 @@ class SelectorOperator(StrEnum):
 class SelectorRequirement(Model):
     """A condition on one label."""
 
+    rules = (
+        Rule(
+            "(self.operator in ['In', 'NotIn']) == (has(self.values) && self.values.size() > 0)",
+            message="values of a matchExpressions entry: In and NotIn need at least one, Exists "
+            "and DoesNotExist take none",
+        ),
+    )
+
     key: LabelKey = Field(description="Key of the label.")
     operator: SelectorOperator = Field(description="In, NotIn, Exists or DoesNotExist.")
     values: tuple[LabelValue, ...] = Field(
@@ -111,9 +125,18 @@ class Peer(Model):
     pod_selector: LabelSelector | None = Field(
         None, description="Pods by their labels. Default: all of the chosen namespaces."
     )
-    cidr: str | None = Field(
+    cidr: (
+        Annotated[
+            str,
+            *worded(
+                CIDR,
+                "an entry's cidr must be addresses with the length of their prefix, such as "
+                "203.0.113.0/24 or 2001:db8::/32; one address alone is 203.0.113.7/32",
+                max_length=43,
+            ),
+        ]
+        | None
+    ) = Field(
         None,
-        max_length=43,
-        pattern=r"^[0-9A-Fa-f:.]+/[0-9]{1,3}$",
         description="Addresses outside the cluster, e.g. 203.0.113.0/24 or 2001:db8::/32.",
     )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 from enum import StrEnum
+from typing import Annotated
 
 from pydantic import Field
 
 from postbase_operator.api.base import Model, Reference
 from postbase_operator.api.rules import Rule
-from postbase_operator.api.scalars import Duration, TimeZoneName
+from postbase_operator.api.scalars import DURATION, Duration, TimeZoneName, between, worded
 
 
 class DeletionPolicy(StrEnum):
@@ -62,14 +63,25 @@ class MaintenanceWindow(Model):
         description="Days on which it begins: Mon, Tue, Wed, Thu, Fri, Sat, Sun. Default: all.",
         json_schema_extra={"x-kubernetes-list-type": "set"},
     )
-    start: str = Field(
-        max_length=5,
-        pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$",
+    start: Annotated[
+        str,
+        *worded(
+            r"^([01][0-9]|2[0-3]):[0-5][0-9]$",
+            "spec.maintenanceWindow.start must be hour and minute of the day, from 00:00 to 23:59",
+            max_length=5,
+        ),
+    ] = Field(
         description="When it begins, as 02:30, in timeZone.",
     )
-    duration: Duration = Field(
-        timedelta(hours=2), description="How long it lasts, e.g. 90m. Default: 2h."
-    )
+    duration: Annotated[
+        Duration,
+        between(
+            "spec.maintenanceWindow.duration",
+            "10m",
+            "168h",
+            "a restart must fit, and a week is all",
+        ),
+    ] = Field(timedelta(hours=2), description="How long it lasts, e.g. 90m. Default: 2h.")
     time_zone: TimeZoneName = Field(
         "UTC", description="Zone of start, by its IANA name. Default: UTC."
     )
@@ -99,6 +111,14 @@ class Credentials(Model):
             message="spec.credentials.rotateEvery cannot be used with secretRef: whoever writes "
             "that Secret rotates it; remove one of the two",
         ),
+        # Two logins take turns: a third rotation's worth of passwords cannot be valid at a time.
+        Rule(
+            f"!has(self.rotateEvery) || !self.rotateEvery.matches(r'{DURATION}') || "
+            f"!self.overlap.matches(r'{DURATION}') || self.rotateEvery == '' || self.overlap == '' "
+            "|| duration(self.rotateEvery) >= duration(self.overlap)",
+            message="spec.credentials.rotateEvery must not be shorter than overlap, for which the "
+            "former password stays valid: make it longer, or overlap shorter",
+        ),
     )
 
     secret_ref: Reference | None = Field(
@@ -107,7 +127,18 @@ class Credentials(Model):
         "operator generates one; either way the Secret in status.credentialsSecretRef is the one "
         "to connect with.",
     )
-    rotate_every: Duration | None = Field(
+    rotate_every: (
+        Annotated[
+            Duration,
+            between(
+                "spec.credentials.rotateEvery",
+                "1h",
+                "87600h",
+                "applications must be able to follow",
+            ),
+        ]
+        | None
+    ) = Field(
         None,
         description="Time between rotations, e.g. 2160h. Default: only on request, by the "
         "annotation postbase.sh/request-rotate.",

@@ -115,6 +115,14 @@ def test_rules_say_the_field_and_the_remedy(kind: str) -> None:
             assert "\n" not in rule["rule"], path
 
 
+@each_kind
+def test_every_pattern_is_told_in_words(kind: str) -> None:
+    """Of a pattern the API server shows the regular expression alone."""
+    for path, schema, _ in nodes(SCHEMAS[kind]["properties"]["spec"], kind):
+        rules = [rule["rule"] for rule in schema.get("x-kubernetes-validations", [])]
+        assert "pattern" not in schema or any("self" in rule for rule in rules), path
+
+
 class TestChart:
     """The chart's copy is a template, which Helm renders."""
 

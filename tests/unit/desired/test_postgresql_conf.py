@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from postbase_operator.api.parameters import OWNED
 from postbase_operator.desired.postgresql_conf import (
     MIB,
     Sizes,
@@ -40,6 +41,10 @@ def test_what_the_product_stands_on_cannot_be_taken() -> None:
     sizes = Sizes(GIB, 512 * MIB)
     wanted = dict.fromkeys(owned(sizes), "mine")
     assert settings(postgresql_conf(wanted, sizes)) == settings(postgresql_conf({}, sizes))
+
+
+def test_what_cannot_be_taken_is_refused_and_not_ignored() -> None:
+    assert not [name for name in owned(Sizes(GIB, 512 * MIB)) if name not in OWNED]
 
 
 def test_a_user_may_set_what_is_derived() -> None:
