@@ -147,8 +147,9 @@ class Cluster:
         found = ""
         for pod in self.operator_pods():
             name = pod["metadata"]["name"]
-            found += self.logs(OPERATOR_NAMESPACE, name)
             statuses = pod["status"].get("containerStatuses", [])
+            if any("running" in status["state"] for status in statuses):
+                found += self.logs(OPERATOR_NAMESPACE, name)
             if any(status["restartCount"] for status in statuses):
                 found += self.logs(OPERATOR_NAMESPACE, name, "--previous")
         return found

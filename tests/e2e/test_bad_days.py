@@ -59,7 +59,7 @@ def test_an_image_without_postgresql_is_told_and_another_heals(new_db: NewDb) ->
 
     def named() -> bool:
         ready = db.condition("Ready")
-        return ready is not None and "postgres" in ready["message"] and "127" in ready["message"]
+        return ready is not None and "no PostgreSQL in its PATH" in ready["message"]
 
     eventually(named, "a condition that says what is missing", seconds=60)
     db.patch(image=POSTGRES_15)

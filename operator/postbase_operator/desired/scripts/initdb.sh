@@ -7,6 +7,10 @@ volume=/postbase/data
 pgdata=$volume/pgdata
 config=/postbase/config
 
+if ! command -v initdb >/dev/null; then
+  echo "initdb.sh: this image has no PostgreSQL in its PATH" >&2
+  exit 127
+fi
 exec 9>"$volume/postbase.lock"
 if ! flock -n 9; then
   echo "initdb.sh: VolumeInUse: another PostgreSQL runs on this volume; it is left alone" >&2
