@@ -76,7 +76,7 @@ class KubePlatform:
             adoptable, owner = await self._volumes.adoptable(db, db.spec.adopt_volume)
         pod = self._cache.get(POD, known.namespace, known.pod)
         workload = self._cache.get(STATEFUL_SET, known.namespace, known.statefulset)
-        process = observing.process(pod, workload, resizable=self._pods.resizable)
+        process = observing.process(pod, workload, resizable=self._pods.resizable(db))
         server, server_error = None, ""
         if process.state is ProcessState.RUNNING and process.address:
             try:

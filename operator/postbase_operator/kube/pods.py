@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 from postbase_operator.api.database import Database
 from postbase_operator.desired import meta, names
-from postbase_operator.errors import Denied, NotReady, PostbaseError
+from postbase_operator.errors import NotReady, PostbaseError
 from postbase_operator.kube import observe as observing
 from postbase_operator.kube.admin import Admin
 from postbase_operator.kube.apply import MANAGER
-from postbase_operator.kube.cache import Cache, Place
+from postbase_operator.kube.cache import Cache, Place, place_of
 from postbase_operator.kube.differences import resize_of
 from postbase_operator.kube.kinds import POD, STATEFUL_SET, Body
-from postbase_operator.kube.session import NotFound, Session
+from postbase_operator.kube.session import NotFound, Refused, Session
 from postbase_operator.planning import plan as steps
 
 logger = logging.getLogger(__name__)
@@ -48,8 +48,10 @@ class Pods:
         self._cache = cache
         self._admin = admin
         self._upgrade: Upgrade | None = None
-        self.resizable = True
-        """False once the cluster has said that it knows no `pods/resize` (before 1.33)."""
+        self._resizes = True  # until the cluster says that it knows no `pods/resize` (before 1.33)
+        self._fixed: dict[
+            Place, str
+        ] = {}  # UIDs of pods that cannot: their node's kubelet is older
 
     async def take(self, db: Database, step: PodStep) -> None:
         pod = self._pod(db)
@@ -61,9 +63,14 @@ class Pods:
             case steps.RestartProcess(identity):
                 await self._restart(db, pod, identity)
             case steps.ResizeProcess():
-                await self._resize(db)
+                await self._resize(db, pod)
             case steps.UpgradeSidecar():
                 await self._upgrade_sidecar(db, pod)
+
+    def resizable(self, db: Database) -> bool:
+        """Whether the present pod can get another size; else that waits for the next one."""
+        pod = self._pod(db)
+        return self._resizes and (pod is None or self._fixed.get(place_of(pod)) != _uid(pod))
 
     def _pod(self, db: Database) -> Body | None:
         known = meta.names_of(db)
@@ -101,18 +108,21 @@ class Pods:
         metadata = pod["metadata"]
         await self._api.delete(POD, metadata["namespace"], metadata["name"], metadata["uid"])
 
-    async def _resize(self, db: Database) -> None:
+    async def _resize(self, db: Database, pod: Body | None) -> None:
+        if pod is None:
+            return
         known, patch = meta.names_of(db), resize_of(self._workload(db))
         try:
-            pod = await self._api.strategic(
+            live = await self._api.strategic(
                 POD, known.namespace, known.pod, patch, MANAGER, subresource="resize"
             )
         except NotFound:
-            self.resizable = False  # the next look lists it with what waits for a start
-            return
-        except Denied as error:
-            raise Denied("Kubernetes API", f"pods/resize: {error}") from error
-        self._cache.put(POD, pod)
+            self._resizes = False  # the next look lists it with what waits for a start
+        except Refused as error:
+            logger.info("a pod cannot be resized", extra={"error": str(error)})
+            self._fixed[place_of(pod)] = _uid(pod)
+        else:
+            self._cache.put(POD, live)
 
     async def _upgrade_sidecar(self, db: Database, pod: Body | None) -> None:
         """One in the whole cluster at a time: while it starts, a Zero database does not commit."""
@@ -141,3 +151,7 @@ def _starts(pod: Body) -> int:
         if each["name"] == names.SIDECAR_CONTAINER and "running" in (each.get("state") or {}):
             return int(each.get("restartCount", 0))
     return -1
+
+
+def _uid(pod: Body) -> str:
+    return str(pod["metadata"]["uid"])
