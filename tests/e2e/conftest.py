@@ -59,8 +59,14 @@ def remove_namespace(cluster: Cluster, name: str) -> None:
 
     Databases first: a namespace that goes with running pods waits for half of their grace.
     """
+    for body in cluster.listed("databases", name):
+        if body["spec"].get("deletionProtection"):
+            unprotected = {"spec": {"deletionProtection": False}}
+            cluster.patch("database", name, body["metadata"]["name"], unprotected)
     gone = ("--all", "--ignore-not-found", f"--namespace={name}", "--timeout=100s")
     cluster.kubectl("delete", "databases", *gone, seconds=110)
+    if cluster.kubectl("get", "namespace", name, "--ignore-not-found"):
+        cluster.kubectl("label", "namespace", name, "postbase.sh/protected-")
     cluster.kubectl(
         "delete", "namespace", name, "--ignore-not-found", "--timeout=150s", seconds=160
     )

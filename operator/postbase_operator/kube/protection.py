@@ -60,7 +60,22 @@ class Protection:
 
     async def _set(self, namespace: str, wanted: bool) -> None:
         live = await self._api.get(NAMESPACE, None, namespace)
-        labelled = LABEL_PROTECTED in (live["metadata"].get("labels") or {})
-        if labelled is not wanted:
-            patch: Body = {"metadata": {"labels": {LABEL_PROTECTED: "true" if wanted else None}}}
-            await self._api.merge(NAMESPACE, None, namespace, patch, MANAGER)
+        held = (live["metadata"].get("labels") or {}).get(LABEL_PROTECTED)
+        if wanted and held != "true":
+            await self._label(namespace, "true")
+        elif not wanted and held is not None and _is_ours(live):
+            await self._label(namespace, None)
+
+    async def _label(self, namespace: str, value: str | None) -> None:
+        patch: Body = {"metadata": {"labels": {LABEL_PROTECTED: value}}}
+        await self._api.merge(NAMESPACE, None, namespace, patch, MANAGER)
+
+
+def _is_ours(live: Body) -> bool:
+    """Whether we put the label there; one that a person or Git has put there is theirs."""
+    return any(
+        entry["manager"] == MANAGER
+        and f"f:{LABEL_PROTECTED}"
+        in entry.get("fieldsV1", {}).get("f:metadata", {}).get("f:labels", {})
+        for entry in live["metadata"].get("managedFields") or []
+    )
