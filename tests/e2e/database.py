@@ -11,12 +11,21 @@ from typing import Any
 import psycopg
 
 from e2e.cluster import Body, Cluster, eventually
+from postbase_operator.kube import platform
+from postbase_operator.kube.kinds import SECRET, Kind
 
 API_VERSION = "postbase.sh/v1alpha1"
-CHILDREN = (
-    "statefulsets,services,configmaps,secrets,persistentvolumeclaims,poddisruptionbudgets,pods"
-)
 Row = tuple[Any, ...]
+
+
+def resource(kind: Kind) -> str:
+    """As kubectl has it, with the group: statefulsets.apps."""
+    group, _, _ = kind.api_version.rpartition("/")
+    return f"{kind.plural}.{group}".rstrip(".")
+
+
+CHILDREN = ",".join(resource(kind) for kind in (*platform.CHILDREN, SECRET))
+"""All kinds of which a Database has children."""
 
 
 def project(namespace: str, name: str = "shop") -> Body:

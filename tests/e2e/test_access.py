@@ -16,8 +16,8 @@ from e2e.database import CHILDREN, Db
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("steady")]
 
-SECRETS_WITHIN = 90
-"""Seconds: Secrets are read every minute and never watched."""
+SECRETS_WITHIN = 60
+"""Seconds: Secrets are read now and then, and never watched."""
 
 
 LOGGED = {"log_statement": "all", "log_connections": "on"}

@@ -14,6 +14,7 @@ from e2e.database import CHILDREN, Db, project
 pytestmark = pytest.mark.timeout(300)
 
 DELETED_WITHIN = 90
+GOES_ON_WITHIN = 60
 KEPT = {"PersistentVolumeClaim", "Secret"}
 
 
@@ -73,7 +74,6 @@ def test_retain_keeps_volume_and_credentials_and_refuses_a_namesake(new_db: NewD
     db.apply()
     db.wait_ready()
     db.fill("worth keeping")
-    claim = db.cluster.get("pvc", db.namespace, db.claim)["metadata"]["uid"]
     password = db.secret()["password"]
     db.cluster.delete("database", db.namespace, db.name)
     eventually(
@@ -83,20 +83,49 @@ def test_retain_keeps_volume_and_credentials_and_refuses_a_namesake(new_db: NewD
         "volume and credentials are left, and nothing else",
         seconds=30,
     )
+    kept = at_rest(db, db.claim)
     db.apply()
     stalled = db.wait_for("Stalled", "True", "VolumeExists", seconds=30)
-    assert db.claim in stalled["message"]
-    assert "adoptVolume" in stalled["message"]
-    assert db.cluster.find("statefulset", db.namespace, f"{db.name}-1") is None
-    kept = db.cluster.get("pvc", db.namespace, db.claim)
-    assert kept["metadata"]["uid"] == claim
+    for remedy in (db.claim, "adoptVolume", "delete", "another name"):
+        assert remedy in stalled["message"]
+    assert db.names() == [f"PersistentVolumeClaim/{db.claim}", f"Secret/{db.name}-credentials"]
+    assert db.cluster.get("pvc", db.namespace, db.claim) == kept
     assert db.secret()["password"] == password
     db.cluster.delete("pvc", db.namespace, db.claim, "--wait=false")
-    db.wait_ready()
+    db.wait_ready(seconds=GOES_ON_WITHIN)
     assert db.rows("SELECT 1 FROM pg_tables WHERE tablename = 'notes'") == []
     db.patch(deletionPolicy="Delete")
     db.cluster.delete("database", db.namespace, db.name)
     eventually(lambda: db.names() == [], "nothing is left, the old credentials neither", seconds=30)
+
+
+def at_rest(db: Db, claim: str) -> Body:
+    """The claim, once Kubernetes' own controllers have nothing more to write to it."""
+    held: list[Body] = []
+
+    def unchanged() -> Body | None:
+        held.append(db.cluster.get("pvc", db.namespace, claim))
+        return held[-1] if held[-3:].count(held[-1]) == 3 else None
+
+    return eventually(unchanged, f"{claim} is at rest", seconds=30, every=1)
+
+
+def test_a_strangers_claim_of_the_name_is_left_alone_until_it_goes(new_db: NewDb) -> None:
+    """One without a mark of ours: nothing watches it, and still its end is seen."""
+    db = new_db("borrowed")
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    meta = {"name": db.claim, "namespace": db.namespace}
+    claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": meta, "spec": spec}
+    db.cluster.apply(claim)
+    kept = at_rest(db, db.claim)
+    db.apply()
+    stalled = db.wait_for("Stalled", "True", "VolumeExists", seconds=30)
+    for remedy in (db.claim, "delete", "rename"):
+        assert remedy in stalled["message"]
+    assert db.cluster.find("statefulset", db.namespace, f"{db.name}-1") is None
+    assert db.cluster.get("pvc", db.namespace, db.claim) == kept
+    db.cluster.delete("pvc", db.namespace, db.claim)
+    db.wait_ready(seconds=GOES_ON_WITHIN)
 
 
 def test_delete_leaves_nothing(new_db: NewDb) -> None:

@@ -10,6 +10,7 @@ import random
 
 import pytest
 
+from e2e.children import names_of
 from e2e.cluster import OPERATOR, OPERATOR_NAMESPACE, Cluster, eventually
 from e2e.conftest import NewDb
 from e2e.database import Db
@@ -18,23 +19,6 @@ pytestmark = [pytest.mark.timeout(420), pytest.mark.usefixtures("alone")]
 
 SEED = 20261123
 MOMENTS = ("at once", "with its claim", "with its pod", "at random", "at random again")
-
-
-def children_of(name: str) -> list[str]:
-    return sorted(
-        [
-            f"ConfigMap/{name}-config",
-            f"PersistentVolumeClaim/{name}-1-1",
-            f"Pod/{name}-1-0",
-            f"PodDisruptionBudget/{name}",
-            f"Secret/{name}-ca",
-            f"Secret/{name}-credentials",
-            f"Secret/{name}-tls",
-            f"Service/{name}",
-            f"Service/{name}-pods",
-            f"StatefulSet/{name}-1",
-        ]
-    )
 
 
 def kill_operator(cluster: Cluster) -> None:
@@ -88,7 +72,7 @@ def test_it_converges_to_one_of_each_after_kills_at_any_moment(new_db: NewDb) ->
         db.wait_ready(seconds=120)
         db.fill("a row")
         assert db.notes() == ["a row"]
-        assert db.names() == children_of(db.name)
+        assert db.names() == names_of(db.name)
 
 
 def test_a_killed_operator_restarts_no_postgresql(db: Db) -> None:

@@ -15,7 +15,8 @@ from e2e.database import Db
 
 pytestmark = pytest.mark.timeout(240)
 
-TARGET_MIB, LIMIT_MIB = 15, 40
+IDLE_MIB = 15
+"""A bare interpreter takes 9.4; asyncio alone would add 10, a PostgreSQL client 25."""
 
 
 @pytest.fixture(scope="module")
@@ -94,11 +95,13 @@ def test_only_a_handful_of_programs_run(db: Db, pod: Body) -> None:
 
 
 def test_the_idle_sidecar_costs_a_bare_interpreter(db: Db) -> None:
+    """Resident memory of its one process, shared pages included: VmRSS."""
     status = db.cluster.run_in(db.namespace, db.pod, "wal-receiver", "cat", "/proc/1/status")
     fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+    assert "python" in fields["Name"]
     rss = int(fields["VmRSS"].split()[0]) / 1024
-    print(f"idle sidecar: {rss:.1f} MiB resident (target {TARGET_MIB}, limit {LIMIT_MIB})")
-    assert rss <= LIMIT_MIB
+    print(f"idle sidecar: {rss:.1f} MiB resident")
+    assert rss <= IDLE_MIB
 
 
 def test_the_quality_of_service_is_burstable(pod: Body) -> None:

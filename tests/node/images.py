@@ -107,6 +107,13 @@ def ensure() -> Built:
     return built
 
 
+def ensure_operator(checkout: Path) -> Image:
+    """The operator's image of other sources than this checkout's, such as a release of before."""
+    image = recipes(checkout)["operator"]
+    _ensure(image)
+    return image
+
+
 def s3_reference() -> str:
     return f"{_REPOSITORY}/s3:{golang.built('versitygw').parent.name.rpartition('-')[2]}"
 

@@ -1,0 +1,163 @@
+"""Whichever call of a provision, a change, a rotation, a deletion or an adoption goes wrong, and
+however: in the end there is one of each child, one password that works, and the data.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import pytest
+from kubernetes.client import StorageV1Api
+
+from apiserver.access import Api
+from apiserver.controllers import STORAGE_CLASS
+from apiserver.interruptions import Clock, Mode
+from apiserver.life import CLAIM, LONGER, Found, Life, living, worlds_apart
+from postbase_operator.kube.kinds import PERSISTENT_VOLUME_CLAIM
+
+Act = Callable[[Life], Awaitable[None]]
+VOLUME = (PERSISTENT_VOLUME_CLAIM.kind, CLAIM)
+__all__ = ["worlds_apart"]
+FEWEST = 5
+"""Every one of these takes more calls: fewer would mean that they are not counted."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def growing(api: Api) -> None:
+    """A StorageClass whose volumes can grow."""
+    body = {
+        "metadata": {"name": STORAGE_CLASS},
+        "provisioner": "example.com/none",
+        "allowVolumeExpansion": True,
+    }
+    StorageV1Api(api.client).create_storage_class(body)
+
+
+@pytest.fixture(scope="module")
+def tally(request: pytest.FixtureRequest) -> Iterator[Counter[str]]:
+    """How many runs there were, told at the end."""
+    runs: Counter[str] = Counter()
+    yield runs
+    each = ", ".join(f"{count} {what}" for what, count in runs.items())
+    capture = request.config.pluginmanager.get_plugin("capturemanager")
+    with capture.global_and_fixture_disabled():
+        print(f"\n{runs.total()} interrupted runs: {each}")
+
+
+async def provision(life: Life) -> None:
+    await life.provision()
+    await life.check_alive()
+    assert len(life.controllers.passwords) == 1
+
+
+async def change(life: Life, how: Act, *, passwords: int = 0) -> None:
+    """What runs goes on running, and what is there is the same."""
+    server, before = life.controllers.server, uids(life.found)
+    known = len(life.controllers.passwords)
+    await how(life)
+    await life.check_alive()
+    assert life.controllers.server is server, "PostgreSQL was restarted"
+    assert uids(life.found) == before
+    assert len(life.controllers.passwords) == known + passwords
+
+
+async def delete(life: Life, policy: str) -> None:
+    claim = life.found[VOLUME]
+    await life.delete(policy)
+    await life.check_gone(policy, claim)
+
+
+async def adopt(life: Life) -> None:
+    """The volume of a Database that is gone, with all that it knows and its password."""
+    before, known = uids(life.found), set(life.controllers.passwords)
+    disk = life.controllers.disks[before[VOLUME]]
+    system_id, roles = disk.system_id, set(disk.roles)
+    await life.adopt()
+    await life.check_alive()
+    assert before.items() <= uids(life.found).items()
+    assert (disk.system_id, set(disk.roles)) == (system_id, roles)
+    assert life.controllers.passwords == known
+
+
+def uids(found: Found) -> dict[tuple[str, str], str]:
+    return {place: body["metadata"]["uid"] for place, body in found.items()}
+
+
+async def to_nothing(life: Life, namespace: str) -> None:
+    await life.begin(namespace)
+
+
+async def to_life(life: Life, namespace: str) -> None:
+    if not life.found:
+        await life.begin(namespace)
+    if life.is_kept:
+        await adopt(life)
+    if not life.is_alive:
+        await provision(life)
+
+
+async def to_kept(life: Life, namespace: str) -> None:
+    if not (life.found and life.is_kept):
+        await to_life(life, namespace)
+        await delete(life, "Retain")
+
+
+@dataclass(frozen=True)
+class Flow:
+    """`act` is what is broken; `prepare` makes what it begins with, from what the last run left."""
+
+    act: Act
+    prepare: Callable[[Life, str], Awaitable[None]]
+
+
+FLOWS = {
+    "provision": Flow(provision, to_nothing),
+    "change": Flow(partial(change, how=Life.change), to_life),
+    "rotation": Flow(partial(change, how=Life.rotate, passwords=1), to_life),
+    "deletion, Retain": Flow(partial(delete, policy="Retain"), to_life),
+    "deletion, Delete": Flow(partial(delete, policy="Delete"), to_life),
+    "adoption": Flow(adopt, to_kept),
+}
+
+
+async def break_each(api: Api, namespace: str, flow: Flow, mode: Mode) -> tuple[int, int]:
+    """Breaks the first call, the second, and so on, until one run has fewer calls than that.
+
+    Answers how many runs were broken, and how many calls the run had that was not.
+    """
+    async with living(api) as life:
+        for number in itertools.count(1):
+            await flow.prepare(life, f"{namespace}-{mode.name.lower()}-{number}")
+            await life.wait(LONGER)
+            life.wire.arm(number, mode)
+            try:
+                await flow.act(life)
+            except Exception as error:
+                error.add_note(f"call {number} was {mode.value}: {life.wire.broken}")
+                raise
+            if not life.wire.broken:
+                return number - 1, life.wire.calls
+    raise AssertionError
+
+
+async def break_each_way(api: Api, namespace: str, flow: Flow) -> list[tuple[int, int]]:
+    """Side by side, so that one waits for the API server while another works."""
+    runs = [break_each(api, namespace, flow, mode) for mode in Mode]
+    return list(await asyncio.gather(*runs))
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.usefixtures("worlds_apart")
+@pytest.mark.parametrize("name", FLOWS)
+def test_whichever_call_goes_wrong(
+    api: Api, namespace: str, tally: Counter[str], name: str
+) -> None:
+    with asyncio.Runner(loop_factory=Clock) as runner:
+        for broken, calls in runner.run(break_each_way(api, namespace, FLOWS[name])):
+            assert broken == calls > FEWEST
+            tally[name] += broken

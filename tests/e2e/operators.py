@@ -1,0 +1,95 @@
+"""The operator's replicas: which one leads, what it says of itself, and how it is made to end."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+
+from e2e.cluster import OPERATOR_NAMESPACE, ROOT, Body, Cluster, eventually
+from node.bringup import ctr
+
+LEASE = "postbase-operator"
+
+
+def on_our_node() -> bool:
+    """Whether the cluster is the node of `make up`, whose containerd we reach."""
+    file = ROOT / ".cluster" / "cluster.json"
+    return file.exists() and json.loads(file.read_text())["kind"] == "node"
+
+
+def holder(cluster: Cluster) -> str:
+    """The pod that leads; "" where the Lease was given back."""
+    return str(cluster.get("lease", OPERATOR_NAMESPACE, LEASE)["spec"].get("holderIdentity") or "")
+
+
+def wait_replicas(cluster: Cluster, *, seconds: float = 60) -> str:
+    """Two that are ready, and one of them leads: its name."""
+
+    def leader() -> str:
+        ready = {p["metadata"]["name"] for p in cluster.operator_pods() if is_ready(p)}
+        leads = holder(cluster)
+        return leads if len(ready) == 2 and leads in ready else ""
+
+    return eventually(leader, "two replicas, one of which leads", seconds=seconds)
+
+
+def is_ready(pod: Body) -> bool:
+    return "deletionTimestamp" not in pod["metadata"] and any(
+        condition["type"] == "Ready" and condition["status"] == "True"
+        for condition in pod["status"].get("conditions", [])
+    )
+
+
+def wait_other_leads(cluster: Cluster, before: str, since: float, *, seconds: float) -> float:
+    """Waits until another than `before` holds the Lease, at most so long since `since` (monotonic);
+    answers how long that was."""
+    left = since + seconds - time.monotonic()
+    eventually(
+        lambda: holder(cluster) not in ("", before), "another one leads", seconds=left, every=0.1
+    )
+    return time.monotonic() - since
+
+
+def writes(cluster: Cluster, pod: str) -> int:
+    """How many writes of a pod the API server has taken, but for Leases."""
+    name = r"postbase_api_requests_total\{code=\"20.\",resource=\"(\w+)\",verb=\"(?!GET)\w+\"\}"
+    found = re.findall(rf"^{name} (\S+)$", metrics(cluster, pod), re.MULTILINE)
+    return int(sum(float(count) for resource, count in found if resource != "leases"))
+
+
+def metric(cluster: Cluster, pod: str, name: str) -> float:
+    """One sample of a pod's metrics; 0 where there is none yet."""
+    found = re.search(rf"^{re.escape(name)} (\S+)$", metrics(cluster, pod), re.MULTILINE)
+    return float(found[1]) if found else 0.0
+
+
+def metrics(cluster: Cluster, pod: str) -> str:
+    """What Prometheus would read, through the API server."""
+    path = f"/api/v1/namespaces/{OPERATOR_NAMESPACE}/pods/{pod}:8080/proxy/metrics"
+    return cluster.kubectl("get", f"--raw={path}")
+
+
+def container_id(cluster: Cluster, pod: str) -> str:
+    live = cluster.get("pod", OPERATOR_NAMESPACE, pod)
+    return str(live["status"]["containerStatuses"][0]["containerID"]).rpartition("/")[2]
+
+
+def kill(cluster: Cluster, pod: str) -> None:
+    """By SIGKILL: nothing is given back. The pod goes too, or it would begin anew under its name.
+
+    A deletion by force alone is no kill: the kubelet still sends SIGTERM first.
+    """
+    ctr("tasks", "kill", "--signal=SIGKILL", container_id(cluster, pod))
+    cluster.delete("pod", OPERATOR_NAMESPACE, pod, "--force", "--grace-period=0", "--wait=false")
+
+
+def freeze(cluster: Cluster, pod: str) -> str:
+    """Stops its time, as a machine that hangs would. Answers what to thaw."""
+    container = container_id(cluster, pod)
+    ctr("tasks", "pause", container)
+    return container
+
+
+def thaw(container: str) -> None:
+    ctr("tasks", "resume", container)
