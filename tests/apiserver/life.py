@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -20,26 +19,16 @@ from apiserver.interruptions import Client, Clock, Operator, Wire
 from apiserver.loop import MANAGER, make, resource
 from apiserver.postgres import Connection
 from postbase_operator.api.database import Database
-from postbase_operator.api.quantity import whole_bytes
-from postbase_operator.desired import config as settings_of
-from postbase_operator.desired import images, names, workload
 from postbase_operator.handlers.watcher import RESOURCES
 from postbase_operator.kube import admin
-from postbase_operator.kube.apply import body_of, holds
 from postbase_operator.kube.budget import WriteBudget
 from postbase_operator.kube.kinds import (
     DATABASE,
-    PERSISTENT_VOLUME,
     PERSISTENT_VOLUME_CLAIM,
-    POD,
-    SECRET,
     Body,
-    kind_of,
 )
 from postbase_operator.kube.platform import CHILDREN
 from postbase_operator.kube.session import Session
-from postbase_operator.postgres.access import Owned
-from postbase_operator.postgres.scram import matches
 from postbase_operator.settings import Settings
 
 NAME = "main"
@@ -68,6 +57,7 @@ class Life:
         self.wire = Wire()
         self._client = Client(settings, self.wire, self._tell)
         self.session = Session(Client(settings, Wire(), self._tell), WriteBudget(1000))
+        self.operator: Operator
         self.found: Found = {}
         """What there was when all was last checked."""
 
@@ -80,7 +70,7 @@ class Life:
         core.create_namespace({"metadata": {"name": namespace}})
         account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}
         core.create_namespaced_service_account(namespace, account)
-        self._namespace = namespace
+        self.namespace = namespace
         self.controllers = Controllers(self.session)
         await make(self.session, namespace)
         self.operator = self._new_operator()
@@ -88,11 +78,9 @@ class Life:
 
     def _new_operator(self) -> Operator:
         """Nothing of the last one's but its connections."""
-        chosen = Settings(
-            sidecar_image="postbase:1", watch_namespaces=(self._namespace,), workers=1
-        )
+        chosen = Settings(sidecar_image="postbase:1", watch_namespaces=(self.namespace,), workers=1)
         session = Session(self._client, WriteBudget(1000))
-        return Operator(session, self._namespace, chosen, wire=self.wire)
+        return Operator(session, self.namespace, chosen, wire=self.wire)
 
     def _tell(self, body: Body) -> None:
         self.controllers.tell(body)
@@ -172,7 +160,7 @@ class Life:
             **more,
         }
         body = resource("Database", NAME, spec)
-        await self.session.create(DATABASE, self._namespace, body, MANAGER)
+        await self.session.create(DATABASE, self.namespace, body, MANAGER)
         await self.until(self._is_settled)
 
     async def change(self) -> None:
@@ -186,14 +174,14 @@ class Life:
             "disruptions": "Block" if odd else "Allow",
             "deletionProtection": odd,
         }
-        await self.session.merge(DATABASE, self._namespace, NAME, {"spec": spec}, MANAGER)
+        await self.session.merge(DATABASE, self.namespace, NAME, {"spec": spec}, MANAGER)
         await self.until(self._is_settled)
 
     async def rotate(self) -> None:
         self._changes += 1
         value = f"number {self._changes}"
         patch = {"metadata": {"annotations": {"postbase.sh/request-rotate": value}}}
-        await self.session.merge(DATABASE, self._namespace, NAME, patch, MANAGER)
+        await self.session.merge(DATABASE, self.namespace, NAME, patch, MANAGER)
 
         def rotated() -> bool:
             status = self.database["status"]
@@ -203,9 +191,9 @@ class Life:
 
     async def delete(self, policy: str) -> None:
         spec = {"spec": {"deletionPolicy": policy}}
-        await self.session.merge(DATABASE, self._namespace, NAME, spec, MANAGER)
+        await self.session.merge(DATABASE, self.namespace, NAME, spec, MANAGER)
         gone = self._api.objects.delete_namespaced_custom_object(
-            "postbase.sh", "v1alpha1", self._namespace, DATABASE.plural, NAME
+            "postbase.sh", "v1alpha1", self.namespace, DATABASE.plural, NAME
         )
         self.controllers.tell(gone)
         await self.until(lambda: self.controllers.one(DATABASE) is None)
@@ -231,106 +219,6 @@ class Life:
             return False
         volume = db.status.volume
         return volume is not None and volume.capacity == db.spec.storage.size
-
-    async def _everything(self) -> Found:
-        """All that a Database could leave in the namespace, as the API server has it."""
-        found: Found = {}
-        for kind in (DATABASE, *CHILDREN, SECRET):
-            listed = await self.session.list(kind, self._namespace)
-            for body in listed.items:  # which say their kind only one by one
-                whole = {**body, "apiVersion": kind.api_version, "kind": kind.kind}
-                found[kind.kind, body["metadata"]["name"]] = whole
-        return found
-
-    async def reclaim_policy(self, claim: Body) -> str:
-        name = claim["spec"]["volumeName"]
-        volume = await self.session.get(PERSISTENT_VOLUME, None, name)
-        return str(volume["spec"]["persistentVolumeReclaimPolicy"])
-
-    # -- what must be true -------------------------------------------------------------------
-
-    async def check_alive(self) -> None:
-        """One of each child, as it should be, and none besides; one database, begun once."""
-        found = self.found = await self._everything()
-        db = Database.model_validate(found[DATABASE.kind, NAME])
-        claim = found[PERSISTENT_VOLUME_CLAIM.kind, CLAIM]
-        server, disk = self.controllers.server, self.controllers.disks[claim["metadata"]["uid"]]
-        assert server is not None
-        assert server.disk is disk
-        assert disk.made == 1
-        wanted = self._wanted(db, disk.system_id)
-        others = {(SECRET.kind, name) for name in SECRETS}
-        rest = {(DATABASE.kind, NAME), (PERSISTENT_VOLUME_CLAIM.kind, CLAIM), (POD.kind, POD_NAME)}
-        assert set(found) == set(wanted) | others | rest
-        for place, body in wanted.items():
-            assert holds(body, found[place]), place
-        assert db.metadata.finalizers == (names.FINALIZER,)
-        assert db.status.system_id == disk.system_id
-        assert server.loaded == settings_of.revision(db)
-        self._check_claim(claim, db, disk.system_id)
-        assert await self.reclaim_policy(claim) == "Retain"
-        self._check_secrets(found)
-        await self._check_nothing_is_left_to_do()
-
-    def _wanted(self, db: Database, system_id: str) -> Found:
-        chosen = self.operator.settings
-        image = images.image(db, chosen)
-        made = workload.objects(db, CLAIM, system_id, image, chosen)
-        return {(kind_of(b).kind, b["metadata"]["name"]): b for b in map(body_of, made)}
-
-    def _check_claim(self, claim: Body, db: Database, system_id: str) -> None:
-        notes = claim["metadata"]["annotations"]
-        told = {
-            names.ANNOTATION_DATABASE_UID: db.metadata.uid,
-            names.ANNOTATION_GENERATION: "1",
-            names.ANNOTATION_VOLUME_ROLE: "current",
-            names.ANNOTATION_SYSTEM_ID: system_id,
-        }
-        assert {key: notes.get(key) for key in told} == told
-        assert "ownerReferences" not in claim["metadata"]
-        requested = claim["spec"]["resources"]["requests"]["storage"]
-        assert whole_bytes(requested) == whole_bytes(db.spec.storage.size)
-
-    def _check_secrets(self, found: Found) -> None:
-        """The password of the Secret opens the database, and clients trust its certificate."""
-        server = self.controllers.server
-        assert server is not None
-        data = {name: decoded(found[SECRET.kind, name]) for name in SECRETS}
-        login = data[CREDENTIALS]
-        role = server.disk.roles[login["user"].decode()]
-        assert role.login
-        assert role.becomes == names.OWNER
-        assert matches(login["password"].decode(), role.verifier)
-        assert "pending.password" not in login
-        assert server.disk.databases == {names.DATABASE: Owned(names.OWNER, open=True)}
-        trusted = data[f"{NAME}-ca"]["ca.crt"]
-        assert login["ca.crt"] == trusted == server.authority
-        assert data[f"{NAME}-tls"]["tls.crt"] == server.certificate
-
-    async def _check_nothing_is_left_to_do(self) -> None:
-        self.wire.writes.clear()
-        key, runs = self.operator.key(NAME), self.operator.runs
-        before = runs[key]
-        self.operator.queue.add(key)
-        await self.until(lambda: runs[key] > before)
-        assert not self.wire.writes, self.wire.writes
-
-    async def check_gone(self, policy: str, claim: Body) -> None:
-        """Nothing of it but what the policy keeps; `claim` is its volume's, as it was."""
-        found = self.found = await self._everything()
-        assert not self.controllers.torn_off, "the Database went while PostgreSQL ran"
-        volume, credentials = (PERSISTENT_VOLUME_CLAIM.kind, CLAIM), (SECRET.kind, CREDENTIALS)
-        assert set(found) == ({volume, credentials} if policy == "Retain" else set())
-        assert await self.reclaim_policy(claim) == policy
-        if policy == "Retain":
-            assert "ownerReferences" not in found[credentials]["metadata"]
-            assert decoded(found[credentials])["password"].decode() in self.controllers.passwords
-            assert "deletionTimestamp" not in found[volume]["metadata"]
-            assert found[volume]["metadata"]["annotations"] == claim["metadata"]["annotations"]
-
-
-def decoded(secret: Body) -> dict[str, bytes]:
-    return {key: base64.b64decode(value) for key, value in secret["data"].items()}
 
 
 LIFE: ContextVar[Life] = ContextVar("LIFE")

@@ -15,13 +15,12 @@ import pytest
 from kubernetes.client import StorageV1Api
 
 from apiserver.access import Api
+from apiserver.checks import VOLUME, check_alive, check_gone
 from apiserver.controllers import STORAGE_CLASS
 from apiserver.interruptions import Clock, Mode
-from apiserver.life import CLAIM, LONGER, Found, Life, living, worlds_apart
-from postbase_operator.kube.kinds import PERSISTENT_VOLUME_CLAIM
+from apiserver.life import LONGER, Found, Life, living, worlds_apart
 
 Act = Callable[[Life], Awaitable[None]]
-VOLUME = (PERSISTENT_VOLUME_CLAIM.kind, CLAIM)
 __all__ = ["worlds_apart"]
 FEWEST = 5
 """Every one of these takes more calls: fewer would mean that they are not counted."""
@@ -45,13 +44,14 @@ def tally(request: pytest.FixtureRequest) -> Iterator[Counter[str]]:
     yield runs
     each = ", ".join(f"{count} {what}" for what, count in runs.items())
     capture = request.config.pluginmanager.get_plugin("capturemanager")
+    assert capture is not None
     with capture.global_and_fixture_disabled():
         print(f"\n{runs.total()} interrupted runs: {each}")
 
 
 async def provision(life: Life) -> None:
     await life.provision()
-    await life.check_alive()
+    await check_alive(life)
     assert len(life.controllers.passwords) == 1
 
 
@@ -60,7 +60,7 @@ async def change(life: Life, how: Act, *, passwords: int = 0) -> None:
     server, before = life.controllers.server, uids(life.found)
     known = len(life.controllers.passwords)
     await how(life)
-    await life.check_alive()
+    await check_alive(life)
     assert life.controllers.server is server, "PostgreSQL was restarted"
     assert uids(life.found) == before
     assert len(life.controllers.passwords) == known + passwords
@@ -69,7 +69,7 @@ async def change(life: Life, how: Act, *, passwords: int = 0) -> None:
 async def delete(life: Life, policy: str) -> None:
     claim = life.found[VOLUME]
     await life.delete(policy)
-    await life.check_gone(policy, claim)
+    await check_gone(life, policy, claim)
 
 
 async def adopt(life: Life) -> None:
@@ -78,7 +78,7 @@ async def adopt(life: Life) -> None:
     disk = life.controllers.disks[before[VOLUME]]
     system_id, roles = disk.system_id, set(disk.roles)
     await life.adopt()
-    await life.check_alive()
+    await check_alive(life)
     assert before.items() <= uids(life.found).items()
     assert (disk.system_id, set(disk.roles)) == (system_id, roles)
     assert life.controllers.passwords == known

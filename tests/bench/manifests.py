@@ -45,7 +45,7 @@ MiB for a sidecar.
 | its CPU | {cpu:.3f} cores |
 | its resident memory | {resident:.0f} MiB |
 | all writes in the cluster a minute, by resource | {cluster} |
-| resident memory of a sidecar (VmRSS, {sidecars} of them) | median {median:.1f}, most {heaviest:.1f} MiB |
+| resident memory (VmRSS) of {sidecars} sidecars | median {median:.1f}, most {heaviest:.1f} MiB |
 """
 
 
