@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 
 from e2e.cluster import Body, Cluster, eventually
 from e2e.database import CHILDREN
 
 Versions = dict[str, str]
+REST = 6.0
+"""Seconds without a write of ours: a Project counts its Databases two seconds after a change."""
 
 
 def versions(cluster: Cluster, namespace: str) -> Versions:
@@ -37,16 +40,18 @@ def written_by_us(body: Body) -> str:
     return json.dumps([meta.get("generation"), entries], sort_keys=True)
 
 
-def at_rest(cluster: Cluster, namespace: str, *, seconds: float = 40) -> Versions:
-    """Waits until nothing was written for some seconds; answers how everything is then."""
-    seen = versions(cluster, namespace)
+def at_rest(cluster: Cluster, namespace: str, *, seconds: float = 60) -> Versions:
+    """Waits until nothing was written for a while; answers how everything is then."""
+    seen, since = versions(cluster, namespace), time.monotonic()
 
     def settled() -> bool:
-        nonlocal seen
-        before, seen = seen, versions(cluster, namespace)
-        return before == seen
+        nonlocal seen, since
+        now = versions(cluster, namespace)
+        if now != seen:
+            seen, since = now, time.monotonic()
+        return time.monotonic() - since > REST
 
-    eventually(settled, f"{namespace} is at rest", seconds=seconds, every=4)
+    eventually(settled, f"{namespace} is at rest", seconds=seconds, every=1)
     return seen
 
 

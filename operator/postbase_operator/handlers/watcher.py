@@ -60,6 +60,8 @@ class Watcher:
             self._cache.put(kind, body)
             now = self._cache.get(kind, *place_of(body))
             if held is not None and now is not None and not is_news(kind, held, now):
+                if kind is DATABASE:  # the echo of a status: its Project counts who is ready
+                    self._queue.add_after(project_key(body), COUNTED_AGAIN)
                 return
         # Whose it was, too: an edit may have given it to another, or to nobody.
         concerned = [*self._concerned(kind, body), *(self._concerned(kind, held) if held else ())]

@@ -110,13 +110,13 @@ def test_a_database_is_looked_at_at_once_and_its_project_counts_later() -> None:
     assert noted.later == [SHOP]
 
 
-def test_the_echo_of_a_status_is_no_news() -> None:
+def test_the_echo_of_a_status_is_news_to_the_project_alone() -> None:
     watcher, noted, cache = watching()
     body = database().to_wire()
     body["metadata"]["resourceVersion"] = "9"
     cache.put(DATABASE, body)
     watcher.event(DATABASE, "MODIFIED", deepcopy(body))
-    assert (noted.at_once, noted.later) == ([], [])
+    assert (noted.at_once, noted.later) == ([], [SHOP])
 
 
 def test_a_change_of_a_project_reaches_its_databases_but_its_status_does_not() -> None:
