@@ -28,6 +28,9 @@ from apiserver.charts import (
 )
 from postbase_operator import __version__
 
+OPERATOR = "system:serviceaccount:postbase-system:postbase-operator"
+LISTED_OPERATOR = "system:serviceaccount:postbase-listed:listed-operator"
+
 each_set_of_values = pytest.mark.parametrize("values", VALUES.values(), ids=VALUES)
 
 
@@ -187,7 +190,9 @@ def is_policy(each: Body) -> bool:
         ("create", "pods/exec", False),
         ("get", "pods/log", False),
         ("patch", "statefulsets.apps", True),
+        ("update", "statefulsets.apps", True),
         ("delete", "statefulsets.apps", True),
+        ("patch", "pods/resize", True),
         ("create", "networkpolicies.networking.k8s.io", True),
         ("delete", "networkpolicies.networking.k8s.io", False),
         ("delete", "services", False),
@@ -195,16 +200,26 @@ def is_policy(each: Body) -> bool:
         ("delete", "poddisruptionbudgets.policy", False),
         ("get", "nodes", False),
         ("list", "namespaces", False),
+        ("delete", "namespaces", False),
+        ("delete", "persistentvolumes", False),
         ("create", "clusterroles.rbac.authorization.k8s.io", False),
         ("impersonate", "users", False),
     ],
 )
 def test_the_operators_rights(installed: Api, verb: str, resource: str, allowed: bool) -> None:
-    everywhere = "system:serviceaccount:postbase-system:postbase-operator"
-    listed = "system:serviceaccount:postbase-listed:listed-operator"
-    assert can(installed, everywhere, verb, resource, "default") is allowed
-    assert can(installed, listed, verb, resource, "team-b") is allowed
-    assert not can(installed, listed, verb, resource, "default")
+    assert can(installed, OPERATOR, verb, resource, "default") is allowed
+    assert can(installed, LISTED_OPERATOR, verb, resource, "team-b") is allowed
+    assert not can(installed, LISTED_OPERATOR, verb, resource, "default")
+
+
+@pytest.mark.parametrize(
+    ("verb", "resource"),
+    [("patch", "persistentvolumes"), ("get", "namespaces"), ("patch", "namespaces")],
+)
+def test_what_only_the_whole_cluster_gives(installed: Api, verb: str, resource: str) -> None:
+    """Rights over what is in no namespace: an operator of listed ones does without, and says so."""
+    assert can(installed, OPERATOR, verb, resource, "default")
+    assert not can(installed, LISTED_OPERATOR, verb, resource, "team-b")
 
 
 def can(api: Api, account: str, verb: str, resource: str, namespace: str) -> bool:
