@@ -12,6 +12,7 @@ from apiserver.access import ROOT, Api
 from node import golang
 from node.control_plane import control_plane
 
+pytest.register_assert_rewrite("apiserver.checks", "apiserver.controllers", "apiserver.life")
 NUMBERS = itertools.count(1)
 
 

@@ -15,6 +15,8 @@ from postbase_operator.kube.kinds import (
     ALL,
     CONFIG_MAP,
     DATABASE,
+    EVENT,
+    NAMESPACE,
     PERSISTENT_VOLUME,
     PERSISTENT_VOLUME_CLAIM,
     POD,
@@ -66,6 +68,14 @@ class Controllers:
 
     def one(self, kind: Kind) -> Body | None:
         return next(self.of(kind), None)
+
+    def uids(self) -> dict[tuple[Kind, str], str]:
+        """Of what is in the namespace, but for what is told there."""
+        return {
+            place: body["metadata"]["uid"]
+            for place, body in self.objects.items()
+            if place[0] not in (EVENT, NAMESPACE)
+        }
 
     async def act(self) -> bool:
         """The next thing that one of them would do; False where none has anything to do."""
@@ -150,15 +160,14 @@ class Controllers:
     # -- the kubelet -------------------------------------------------------------------------
 
     async def _processes(self) -> bool:
-        pod = self.one(POD)
-        if pod is None:
+        pod, config = self.one(POD), self.one(CONFIG_MAP)
+        if pod is None or config is None:
             return False
         if self.server is None:
             return await self._start(pod)
         poked = pod["metadata"].get("annotations", {}).get(names.ANNOTATION_CONFIG)
-        config = next(self.of(CONFIG_MAP))["data"]
-        if poked == config["revision"] != self.server.mounted:
-            self.server.mounted = config["revision"]
+        if poked == config["data"]["revision"]:
+            self.server.mounted = poked
         return False
 
     async def _start(self, pod: Body) -> bool:

@@ -88,6 +88,8 @@ class Wire:
     at: int = 0
     mode: Mode = Mode.REFUSED
     calls: int = 0
+    broken: str = ""
+    """What the n-th call was, once it came to that."""
     dead: bool = False
     deaf_until: float = 0.0
     counting: bool = False

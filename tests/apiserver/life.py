@@ -17,7 +17,7 @@ from apiserver.access import Api
 from apiserver.controllers import STORAGE_CLASS, Controllers
 from apiserver.interruptions import Client, Clock, Operator, Wire
 from apiserver.loop import MANAGER, make, resource
-from apiserver.postgres import Connection
+from apiserver.postgres import Connection, Disk
 from postbase_operator.api.database import Database
 from postbase_operator.handlers.watcher import RESOURCES
 from postbase_operator.kube import admin
@@ -43,10 +43,6 @@ LONGER = 3.0
 """Seconds after which what the operator has read of Secrets is no longer fresh."""
 
 
-Found = dict[tuple[str, str], Body]
-"""Objects by kind and name."""
-
-
 class Life:
     """A namespace with a Project and at most one Database, its controllers and its operator."""
 
@@ -58,14 +54,12 @@ class Life:
         self._client = Client(settings, self.wire, self._tell)
         self.session = Session(Client(settings, Wire(), self._tell), WriteBudget(1000))
         self.operator: Operator
-        self.found: Found = {}
-        """What there was when all was last checked."""
+        self.namespace = ""
 
     async def begin(self, namespace: str) -> None:
         """In a new namespace; leaves what is in the last one."""
-        if self.found:
+        if self.namespace:
             await self.operator.stop()
-            self.found = {}
         core = CoreV1Api(self._api.client)
         core.create_namespace({"metadata": {"name": namespace}})
         account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}
@@ -203,6 +197,14 @@ class Life:
     @property
     def database(self) -> Body:
         return self.controllers.objects[DATABASE, NAME]
+
+    @property
+    def claim(self) -> Body:
+        return self.controllers.objects[PERSISTENT_VOLUME_CLAIM, CLAIM]
+
+    @property
+    def disk(self) -> Disk:
+        return self.controllers.disks[self.claim["metadata"]["uid"]]
 
     @property
     def is_alive(self) -> bool:

@@ -15,10 +15,10 @@ import pytest
 from kubernetes.client import StorageV1Api
 
 from apiserver.access import Api
-from apiserver.checks import VOLUME, check_alive, check_gone
+from apiserver.checks import check_alive, check_gone
 from apiserver.controllers import STORAGE_CLASS
 from apiserver.interruptions import Clock, Mode
-from apiserver.life import LONGER, Found, Life, living, worlds_apart
+from apiserver.life import LONGER, Life, living, worlds_apart
 
 Act = Callable[[Life], Awaitable[None]]
 __all__ = ["worlds_apart"]
@@ -57,35 +57,31 @@ async def provision(life: Life) -> None:
 
 async def change(life: Life, how: Act, *, passwords: int = 0) -> None:
     """What runs goes on running, and what is there is the same."""
-    server, before = life.controllers.server, uids(life.found)
+    server, before = life.controllers.server, life.controllers.uids()
     known = len(life.controllers.passwords)
     await how(life)
     await check_alive(life)
     assert life.controllers.server is server, "PostgreSQL was restarted"
-    assert uids(life.found) == before
+    assert life.controllers.uids() == before
     assert len(life.controllers.passwords) == known + passwords
 
 
 async def delete(life: Life, policy: str) -> None:
-    claim = life.found[VOLUME]
+    claim = life.claim
     await life.delete(policy)
     await check_gone(life, policy, claim)
 
 
 async def adopt(life: Life) -> None:
     """The volume of a Database that is gone, with all that it knows and its password."""
-    before, known = uids(life.found), set(life.controllers.passwords)
-    disk = life.controllers.disks[before[VOLUME]]
-    system_id, roles = disk.system_id, set(disk.roles)
+    before, known = life.controllers.uids(), set(life.controllers.passwords)
+    disk = life.disk
+    held = disk.system_id, set(disk.roles)
     await life.adopt()
     await check_alive(life)
-    assert before.items() <= uids(life.found).items()
-    assert (disk.system_id, set(disk.roles)) == (system_id, roles)
+    assert before.items() <= life.controllers.uids().items()
+    assert (disk.system_id, set(disk.roles)) == held
     assert life.controllers.passwords == known
-
-
-def uids(found: Found) -> dict[tuple[str, str], str]:
-    return {place: body["metadata"]["uid"] for place, body in found.items()}
 
 
 async def to_nothing(life: Life, namespace: str) -> None:
@@ -93,18 +89,17 @@ async def to_nothing(life: Life, namespace: str) -> None:
 
 
 async def to_life(life: Life, namespace: str) -> None:
-    if not life.found:
+    if not life.namespace:
         await life.begin(namespace)
     if life.is_kept:
-        await adopt(life)
-    if not life.is_alive:
-        await provision(life)
+        await life.adopt()
+    elif not life.is_alive:
+        await life.provision()
 
 
 async def to_kept(life: Life, namespace: str) -> None:
-    if not (life.found and life.is_kept):
-        await to_life(life, namespace)
-        await delete(life, "Retain")
+    await to_life(life, namespace)
+    await life.delete("Retain")
 
 
 @dataclass(frozen=True)
