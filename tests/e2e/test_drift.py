@@ -40,6 +40,7 @@ def test_a_second_replica_by_hand_goes_and_spoils_nothing(db: Db) -> None:
         "no second pod",
         seconds=60,
     )
+    db.wait_answers(seconds=15)  # the nodes' rules forget the second one's address a little later
     assert db.notes() == ["one replica"]
     assert db.started_at() == started
 

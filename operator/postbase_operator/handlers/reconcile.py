@@ -46,7 +46,7 @@ NAMESPACE_GOING = reconciling(
     "Deleting", "NamespaceTerminating", "The namespace is being deleted: nothing is made in it"
 )
 LONGEST_RUN = 90.0
-RETRY_REFUSED = 60.0
+RETRY_REFUSED = 30.0
 
 
 def now() -> datetime:

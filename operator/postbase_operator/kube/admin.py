@@ -28,8 +28,8 @@ from postbase_operator.postgres.connect import ADMIN, Endpoint, session
 
 ONE_LOOK = 2.0
 """Seconds for which Secrets that were read count as read."""
-LOOKED_OVER = 50.0
-"""Seconds for which all of them count as right; planning looks again every 60."""
+LOOKED_OVER = 40.0
+"""Seconds for which all of them count as right; planning looks again every 45."""
 
 RotationStep = steps.BeginRotation | steps.FinishRotation
 ServerStep = steps.SetUpAccess | steps.ReloadConfig | steps.CreateExtensions

@@ -136,11 +136,10 @@ class DatabaseSecrets:
         return live
 
     def _is_ours(self, live: Body) -> bool:
-        """By the mark; where somebody struck that out, by the owner or by all of our labels."""
-        mark = _made_for(live)
-        labels = (live["metadata"].get("labels") or {}).items()
-        by_labels = not mark and meta.labels(self._db).items() <= labels
-        return mark == self._db.metadata.uid or is_owned(live, self._db) or by_labels
+        """By the mark or the owner; where somebody struck both out, by having written its data."""
+        mark, owners = _made_for(live), live["metadata"].get("ownerReferences")
+        struck_out = not mark and not owners and _written_by_us(live)
+        return mark == self._db.metadata.uid or is_owned(live, self._db) or struck_out
 
     async def _create(
         self, name: str, data: Mapping[str, bytes], *, kind: str = "Opaque", owned: bool = True
@@ -221,6 +220,11 @@ def annotations_of(secret: Body) -> dict[str, str]:
 def _made_for(secret: Body) -> str:
     """The UID of the Database that a Secret belongs to."""
     return annotations_of(secret).get(names.ANNOTATION_DATABASE_UID, "")
+
+
+def _written_by_us(secret: Body) -> bool:
+    entries = secret["metadata"].get("managedFields") or []
+    return any(e["manager"] == MANAGER and "f:data" in e.get("fieldsV1", {}) for e in entries)
 
 
 async def bequeath(session: Session, db: Database) -> None:

@@ -29,8 +29,9 @@ from postbase_operator.planning.status import finish
 
 __all__ = ["Context", "plan_database"]
 
-SECRETS_AGAIN = 60.0
-"""Seconds between looks at the Secrets, which are read and not watched."""
+SECRETS_AGAIN = 45.0
+"""Seconds between looks at the Secrets, which are read and not watched: what is edited or deleted
+is back within a minute."""
 SOON = 0.3
 """Seconds until a look at what a step on the server has done."""
 TURN_AGAIN = 10.0
