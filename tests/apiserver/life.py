@@ -243,6 +243,8 @@ def worlds_apart(monkeypatch: pytest.MonkeyPatch) -> None:
 async def living(api: Api) -> AsyncIterator[Life]:
     settings = client.Configuration()
     await config.load_kube_config(str(api.kubeconfig), client_configuration=settings)
+    # Else each request asks two threads for a netrc file and a proxy.
+    settings.client_session_kwargs = {"trust_env": False}
     clock = asyncio.get_running_loop()
     assert isinstance(clock, Clock)
     life = Life(api, clock, settings)
