@@ -40,7 +40,9 @@ def differences(pod: Body, workload: Body | None, *, resizable: bool = True) -> 
     sizes = {f"resources of {name}" for name in RESIZED} & found if resizable else set()
     sidecar = f"image of {names.SIDECAR_CONTAINER}"
     waiting = found - sizes - {sidecar}
-    return Differences(tuple(sorted(waiting)), bool(sizes), sidecar in found)
+    there = {each["name"] for each in has.get("initContainers") or []}
+    upgradable = sidecar in found and names.SIDECAR_CONTAINER in there
+    return Differences(tuple(sorted(waiting)), bool(sizes), upgradable)
 
 
 RESIZED = (names.POSTGRES_CONTAINER, names.SIDECAR_CONTAINER)
