@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from e2e.cluster import KubectlFailed, eventually, throughout
+from e2e.cluster import ROOT, KubectlFailed, eventually, throughout
 from e2e.conftest import NewDb
 from e2e.database import Db
 
@@ -54,7 +54,7 @@ def test_a_quota_that_is_used_up_is_told_and_its_raise_heals(new_db: NewDb) -> N
 
 def test_an_image_without_postgresql_is_told_and_another_heals(new_db: NewDb) -> None:
     db = new_db("no-postgres")
-    sidecar = json.loads(Path(".cluster/images.json").read_text())["operator"]
+    sidecar = json.loads((ROOT / ".cluster" / "images.json").read_text())["operator"]
     db.apply(image=sidecar)
 
     def named() -> bool:

@@ -48,10 +48,10 @@ class Pods:
         self._cache = cache
         self._admin = admin
         self._upgrade: Upgrade | None = None
-        self._resizes = True  # until the cluster says that it knows no `pods/resize` (before 1.33)
-        self._fixed: dict[
-            Place, str
-        ] = {}  # UIDs of pods that cannot: their node's kubelet is older
+        # Until the cluster says that it knows no `pods/resize` (before 1.33) …
+        self._resizes = True
+        # … and but for these pods, by UID, whose node's kubelet is older.
+        self._unresizable: dict[Place, str] = {}
 
     async def take(self, db: Database, step: PodStep) -> None:
         pod = self._pod(db)
@@ -70,7 +70,7 @@ class Pods:
     def resizable(self, db: Database) -> bool:
         """Whether the present pod can get another size; else that waits for the next one."""
         pod = self._pod(db)
-        return self._resizes and (pod is None or self._fixed.get(place_of(pod)) != _uid(pod))
+        return self._resizes and (pod is None or self._unresizable.get(place_of(pod)) != _uid(pod))
 
     def _pod(self, db: Database) -> Body | None:
         known = meta.names_of(db)
@@ -94,6 +94,8 @@ class Pods:
         """A checkpoint first: what is written before the stop need not be written during it."""
         if pod is None or pod["metadata"]["uid"] != identity:
             return
+        if "deletionTimestamp" in pod["metadata"]:
+            return  # it is being stopped already, and would not answer
         address = observing.process(pod).address
         if address:
             try:
@@ -120,7 +122,7 @@ class Pods:
             self._resizes = False  # the next look lists it with what waits for a start
         except Refused as error:
             logger.info("a pod cannot be resized", extra={"error": str(error)})
-            self._fixed[place_of(pod)] = _uid(pod)
+            self._unresizable[place_of(pod)] = _uid(pod)
         else:
             self._cache.put(POD, live)
 

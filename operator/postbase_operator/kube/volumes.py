@@ -6,6 +6,7 @@ They have no owner reference: a volume goes by deletionPolicy, never by garbage 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 
 from postbase_operator.api.database import Database
@@ -20,7 +21,7 @@ from postbase_operator.kube.kinds import (
     PERSISTENT_VOLUME_CLAIM,
     Body,
 )
-from postbase_operator.kube.session import AlreadyExists, Session
+from postbase_operator.kube.session import AlreadyExists, NotFound, Session
 from postbase_operator.planning import plan as steps
 from postbase_operator.planning.observed import Volume, VolumeRole
 
@@ -155,7 +156,8 @@ class Volumes:
             if observing.annotation(claim, names.ANNOTATION_DATABASE_UID) == db.metadata.uid:
                 name, uid = claim["metadata"]["name"], claim["metadata"]["uid"]
                 if observing.annotation(claim, names.ANNOTATION_KEPT) == "Retain":
-                    await self._set_reclaim_policy(claim["spec"]["volumeName"], "Delete")
+                    with suppress(NotFound):  # a volume that is gone must not keep its claim
+                        await self._set_reclaim_policy(claim["spec"]["volumeName"], "Delete")
                 await self._api.delete(CLAIM, db.metadata.namespace, name, uid)
 
 

@@ -125,7 +125,8 @@ def _remember(db: Database, server: Server, seen: Observed, current: Volume) -> 
     """What the volume has to know of its own data before anything else is built on it."""
     system_id = "" if current.system_id else server.facts.system_id
     image = "" if current.image else seen.process.image_digest
-    keep = not current.kept and db.spec.deletion_policy is not DeletionPolicy.DELETE
+    bound = current.capacity_bytes > 0  # before, there is no volume that could be kept
+    keep = bound and not current.kept and db.spec.deletion_policy is not DeletionPolicy.DELETE
     if not (system_id or image or keep):
         return []
     return [steps.RecordOrigin(current.name, system_id, image, keep)]

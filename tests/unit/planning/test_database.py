@@ -349,6 +349,16 @@ def test_a_template_that_waits_for_a_new_pod_is_listed_in_a_condition() -> None:
     assert kinds(made) == ["ApplyWorkload"]  # and nothing restarts it
 
 
+def test_a_volume_is_kept_once_there_is_one_and_only_where_that_is_wanted() -> None:
+    def steps_for(db: Database, **volume: Any) -> list[str]:
+        loose = replace(CURRENT, kept="", **volume)
+        return kinds(plan(replace(HEALTHY, volumes=(loose,)), db))
+
+    assert "RecordOrigin" in steps_for(database())
+    assert "RecordOrigin" not in steps_for(database(), capacity_bytes=0)  # nothing is bound yet
+    assert "RecordOrigin" not in steps_for(database(deletionPolicy="Delete"))
+
+
 def test_extensions_come_after_access() -> None:
     without = Server(FACTS, access_right=False, missing_extensions=("postgis",))
     assert "CreateExtensions" not in kinds(plan(replace(HEALTHY, server=without)))
