@@ -12,16 +12,17 @@ from typing import Any
 
 from postbase_operator import metrics
 from postbase_operator.api.backup import Backup
+from postbase_operator.api.conditions import ConditionType, is_true
 from postbase_operator.api.database import Database, DatabaseStatus
 from postbase_operator.api.pitr_restore import PitrRestore
 from postbase_operator.api.project import Project
 from postbase_operator.desired.names import FINALIZER
-from postbase_operator.errors import Conflict, InvalidSpec, PostbaseError
+from postbase_operator.errors import Conflict, InvalidSpec, PostbaseError, Unavailable
 from postbase_operator.handlers.keys import Key, project_key
 from postbase_operator.kube import objects
 from postbase_operator.kube.cache import Cache, place_of
 from postbase_operator.kube.kinds import BACKUP, DATABASE, PITR_RESTORE, PROJECT, Body, Kind
-from postbase_operator.kube.session import NamespaceGoing, Refused, Session
+from postbase_operator.kube.session import KUBERNETES, NamespaceGoing, Refused, Session
 from postbase_operator.planning.database import AT_ONCE, Context, plan_database
 from postbase_operator.planning.judgement import reconciling, stalled
 from postbase_operator.planning.observed import Observed
@@ -102,15 +103,17 @@ class Reconciler:
         Raises what is worth a repetition, after it has been told.
         """
         seen, phase = Observed(), db.status.phase or "Pending"
+        plan: Plan[DatabaseStatus] | None = None
+        looks = 0
         try:
-            for _ in range(LOOKS):
+            while True:
                 seen = await self._platform.observe(db)
                 plan = plan_database(db, seen, self._context(body))
                 phase = plan.status.phase or phase
                 await self._platform.execute(db, plan)
-                if plan.requeue_after != AT_ONCE:
-                    break  # else what was done shows already: no status in between
-            return plan
+                looks += 1
+                if plan.requeue_after != AT_ONCE or looks == LOOKS:
+                    return plan  # else what was done shows already: no status in between
         except NamespaceGoing:
             return finish(db, seen, NAMESPACE_GOING, now(), requeue_after=NAMESPACE_AGAIN)
         except (InvalidSpec, Refused) as error:
@@ -120,6 +123,8 @@ class Reconciler:
         except Conflict:
             raise  # somebody wrote in between: looked at again in a second, and no news to anybody
         except PostbaseError as error:
+            if _is_no_news(error, db, plan):
+                raise
             verdict = reconciling(phase, type(error).__name__, str(error))
             await self._tell(DATABASE, body, finish(db, seen, verdict, now()))
             raise
@@ -172,3 +177,11 @@ class Reconciler:
     def _resync(self) -> float:
         """The slow look at everything, a fifth earlier or later so that a fleet spreads out."""
         return self._settings.resync_seconds * random.uniform(0.8, 1.2)  # noqa: S311 - no secret
+
+
+def _is_no_news(error: PostbaseError, db: Database, plan: Plan[DatabaseStatus] | None) -> bool:
+    """The Kubernetes API's own trouble, while the database serves as it should: of that it says
+    nothing, and the log and the metrics tell of it."""
+    status = db.status if plan is None else plan.status
+    trouble = isinstance(error, Unavailable) and error.service == KUBERNETES
+    return trouble and is_true(status.conditions, ConditionType.READY)

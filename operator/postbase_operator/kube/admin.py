@@ -24,12 +24,15 @@ from postbase_operator.postgres import server as pg
 from postbase_operator.postgres.access import Wanted, is_right
 from postbase_operator.postgres.authority import Authority
 from postbase_operator.postgres.certificates import Identity
-from postbase_operator.postgres.connect import ADMIN, Endpoint, session
+from postbase_operator.postgres.connect import ADMIN, Connection, Endpoint, session
 
 ONE_LOOK = 2.0
 """Seconds for which Secrets that were read count as read."""
 LOOKED_OVER = 40.0
 """Seconds for which all of them count as right; planning looks again every 45."""
+
+MEASURED = 60.0
+"""Seconds for which a volume's use counts as known: to measure it, PostgreSQL visits each file."""
 
 RotationStep = steps.BeginRotation | steps.FinishRotation
 ServerStep = steps.SetUpAccess | steps.ReloadConfig | steps.CreateExtensions
@@ -52,9 +55,11 @@ class Admin:
         self._api = api
         self._now = now
         self._held: dict[str, Keys] = {}  # by the Database's UID
+        self._used: dict[str, tuple[float, int]] = {}  # likewise: when measured, and the bytes
 
     def forget(self, db: Database) -> None:
         self._held.pop(db.metadata.uid, None)
+        self._used.pop(db.metadata.uid, None)
 
     async def ensure(self, db: Database, *, first: bool = False) -> None:
         """All Secrets as they should be; nothing where that was so within the minute."""
@@ -70,6 +75,7 @@ class Admin:
         async with session(endpoint, identity) as connection:
             facts = await pg.facts(connection)
             right = is_right(wanted, await pg.find_access(connection, wanted))
+            used = await self._measure(db, connection)
         missing: tuple[str, ...] = ()
         if right and db.spec.extensions:
             async with session(endpoint, identity, names.DATABASE) as connection:
@@ -84,7 +90,16 @@ class Admin:
             login_pending=held.pending is not None,
             rotation=held.rotation,
             rotated_at=held.rotated_at,
+            used_bytes=used,
         )
+
+    async def _measure(self, db: Database, connection: Connection) -> int:
+        at, used = self._used.get(db.metadata.uid, (-MEASURED, 0))
+        now = time.monotonic()
+        if now - at >= MEASURED:
+            used = await pg.used_bytes(connection)
+            self._used[db.metadata.uid] = (now, used)
+        return used
 
     async def tell(self, db: Database, address: str, step: ServerStep) -> None:
         keys = await self._keys(db)

@@ -10,6 +10,7 @@ from postbase_operator.api.quantity import whole_bytes
 from postbase_operator.desired import names
 from postbase_operator.kube.differences import differences, resize_refused
 from postbase_operator.kube.kinds import Body
+from postbase_operator.kube.last_words import last_words
 from postbase_operator.planning.observed import Process, ProcessState, Volume, VolumeRole
 
 # The words of the kubelet for an image that will not come by waiting a little longer.
@@ -132,8 +133,8 @@ def _blocked_init(status: Body) -> tuple[ProcessState, str, str, int | None] | N
 
 def _ended(ended: Body) -> tuple[ProcessState, str, str, int | None]:
     code = int(ended.get("exitCode", -1))
-    message = str(ended.get("message") or "").strip().splitlines()
-    return ProcessState.FAILED, ended.get("reason", ""), message[-1] if message else "", code
+    said = last_words(str(ended.get("message") or ""))
+    return ProcessState.FAILED, ended.get("reason", ""), said, code
 
 
 def _container(statuses: Any, name: str) -> Body:

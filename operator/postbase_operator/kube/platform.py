@@ -34,6 +34,7 @@ from postbase_operator.kube.volumes import Volumes, VolumeStep
 from postbase_operator.planning import plan as steps
 from postbase_operator.planning.observed import Access, Observed, ProcessState
 from postbase_operator.planning.plan import Plan, Step
+from postbase_operator.postgres.connect import POSTGRESQL
 from postbase_operator.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -82,6 +83,8 @@ class KubePlatform:
             try:
                 server = await self._admin.ask(db, process.address)
             except (Unavailable, Denied) as error:
+                if error.service != POSTGRESQL:
+                    raise  # nothing is known of the server then, and nothing said of it
                 server_error = str(error)
         return Observed(
             wanted_revision=config.revision(db),

@@ -20,6 +20,8 @@ from postbase_operator.errors import Conflict, Denied, PostbaseError, Unavailabl
 from postbase_operator.kube.budget import WriteBudget
 from postbase_operator.kube.kinds import Body, Kind
 
+KUBERNETES = "Kubernetes API"
+"""The name of this service in errors."""
 PAGE = 500
 TIMEOUT = 20.0
 MERGE_PATCH = "application/merge-patch+json"
@@ -205,7 +207,7 @@ class Session:
             raw = await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             metrics.API_REQUESTS.labels(method, kind.plural, "none").inc()
-            raise Unavailable("Kubernetes API", f"{what}: {error!r}") from error
+            raise Unavailable(KUBERNETES, f"{what}: {error!r}") from error
         metrics.API_REQUESTS.labels(method, kind.plural, str(response.status)).inc()
         if response.status >= 400:
             raise error_for(what, response.status, raw, response.headers.get("Retry-After"))
@@ -228,11 +230,11 @@ def error_for(what: str, code: int, raw: bytes, retry_after: str | None) -> Post
         case 403 if "exceeded quota" in message:
             return QuotaExceeded("Kubernetes API", f"{what}: {message}")
         case 401 | 403:
-            return Denied("Kubernetes API", f"{what}: {message}")
+            return Denied(KUBERNETES, f"{what}: {message}")
         case 400 | 413 | 415 | 422:
             return Refused(what, message)
     delay = float(retry_after) if retry_after and retry_after.isdigit() else None
-    return Unavailable("Kubernetes API", f"{what}: {code} {message}", delay)
+    return Unavailable(KUBERNETES, f"{what}: {code} {message}", delay)
 
 
 def _sentence(raw: bytes) -> tuple[str, str, list[str]]:

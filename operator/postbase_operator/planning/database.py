@@ -13,7 +13,7 @@ from postbase_operator.api.database import Database, DatabaseStatus
 from postbase_operator.api.quantity import whole_bytes
 from postbase_operator.api.upkeep import DeletionPolicy
 from postbase_operator.planning import plan as steps
-from postbase_operator.planning.judgement import Exit, judge
+from postbase_operator.planning.judgement import DISK_FULL, Exit, judge
 from postbase_operator.planning.observed import (
     Observed,
     Process,
@@ -112,7 +112,7 @@ def _steps(db: Database, seen: Observed, now: datetime) -> list[Step]:
     if seen.server is not None and not db.spec.paused:
         todo += _server_steps(seen.server, seen)
         todo += rotation(db, seen.server, now)
-    if _is_stuck(seen):
+    if _is_stuck(db, seen):
         todo.append(steps.ReplaceProcess())
     todo += _upkeep(seen.process)
     if whole_bytes(db.spec.storage.size) > current.requested_bytes:
@@ -158,7 +158,7 @@ def _upkeep(process: Process) -> list[Step]:
     return todo
 
 
-def _is_stuck(seen: Observed) -> bool:
+def _is_stuck(db: Database, seen: Observed) -> bool:
     """PostgreSQL does not run in it, and a new one would be another: nothing is lost by it.
 
     A StatefulSet that is updated on delete never does this by itself, and the kubelet waits up to
@@ -170,4 +170,13 @@ def _is_stuck(seen: Observed) -> bool:
     if process.state is not ProcessState.FAILED:
         return False
     refused = process.exit_code == Exit.PARAMETERS_REJECTED
-    return process.outdated or (refused and seen.wanted_revision not in process.message)
+    mended = refused and seen.wanted_revision not in process.message
+    return process.outdated or mended or _has_room_again(db, seen)
+
+
+def _has_room_again(db: Database, seen: Observed) -> bool:
+    """The volume was full and has grown since it was last told of."""
+    told, now = db.status.volume, seen.current
+    if DISK_FULL not in seen.process.message or told is None or now is None:
+        return False
+    return now.capacity_bytes > whole_bytes(told.capacity or "0")

@@ -49,6 +49,11 @@ def stalled(reason: str, message: str) -> Verdict:
 
 
 STARTING = "The pod is being made; PostgreSQL starts in it, or recovers from a crash"
+DISK_FULL = "No space left on device"
+OUT_OF_MEMORY = (
+    "PostgreSQL was ended for lack of memory; raise spec.resources.memory, or lower what it takes "
+    "(shared_buffers, work_mem for each sort of each session)"
+)
 ON_ITS_WAY = ("", "Pending", "ContainerCreating", "PodInitializing")
 """The kubelet's words for a pod that is coming up as it should: one word of ours for all of them,
 since each other word would be a write of the status."""
@@ -85,7 +90,7 @@ def _not_running(seen: Observed) -> Verdict:
     phase = "Provisioning" if _is_new(seen) else "Running"
     match process.state:
         case ProcessState.FAILED:
-            return _failed(process, phase)
+            return _failed(seen, phase)
         case ProcessState.STOPPING:
             return reconciling(phase, "Restarting", "PostgreSQL is being stopped")
         case ProcessState.ABSENT | ProcessState.STARTING:
@@ -95,9 +100,14 @@ def _not_running(seen: Observed) -> Verdict:
     return reconciling(phase, process.reason or "Pending", process.message or "The pod is waiting")
 
 
-def _failed(process: Process, phase: str) -> Verdict:
+def _failed(seen: Observed, phase: str) -> Verdict:
     """PostgreSQL ended, or never began; the exit codes of start.sh say which way."""
+    process = seen.process
     said = process.message or process.reason
+    if DISK_FULL in said:
+        return _disk_full(seen, phase, said)
+    if process.reason == "OOMKilled":
+        return reconciling(phase, "OutOfMemory", f"{OUT_OF_MEMORY}: {said}")
     match process.exit_code:
         case Exit.VOLUME_IN_USE:
             return reconciling(phase, "VolumeInUse", f"Another PostgreSQL holds the volume: {said}")
@@ -110,6 +120,13 @@ def _failed(process: Process, phase: str) -> Verdict:
     return reconciling(
         phase, "PostgresFailed", f"PostgreSQL ended with {process.exit_code}: {said}"
     )
+
+
+def _disk_full(seen: Observed, phase: str, said: str) -> Verdict:
+    """A person must give it room; once that is done it only takes time."""
+    if seen.current is not None and seen.current.is_growing:
+        return reconciling(phase, "VolumeGrowing", f"The volume was full and is growing: {said}")
+    return stalled("VolumeFull", f"The volume is full; raise spec.storage.size: {said}")
 
 
 def _running(seen: Observed, server: Server) -> Verdict:

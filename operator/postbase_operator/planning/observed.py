@@ -41,6 +41,11 @@ class Volume:
     labelled: bool = True
     """It bears the labels by which it is found; False where somebody has edited them."""
 
+    @property
+    def is_growing(self) -> bool:
+        """More has been asked for than is there."""
+        return self.capacity_bytes < self.requested_bytes
+
 
 class ProcessState(StrEnum):
     """The postgres process, as far as the platform can tell."""
@@ -115,6 +120,8 @@ class Server:
     rotation: str = ""
     """The request that the present login answers, or that the pending one will."""
     rotated_at: datetime | None = None
+    used_bytes: int = 0
+    """What databases and log take on the volume; 0: not measured."""
 
 
 @dataclass(frozen=True, slots=True)

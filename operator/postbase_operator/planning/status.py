@@ -17,6 +17,12 @@ from postbase_operator.planning.observed import Observed
 from postbase_operator.planning.plan import Notice, Plan, Step
 from postbase_operator.planning.restart import Restart
 
+NEARLY_FULL = "VolumeNearlyFull"
+TOLD_FROM = 80
+"""Percent of the volume in use from which on it is told …"""
+TOLD_UNTIL = 75
+"""… and below which it is told no longer."""
+
 
 def finish(
     db: Database,
@@ -28,11 +34,12 @@ def finish(
     requeue_after: float | None = None,
 ) -> Plan[DatabaseStatus]:
     """A plan with the status that tells this verdict, and the events that it is worth."""
+    after = status(db, seen, verdict, now)
     return Plan(
-        status=status(db, seen, verdict, now),
+        status=after,
         steps=tuple(todo or ()),
         requeue_after=requeue_after,
-        notices=notices(db, verdict),
+        notices=(*notices(db, verdict), *_alarms(db.status, after)),
     )
 
 
@@ -45,6 +52,7 @@ def status(db: Database, seen: Observed, verdict: Verdict, now: datetime) -> Dat
     conditions = _restart(seen, restart.restart(db, seen, now), conditions, now, generation)
     conditions = _resize(seen, conditions, now, generation)
     conditions = _kept(db, seen, conditions, now)
+    conditions = _fullness(seen, conditions, now, generation)
     requests = _requests(db, seen)
     phase = DatabasePhase(verdict.phase)
     told = (held.conditions, held.phase, held.observed_generation)
@@ -126,6 +134,25 @@ def _resize(
     return cond.remove_condition(held, "ResizePending")
 
 
+def _fullness(
+    seen: Observed, held: tuple[cond.Condition, ...], now: datetime, generation: int
+) -> tuple[cond.Condition, ...]:
+    """Told in steps, so that a volume which fills costs a few writes and not one a look."""
+    current, server = seen.current, seen.server
+    if current is None or server is None or not server.used_bytes or not current.capacity_bytes:
+        return held  # not known now
+    percent = 100 * server.used_bytes // current.capacity_bytes
+    before = cond.find_condition(held, NEARLY_FULL)
+    if percent < (TOLD_FROM if before is None else TOLD_UNTIL):
+        return cond.remove_condition(held, NEARLY_FULL)
+    step = max(TOLD_FROM, percent // 5 * 5)
+    message = (
+        f"More than {step} % of {format_bytes(current.capacity_bytes)} are in use, and PostgreSQL "
+        "stops when the volume is full: raise spec.storage.size, which needs no restart"
+    )
+    return cond.set_condition(held, NEARLY_FULL, True, "AboveThreshold", message, now, generation)
+
+
 def _kept(
     db: Database, seen: Observed, held: tuple[cond.Condition, ...], now: datetime
 ) -> tuple[cond.Condition, ...]:
@@ -169,3 +196,11 @@ def notices(db: Database, verdict: Verdict) -> tuple[Notice, ...]:
         return ()
     type = "Warning" if verdict.outlook is Outlook.STALLED else "Normal"
     return (Notice(type, verdict.reason, verdict.message),)
+
+
+def _alarms(before: DatabaseStatus, after: DatabaseStatus) -> tuple[Notice, ...]:
+    """What people should hear of although the Database is Ready."""
+    found = cond.find_condition(after.conditions, NEARLY_FULL)
+    if found is None or cond.find_condition(before.conditions, NEARLY_FULL) is not None:
+        return ()
+    return (Notice("Warning", NEARLY_FULL, found.message),)

@@ -24,6 +24,8 @@ from postbase_operator.postgres.certificates import Identity
 Connection = psycopg.AsyncConnection[TupleRow]
 
 ADMIN = "postbase_admin"
+POSTGRESQL = "PostgreSQL"
+"""The name of this service in errors."""
 CONNECT_TIMEOUT = 5
 STATEMENT_TIMEOUT_MS = 30_000
 LOCK_TIMEOUT_MS = 5_000
@@ -77,13 +79,13 @@ async def session(
         try:
             connection = await psycopg.AsyncConnection.connect(conninfo, autocommit=True)
         except psycopg.Error as error:
-            raise Unavailable("PostgreSQL", str(error).strip(), retry_after=2.0) from error
+            raise Unavailable(POSTGRESQL, str(error).strip(), retry_after=2.0) from error
     try:
         yield connection
     except psycopg.errors.InsufficientPrivilege as error:
-        raise Denied("PostgreSQL", f"{ADMIN}: {str(error).strip()}") from error
+        raise Denied(POSTGRESQL, f"{ADMIN}: {str(error).strip()}") from error
     except psycopg.Error as error:
-        raise Unavailable("PostgreSQL", str(error).strip(), retry_after=2.0) from error
+        raise Unavailable(POSTGRESQL, str(error).strip(), retry_after=2.0) from error
     finally:
         await connection.close()
 

@@ -40,6 +40,16 @@ async def facts(connection: Connection) -> ServerFacts:
     )
 
 
+async def used_bytes(connection: Connection) -> int:
+    """What databases, log and temporary files take on the volume, in bytes.
+
+    PostgreSQL cannot be asked how full its file system is; what it has written there it knows.
+    """
+    cursor = await connection.execute(USED)
+    row = await cursor.fetchone()
+    return int(row[0]) if row is not None else 0
+
+
 async def find_access(connection: Connection, wanted: access.Wanted) -> access.Found:
     names = [wanted.owner, *(user for user, _ in wanted.logins), *wanted.closed]
     roles = {
@@ -116,6 +126,11 @@ COPY (SELECT line FROM pg_catalog.regexp_split_to_table(pg_catalog.pg_read_file(
       AS line WHERE line <> '')
 TO {} WITH (FORMAT csv, QUOTE E'\\x01', DELIMITER E'\\x02')
 """).format(sql.Literal(names.SETTINGS_FILE), sql.Literal(names.FALLBACK_FILE))
+USED = """
+SELECT COALESCE((SELECT sum(pg_catalog.pg_database_size(oid)) FROM pg_catalog.pg_database), 0)
+     + COALESCE((SELECT sum(size) FROM pg_catalog.pg_ls_waldir()), 0)
+     + COALESCE((SELECT sum(size) FROM pg_catalog.pg_ls_tmpdir()), 0)
+"""
 FACTS = """
 SELECT (SELECT system_identifier::text FROM pg_catalog.pg_control_system()),
        pg_catalog.current_setting('server_version'),
