@@ -38,7 +38,8 @@ class Settings:
     postgres_images: Mapping[str, str] = field(default_factory=lambda: dict(OFFICIAL_IMAGES))
     """Major version to stock image, as JSON; an unknown version names the known ones."""
 
-    postgres_pull_policy: str = "IfNotPresent"
+    postgres_pull_policy: str = "Always"
+    """For PostgreSQL by tag: the first start, and one after a request to upgrade."""
 
     regions: tuple[str, ...] = ()
     """Regions that this cluster stands for, comma separated; empty accepts any."""

@@ -195,3 +195,10 @@ class Db:
         self.cluster.delete("pod", self.namespace, self.pod, *flags)
         eventually(lambda: self.pod_uid() not in ("", before), f"a new pod {self.pod}", seconds=60)
         self.wait_answers()
+        # PostgreSQL may answer a second before the kubelet has noticed that it runs.
+        eventually(self._is_known_to_run, f"{self.pod} running by its status", seconds=30)
+
+    def _is_known_to_run(self) -> bool:
+        status = self.cluster.get("pod", self.namespace, self.pod).get("status") or {}
+        states = [c["state"] for c in status.get("containerStatuses") or []]
+        return bool(states) and all("running" in state for state in states)

@@ -62,6 +62,7 @@ def values(images: Mapping[str, Any]) -> dict[str, object]:
     return {
         "image": {"repository": repository, "tag": tag, "pullPolicy": "IfNotPresent"},
         "postgresImages": {major: images["postgres"][major] for major in ("15", "17")},
+        "postgresPullPolicy": "IfNotPresent",  # no registry has them
         "regions": ["us-west1", "eu-west1"],  # both are this cluster
         "cpuRequestRatio": 0.05,
         "objectStore": {"embedded": {"enabled": True, "image": images["s3"]}},

@@ -31,7 +31,7 @@ def postgres(db: Database, image: str, settings: Settings) -> V1Container:
     return V1Container(
         name=names.POSTGRES_CONTAINER,
         image=image,
-        image_pull_policy=settings.postgres_pull_policy,
+        image_pull_policy=_pull_policy(image, settings),
         command=["/bin/sh", f"{names.CONFIG_MOUNT}/start.sh"],
         env=_environment(),
         ports=[V1ContainerPort(name="postgresql", container_port=names.PORT, protocol="TCP")],
@@ -56,7 +56,7 @@ def initdb(db: Database, image: str, settings: Settings) -> V1Container:
     return V1Container(
         name=names.INITDB_CONTAINER,
         image=image,
-        image_pull_policy=settings.postgres_pull_policy,
+        image_pull_policy=_pull_policy(image, settings),
         command=["/bin/sh", f"{names.CONFIG_MOUNT}/initdb.sh"],
         env=_environment(),
         resources=V1ResourceRequirements(requests=resources.requests, limits={"memory": memory}),
@@ -82,6 +82,11 @@ def wal_receiver(settings: Settings) -> V1Container:
         termination_message_policy="FallbackToLogsOnError",
         volume_mounts=volumes.sidecar_mounts(),
     )
+
+
+def _pull_policy(image: str, settings: Settings) -> str:
+    """A digest means one image for ever; a tag may have moved since a node last asked."""
+    return "IfNotPresent" if "@sha256:" in image else settings.postgres_pull_policy
 
 
 def _is_ready(*, period: int, failures: int) -> V1Probe:

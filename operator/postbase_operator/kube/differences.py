@@ -34,7 +34,7 @@ def differences(pod: Body, workload: Body | None, *, resizable: bool = True) -> 
     found = {field for field in REMOVABLE if has.get(field) and not wanted.get(field)}
     for field, value in wanted.items():
         if field in CONTAINERS:
-            found |= set(_of_containers(value, has.get(field) or []))
+            found |= set(_of_containers(value, has.get(field) or [], _running_images(pod)))
         elif not holds(value, has.get(field), exact=False):
             found.add(field)
     sizes = {f"resources of {name}" for name in RESIZED} & found if resizable else set()
@@ -48,7 +48,13 @@ def differences(pod: Body, workload: Body | None, *, resizable: bool = True) -> 
 RESIZED = (names.POSTGRES_CONTAINER, names.SIDECAR_CONTAINER)
 
 
-def _of_containers(wanted: list[Body], running: list[Body]) -> list[str]:
+def _running_images(pod: Body) -> dict[str, str]:
+    """What each container's image is by digest: a tag that means the wanted digest is no change."""
+    statuses = (pod.get("status") or {}).get("containerStatuses") or []
+    return {each["name"]: each.get("imageID", "") for each in statuses}
+
+
+def _of_containers(wanted: list[Body], running: list[Body], images: dict[str, str]) -> list[str]:
     there = {each["name"]: each for each in running}
     return [
         f"{field} of {each['name']}"
@@ -56,6 +62,8 @@ def _of_containers(wanted: list[Body], running: list[Body]) -> list[str]:
         if each["name"] != names.INITDB_CONTAINER  # it has ended, and the next is made anew anyway
         for field, value in each.items()
         if not holds(value, there.get(each["name"], {}).get(field), exact=False)
+        and not (field == "image" and images.get(each["name"]) == value)
+        and field != "imagePullPolicy"  # of no effect on what runs
     ]
 
 

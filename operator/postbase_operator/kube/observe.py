@@ -49,6 +49,9 @@ def volume(claim: Body) -> Volume:
         capacity_bytes=_bytes(capacity.get("storage", "0")),
         deleting="deletionTimestamp" in claim["metadata"],
         kept=annotation(claim, names.ANNOTATION_KEPT),
+        image_tag=annotation(claim, names.ANNOTATION_IMAGE_TAG),
+        upgrade=annotation(claim, names.ANNOTATION_UPGRADE),
+        upgrading=annotation(claim, names.ANNOTATION_UPGRADING),
     )
 
 
@@ -67,10 +70,11 @@ def process(pod: Body | None, workload: Body | None = None, *, resizable: bool =
         message=message,
         exit_code=exit_code,
         address=status.get("podIP", ""),
-        image=main.get("image", ""),
+        image=_wanted_image(pod),
         image_digest=main.get("imageID", ""),
         ready=bool(main.get("ready")),
         since=datetime.fromisoformat(started) if started else None,
+        ends_by=_moment(pod["metadata"].get("deletionTimestamp")),
         outdated=_is_outdated(pod, workload),
         identity=str(pod["metadata"].get("uid", "")),
         waiting_changes=found.waiting,
@@ -79,6 +83,16 @@ def process(pod: Body | None, workload: Body | None = None, *, resizable: bool =
         sidecar_waits=found.sidecar,
         config_revision=annotation(pod, names.ANNOTATION_CONFIG),
     )
+
+
+def _wanted_image(pod: Body) -> str:
+    """As the pod's spec has it: the status may name another tag of the same image."""
+    containers = (pod.get("spec") or {}).get("containers")
+    return str(_container(containers, names.POSTGRES_CONTAINER).get("image", ""))
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
 
 
 def _is_outdated(pod: Body, workload: Body | None) -> bool:

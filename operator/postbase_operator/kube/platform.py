@@ -109,8 +109,8 @@ class KubePlatform:
         match step:
             case steps.EnsureSecrets(first):
                 await self._admin.ensure(db, first=first)
-            case steps.ApplyWorkload(volume, system_id):
-                await self._apply_workload(db, volume, system_id)
+            case steps.ApplyWorkload():
+                await self._apply_workload(db, step)
             case steps.SetUpAccess() | steps.ReloadConfig() | steps.CreateExtensions():
                 await self._tell_server(db, step)
             case steps.BeginRotation() | steps.FinishRotation():
@@ -120,9 +120,10 @@ class KubePlatform:
             case _:
                 await self._pods.take(db, step)
 
-    async def _apply_workload(self, db: Database, claim: str, system_id: str) -> None:
-        image = images.image(db, self._settings)
-        for desired in workload.objects(db, claim, system_id, image, self._settings):
+    async def _apply_workload(self, db: Database, step: steps.ApplyWorkload) -> None:
+        claim, known = step.volume, step.system_id
+        image = step.image or images.image(db, self._settings)
+        for desired in workload.objects(db, claim, known, image, self._settings):
             body = body_of(desired)
             self._cache.put(kind_of(body), await self._apply(db, body))
 

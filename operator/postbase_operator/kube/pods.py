@@ -24,6 +24,7 @@ PodStep = (
     steps.PokeConfig
     | steps.ReplaceProcess
     | steps.RestartProcess
+    | steps.AbandonProcess
     | steps.ResizeProcess
     | steps.UpgradeSidecar
 )
@@ -62,6 +63,8 @@ class Pods:
                 await self._delete(pod)
             case steps.RestartProcess(identity):
                 await self._restart(db, pod, identity)
+            case steps.AbandonProcess(identity):
+                await self._abandon(pod, identity)
             case steps.ResizeProcess():
                 await self._resize(db, pod)
             case steps.UpgradeSidecar():
@@ -109,6 +112,12 @@ class Pods:
             return
         metadata = pod["metadata"]
         await self._api.delete(POD, metadata["namespace"], metadata["name"], metadata["uid"])
+
+    async def _abandon(self, pod: Body | None, identity: str) -> None:
+        """The API server forgets the pod; whether it still runs nobody can tell."""
+        if pod is not None and _uid(pod) == identity:
+            metadata = pod["metadata"]
+            await self._api.delete(POD, metadata["namespace"], metadata["name"], identity, grace=0)
 
     async def _resize(self, db: Database, pod: Body | None) -> None:
         if pod is None:

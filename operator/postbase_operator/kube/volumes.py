@@ -32,6 +32,7 @@ VolumeStep = (
     | steps.LabelVolume
     | steps.GrowVolume
     | steps.RecordOrigin
+    | steps.BeginUpgrade
 )
 
 
@@ -74,13 +75,22 @@ class Volumes:
             case steps.GrowVolume(name):
                 request = {"requests": {"storage": db.spec.storage.size}}
                 await self._patch(db, name, {"spec": {"resources": request}})
-            case steps.RecordOrigin(name, system_id, image, keep):
+            case steps.BeginUpgrade(name, request, process):
+                noted = {
+                    names.ANNOTATION_UPGRADE: request,
+                    names.ANNOTATION_UPGRADING: process,
+                }
+                await self._patch(db, name, {"metadata": {"annotations": noted}})
+            case steps.RecordOrigin(name, system_id, image, tag, keep):
                 facts = {
                     names.ANNOTATION_SYSTEM_ID: system_id,
                     names.ANNOTATION_IMAGE: image,
+                    names.ANNOTATION_IMAGE_TAG: tag,
                     names.ANNOTATION_KEPT: await self._keep(db, name) if keep else "",
                 }
-                known = {key: value for key, value in facts.items() if value}
+                known: dict[str, str | None] = {key: text for key, text in facts.items() if text}
+                if image:
+                    known[names.ANNOTATION_UPGRADING] = None
                 await self._patch(db, name, {"metadata": {"annotations": known}})
 
     async def create(self, db: Database, generation: int) -> None:

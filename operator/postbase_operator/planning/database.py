@@ -11,9 +11,10 @@ from datetime import datetime
 
 from postbase_operator.api.database import Database, DatabaseStatus
 from postbase_operator.api.quantity import whole_bytes
-from postbase_operator.api.upkeep import DeletionPolicy
+from postbase_operator.api.upkeep import DeletionPolicy, NodeLoss
 from postbase_operator.planning import plan as steps
-from postbase_operator.planning.judgement import DISK_FULL, Exit, judge
+from postbase_operator.planning import upgrade
+from postbase_operator.planning.judgement import DISK_FULL, Exit, is_lost, judge
 from postbase_operator.planning.observed import (
     Observed,
     Process,
@@ -36,6 +37,8 @@ SOON = 0.3
 """Seconds until a look at what a step on the server has done."""
 TURN_AGAIN = 10.0
 """Seconds until a sidecar asks again whether it is its turn to be upgraded."""
+STOP_AGAIN = 15.0
+"""Seconds between looks at a process that is being stopped."""
 AT_ONCE = 0.0
 """What these steps do is done when they return: the next look belongs to the same run."""
 
@@ -46,11 +49,13 @@ def plan_database(db: Database, seen: Observed, context: Context) -> Plan[Databa
         if seen.process.state is ProcessState.RUNNING:  # it serves on, as it was
             refused = replace(refused, phase="Running")
         return finish(db, seen, refused, context.now, requeue_after=SECRETS_AGAIN)
-    verdict = judge(seen, paused=db.spec.paused)
+    verdict = judge(seen, context.now, paused=db.spec.paused)
     waiting = restart(db, seen, context.now)
     todo = list(_steps(db, seen, context.now))
     if waiting.due and not db.spec.paused:
         todo.append(steps.RestartProcess(seen.process.identity))
+    if is_lost(seen.process, context.now) and db.spec.on_node_loss is NodeLoss.REPLACE:
+        todo.append(steps.AbandonProcess(seen.process.identity))
     again = _again(db, seen, todo, context.now)
     if request(db) is not None:
         again = max(SOON, min(again, SOON))  # written down first, then done
@@ -70,6 +75,8 @@ def _again(db: Database, seen: Observed, todo: list[Step], now: datetime) -> flo
         return SOON
     if any(isinstance(step, steps.UpgradeSidecar) for step in todo):
         return TURN_AGAIN
+    if seen.process.ends_by is not None:
+        return STOP_AGAIN  # no event tells that a node does not answer
     if not _is_on_its_way(seen, db):
         return SECRETS_AGAIN
     since = seen.process.since
@@ -81,6 +88,7 @@ DONE_AT_ONCE = (
     steps.CreateVolume,
     steps.AdoptVolume,
     steps.RecordOrigin,
+    steps.BeginUpgrade,
     steps.SetUpAccess,
     steps.CreateExtensions,
     steps.BeginRotation,
@@ -108,7 +116,8 @@ def _steps(db: Database, seen: Observed, now: datetime) -> list[Step]:
         return [*todo, steps.CreateVolume(seen.highest_generation + 1)]
     if seen.server is not None:
         todo += _remember(db, seen.server, seen, current)
-    todo.append(steps.ApplyWorkload(current.name, current.system_id))
+    todo += upgrade.begin(db, current, seen.process)
+    todo.append(steps.ApplyWorkload(current.name, current.system_id, upgrade.pinned(db, current)))
     if seen.server is not None and not db.spec.paused:
         todo += _server_steps(seen.server, seen)
         todo += rotation(db, seen.server, now)
@@ -124,12 +133,12 @@ def _steps(db: Database, seen: Observed, now: datetime) -> list[Step]:
 def _remember(db: Database, server: Server, seen: Observed, current: Volume) -> list[Step]:
     """What the volume has to know of its own data before anything else is built on it."""
     system_id = "" if current.system_id else server.facts.system_id
-    image = "" if current.image else seen.process.image_digest
+    image, tag = upgrade.learnt(db, current, seen.process)
     bound = current.capacity_bytes > 0  # before, there is no volume that could be kept
     keep = bound and not current.kept and db.spec.deletion_policy is not DeletionPolicy.DELETE
     if not (system_id or image or keep):
         return []
-    return [steps.RecordOrigin(current.name, system_id, image, keep)]
+    return [steps.RecordOrigin(current.name, system_id, image, tag, keep)]
 
 
 def _server_steps(server: Server, seen: Observed) -> list[Step]:
@@ -165,13 +174,15 @@ def _is_stuck(db: Database, seen: Observed) -> bool:
     five minutes between two attempts.
     """
     process = seen.process
+    waits = process.waiting_changes or process.size_waits or process.sidecar_waits
+    outdated = process.outdated and bool(waits)
     if process.state is ProcessState.WAITING:
-        return process.outdated
+        return outdated
     if process.state is not ProcessState.FAILED:
         return False
     refused = process.exit_code == Exit.PARAMETERS_REJECTED
     mended = refused and seen.wanted_revision not in process.message
-    return process.outdated or mended or _has_room_again(db, seen)
+    return outdated or mended or _has_room_again(db, seen)
 
 
 def _has_room_again(db: Database, seen: Observed) -> bool:

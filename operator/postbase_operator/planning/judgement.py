@@ -7,6 +7,7 @@ questions matter.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import Enum, IntEnum
 
 from postbase_operator.planning.observed import Observed, Process, ProcessState, Server
@@ -50,6 +51,12 @@ def stalled(reason: str, message: str) -> Verdict:
 
 STARTING = "The pod is being made; PostgreSQL starts in it, or recovers from a crash"
 DISK_FULL = "No space left on device"
+OVERDUE = timedelta(seconds=60)
+NODE_LOST = (
+    "The pod should have ended and its node does not answer. Once that node is surely off, give "
+    "it the taint node.kubernetes.io/out-of-service; or set spec.onNodeLoss: Replace where the "
+    "storage fences a lost node"
+)
 OUT_OF_MEMORY = (
     "PostgreSQL was ended for lack of memory; raise spec.resources.memory, or lower what it takes "
     "(shared_buffers, work_mem for each sort of each session)"
@@ -59,8 +66,15 @@ ON_ITS_WAY = ("", "Pending", "ContainerCreating", "PodInitializing")
 since each other word would be a write of the status."""
 
 
-def judge(seen: Observed, *, paused: bool) -> Verdict:
+def is_lost(process: Process, now: datetime) -> bool:
+    """It should have ended long ago, by force if need be: its node does not answer."""
+    return process.ends_by is not None and now - process.ends_by > OVERDUE
+
+
+def judge(seen: Observed, now: datetime, *, paused: bool) -> Verdict:
     """The verdict on a Database whose spec is acceptable and whose volume is its own."""
+    if is_lost(seen.process, now):
+        return reconciling("Running", "NodeLost", NODE_LOST)
     if paused:
         return _paused(seen.process)
     if seen.process.state is not ProcessState.RUNNING:

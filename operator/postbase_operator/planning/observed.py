@@ -32,12 +32,18 @@ class Volume:
     system_id: str
     """PostgreSQL's system identifier, or "" until the operator has read it."""
     image: str
-    """The digest of the image that first served it, or ""."""
+    """The digest of the image that serves it, or ""."""
     requested_bytes: int
     capacity_bytes: int
     deleting: bool = False
     kept: str = ""
     """"Retain": it outlives whatever deletes its claim; "denied": we have no right to see to it."""
+    image_tag: str = ""
+    """What that image was asked for by."""
+    upgrade: str = ""
+    """The request to upgrade the image that was last taken up."""
+    upgrading: str = ""
+    """The process that this upgrade replaces; the next one's image is learnt."""
     labelled: bool = True
     """It bears the labels by which it is found; False where somebody has edited them."""
 
@@ -75,6 +81,8 @@ class Process:
     image_digest: str = ""
     ready: bool = False
     since: datetime | None = None
+    ends_by: datetime | None = None
+    """Where it is being stopped: when the platform ends it at the latest."""
     outdated: bool = False
     """Made from an older description than the present one; a new process would be another."""
     waiting_changes: tuple[str, ...] = ()

@@ -55,24 +55,40 @@ class ApplyWorkload:
     """Everything that runs on the volume, as the spec has it now.
 
     `system_id` "" lets a database be made on the volume; anything else must be found there.
+    `image` is the digest to run, "" for what the spec's tag means now.
     """
 
     volume: str
     system_id: str
+    image: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class RecordOrigin:
     """The volume remembers whose data it holds: from then on nothing else starts on it.
 
-    And the image that made it, as the C library's collations depend on it. "" leaves one as it is.
+    And the image that serves it, by digest and by tag, as the C library's collations depend on it;
+    with it an upgrade is over. "" leaves each as it is.
     `keep`: what deletes the claim (its namespace, a person) must not delete the volume.
     """
 
     volume: str
     system_id: str = ""
     image: str = ""
+    tag: str = ""
     keep: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BeginUpgrade:
+    """The next start learns anew what the image's tag means. Leaves: the volume's note of it.
+
+    `process` is the identity of the one to be replaced.
+    """
+
+    volume: str
+    request: str
+    process: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +134,16 @@ class ReplaceProcess:
 
 
 @dataclass(frozen=True, slots=True)
+class AbandonProcess:
+    """A process on a node that is gone is given up without an answer. Leaves: a new one elsewhere.
+
+    `identity` is that of the process which is meant.
+    """
+
+    identity: str
+
+
+@dataclass(frozen=True, slots=True)
 class RestartProcess:
     """PostgreSQL is stopped cleanly, after a checkpoint, and started anew. Leaves: a new process.
 
@@ -145,6 +171,7 @@ Step = (
     | GrowVolume
     | ApplyWorkload
     | RecordOrigin
+    | BeginUpgrade
     | SetUpAccess
     | BeginRotation
     | FinishRotation
@@ -153,6 +180,7 @@ Step = (
     | ReloadConfig
     | ReplaceProcess
     | RestartProcess
+    | AbandonProcess
     | ResizeProcess
     | UpgradeSidecar
 )

@@ -42,7 +42,8 @@ def request(db: Database) -> str | None:
 def restart(db: Database, seen: Observed, now: datetime) -> Restart:
     """What waits for a start of PostgreSQL, and whether it is made now."""
     running = seen.process.identity
-    asked = bool(running) and running == db.status.restarting
+    replaced = (db.status.restarting, seen.current.upgrading if seen.current else None)
+    asked = bool(running) and running in replaced
     if seen.server is None:
         return Restart(due=asked)
     facts = seen.server.facts

@@ -10,7 +10,7 @@ from postbase_operator.api.conditions import ConditionType
 from postbase_operator.api.database import Database, DatabasePhase, DatabaseStatus
 from postbase_operator.api.database_status import Endpoint, ImageStatus, VolumeStatus
 from postbase_operator.api.quantity import format_bytes
-from postbase_operator.planning import restart, rotation
+from postbase_operator.planning import restart, rotation, upgrade
 from postbase_operator.planning.acceptance import accepted
 from postbase_operator.planning.judgement import Outlook, Verdict
 from postbase_operator.planning.observed import Observed
@@ -65,13 +65,13 @@ def status(db: Database, seen: Observed, verdict: Verdict, now: datetime) -> Dat
             "phase": phase,
             "observed_generation": generation,
             "conditions": conditions,
-            **_facts(db, seen),
+            **_facts(seen),
             **requests,
         }
     )
 
 
-def _facts(db: Database, seen: Observed) -> dict[str, object]:
+def _facts(seen: Observed) -> dict[str, object]:
     """Fields of the status that are known now; the others keep what they held."""
     facts: dict[str, object] = {}
     current = seen.current
@@ -86,7 +86,7 @@ def _facts(db: Database, seen: Observed) -> dict[str, object]:
         )
         facts["system_id"] = current.system_id or None
         facts["image"] = ImageStatus(
-            requested=seen.process.image or (db.status.image and db.status.image.requested),
+            requested=current.image_tag or seen.process.image or None,
             digest=current.image or None,
         )
     if seen.server is not None:
@@ -181,6 +181,9 @@ def _requests(db: Database, seen: Observed) -> dict[str, object]:
     rotated = rotation.served(db, seen.server)
     if rotated is not None:
         served[rotation.VERB] = rotated
+    upgraded = upgrade.served(db, seen.current)
+    if upgraded is not None:
+        served[upgrade.VERB] = upgraded
     return told | ({"requests": served} if served != db.status.requests else {})
 
 

@@ -43,6 +43,7 @@ CURRENT = Volume(
     database_uid=UID,
     system_id=FACTS.system_id,
     image="sha256:abc",
+    image_tag="postgres:15",
     requested_bytes=GIB,
     capacity_bytes=GIB,
     kept="Retain",
@@ -54,6 +55,7 @@ RUNNING = Process(
     image="postgres:15",
     image_digest="sha256:abc",
 )
+NEWER = ("image of postgres",)
 HEALTHY = Observed(
     wanted_revision="r1",
     access=Access("shop-main-credentials", "shop-main.team.svc", 5432),
@@ -306,9 +308,10 @@ def test_values_that_were_refused_and_are_being_mended_are_not_told_again() -> N
 @pytest.mark.parametrize(
     ("process", "replaced"),
     [
-        (Process(ProcessState.WAITING, "ErrImagePull", outdated=True), True),
+        (Process(ProcessState.WAITING, "ErrImagePull", outdated=True, waiting_changes=NEWER), True),
+        (Process(ProcessState.WAITING, "ErrImagePull", outdated=True), False),  # in name only
         (Process(ProcessState.WAITING, "ErrImagePull", outdated=False), False),
-        (Process(ProcessState.FAILED, exit_code=1, outdated=True), True),
+        (Process(ProcessState.FAILED, exit_code=1, outdated=True, waiting_changes=NEWER), True),
         (Process(ProcessState.FAILED, exit_code=66, message="… revision r0"), True),
         (Process(ProcessState.FAILED, exit_code=66, message="… revision r1"), False),
         (Process(ProcessState.FAILED, exit_code=75), False),
