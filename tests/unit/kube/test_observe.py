@@ -42,7 +42,10 @@ def ended(code: int, message: str = "") -> dict[str, Any]:
         (pod({"state": RUNNING, "started": False}), ProcessState.STARTING, "", None),
         (pod({"state": RUNNING, "started": True}), ProcessState.RUNNING, "", None),
         (
-            pod({"state": RUNNING, "started": True}, meta={"deletionTimestamp": "2026-11-23T12:05:00Z"}),
+            pod(
+                {"state": RUNNING, "started": True},
+                meta={"deletionTimestamp": "2026-11-23T12:05:00Z"},
+            ),
             ProcessState.STOPPING,
             "Terminating",
             None,
