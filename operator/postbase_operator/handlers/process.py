@@ -24,6 +24,7 @@ from postbase_operator.kube.budget import WriteBudget
 from postbase_operator.kube.cache import Cache
 from postbase_operator.kube.kinds import DATABASE
 from postbase_operator.kube.lease import Elector, LeaseLost
+from postbase_operator.kube.leftovers import Leftovers
 from postbase_operator.kube.platform import KubePlatform
 from postbase_operator.kube.session import Session
 from postbase_operator.settings import Settings
@@ -31,6 +32,7 @@ from postbase_operator.settings import Settings
 logger = logging.getLogger(__name__)
 LEASE_NAME = "postbase-operator"
 LEASE_WRITES_PER_SECOND = 10.0
+CLEAR_UP_SECONDS = 60.0
 REST = 0.5
 """Seconds between two looks at one object, so that a row of events costs one."""
 
@@ -96,6 +98,7 @@ class Operator:
             keeping,
             asyncio.create_task(queue.run(), name="queue"),
             asyncio.create_task(watcher.sweep(), name="sweep"),
+            asyncio.create_task(_clear_up(Leftovers(api, cache, now)), name="leftovers"),
         ]
         # Tasks that begin after kopf has begun count as kopf's own: it waits for them at its end.
         await asyncio.sleep(0)
@@ -135,6 +138,16 @@ class Operator:
 def _in_phase(cache: Cache, phase: DatabasePhase) -> int:
     held = (body.get("status") or {} for body in cache.all(DATABASE))
     return sum(status.get("phase") == phase.value for status in held)
+
+
+async def _clear_up(leftovers: Leftovers) -> None:
+    """Every minute, until cancelled."""
+    while True:
+        try:
+            await leftovers.clear()
+        except PostbaseError as error:  # the next round may do better
+            logger.warning("not all was cleared up", extra={"error": str(error)})
+        await asyncio.sleep(CLEAR_UP_SECONDS)
 
 
 async def _unless_stopped(waiting: Coroutine[None, None, None]) -> bool:

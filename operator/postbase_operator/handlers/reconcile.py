@@ -7,13 +7,14 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from postbase_operator import metrics
 from postbase_operator.api.backup import Backup
 from postbase_operator.api.conditions import ConditionType, is_true
-from postbase_operator.api.database import Database, DatabaseStatus
+from postbase_operator.api.database import Database, DatabasePhase, DatabaseStatus
 from postbase_operator.api.pitr_restore import PitrRestore
 from postbase_operator.api.project import Project
 from postbase_operator.desired.names import FINALIZER
@@ -119,6 +120,8 @@ class Reconciler:
         except (InvalidSpec, Refused) as error:
             reason = error.reason if isinstance(error, InvalidSpec) else "Refused"
             verdict = stalled(reason, str(error))
+            if db.status.phase is DatabasePhase.RUNNING:  # it serves on, as it was
+                verdict = replace(verdict, phase=DatabasePhase.RUNNING.value)
             return finish(db, seen, verdict, now(), requeue_after=RETRY_REFUSED)
         except Conflict:
             raise  # somebody wrote in between: looked at again in a second, and no news to anybody

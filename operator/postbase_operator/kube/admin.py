@@ -43,6 +43,8 @@ class Keys:
     """What opens one server, and when (by the monotonic clock) it was read and looked over."""
 
     ca: Authority
+    trusted: bytes
+    """Who may have signed the server's certificate."""
     credentials: Credentials
     read_at: float
     looked_over_at: float
@@ -90,6 +92,8 @@ class Admin:
             login_pending=held.pending is not None,
             rotation=held.rotation,
             rotated_at=held.rotated_at,
+            password_given=held.given is not None,
+            password_waits=not held.is_as_given,
             used_bytes=used,
         )
 
@@ -130,7 +134,7 @@ class Admin:
 
         secrets = DatabaseSecrets(self._api, db, self._now)
         after = await secrets.change(keys.ca, change)
-        self._hold(db, keys.ca, after, keys.looked_over_at)
+        self._hold(db, secrets, keys.ca, after, keys.looked_over_at)
 
     async def checkpoint(self, db: Database, address: str) -> None:
         endpoint, identity = self._door(db, address, await self._keys(db))
@@ -147,23 +151,30 @@ class Admin:
             return held
         secrets = DatabaseSecrets(self._api, db, self._now)
         ca = await secrets.authority()
-        return self._hold(db, ca, await secrets.credentials(ca), held.looked_over_at)
+        await secrets.read_own()
+        return self._hold(db, secrets, ca, await secrets.credentials(ca), held.looked_over_at)
 
     async def _look_over(self, db: Database, *, first: bool = False) -> Keys:
-        ca, credentials = await DatabaseSecrets(self._api, db, self._now).ensure(first=first)
-        return self._hold(db, ca, credentials, time.monotonic())
+        secrets = DatabaseSecrets(self._api, db, self._now)
+        ca, credentials = await secrets.ensure(first=first)
+        return self._hold(db, secrets, ca, credentials, time.monotonic())
 
     def _hold(
-        self, db: Database, ca: Authority, credentials: Credentials, looked_over_at: float
+        self,
+        db: Database,
+        secrets: DatabaseSecrets,
+        ca: Authority,
+        credentials: Credentials,
+        looked_over_at: float,
     ) -> Keys:
-        keys = Keys(ca, credentials, time.monotonic(), looked_over_at)
+        keys = Keys(ca, secrets.trusted(ca), credentials, time.monotonic(), looked_over_at)
         self._held[db.metadata.uid] = keys
         return keys
 
     def _door(self, db: Database, address: str, keys: Keys) -> tuple[Endpoint, Identity]:
         """Where the server is, and who we are to it: a certificate for a day, kept nowhere."""
         host = meta.names_of(db).host
-        endpoint = Endpoint(host=host, address=address, authority=keys.ca.trusted)
+        endpoint = Endpoint(host=host, address=address, authority=keys.trusted)
         return endpoint, certificates.client(keys.ca.signing, ADMIN, self._now())
 
     def _wanted(self, held: Credentials) -> Wanted:

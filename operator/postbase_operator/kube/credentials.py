@@ -43,6 +43,14 @@ class Credentials:
     rotation: str = ""
     rotated_at: datetime | None = None
     former_until: datetime | None = None
+    given: str | None = field(default=None, repr=False)
+    """The password that the user brings; it is in no Secret of ours until it is the login's."""
+
+    @property
+    def is_as_given(self) -> bool:
+        """No password of the user's own waits to be taken up."""
+        latest = self.pending or self.login
+        return self.given is None or latest.password == self.given
 
     def open(self) -> tuple[Login, ...]:
         """Logins that must work with these passwords."""
@@ -55,8 +63,8 @@ class Credentials:
         return (other(self.login.user),)
 
 
-def fresh() -> Credentials:
-    return Credentials(Login(names.LOGINS[0], new_password()))
+def fresh(given: str | None = None) -> Credentials:
+    return Credentials(Login(names.LOGINS[0], given or new_password()), given=given)
 
 
 def read(data: Mapping[str, bytes], annotations: Mapping[str, str]) -> Credentials:
@@ -82,7 +90,8 @@ def begun(held: Credentials, value: str) -> Credentials:
     """With a login that is about to follow; as it is where one is already."""
     if held.pending is not None:
         return held
-    return replace(held, pending=Login(other(held.login.user), new_password()), rotation=value)
+    password = held.given or new_password()
+    return replace(held, pending=Login(other(held.login.user), password), rotation=value)
 
 
 def finished(held: Credentials, now: datetime, overlap: timedelta) -> Credentials:

@@ -62,6 +62,7 @@ class KubePlatform:
         self._api = api
         self._cache = cache
         self._settings = settings
+        self._now = now
         self._admin = Admin(api, now)
         self._pods = Pods(api, cache, self._admin)
         self._volumes = Volumes(api, cache)
@@ -174,6 +175,8 @@ class KubePlatform:
         if db.spec.deletion_policy is DeletionPolicy.DELETE:
             await self._volumes.delete_all(db)
             await self._let_credentials_go(db)
+        elif db.spec.retain_volume_for is not None:
+            await self._volumes.leave(db, self._now() + db.spec.retain_volume_for)
         await self._protection.keep(db)
         self._admin.forget(db)
         return True

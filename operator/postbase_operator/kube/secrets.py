@@ -7,18 +7,20 @@ by name before each use, never listed or watched: a right to list Secrets reads 
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from postbase_operator.api.database import Database
 from postbase_operator.desired import meta, names
 from postbase_operator.errors import InvalidSpec, NotReady
-from postbase_operator.kube import credentials
+from postbase_operator.kube import credentials, own_secrets
 from postbase_operator.kube.apply import MANAGER, body_of
 from postbase_operator.kube.credentials import Credentials
 from postbase_operator.kube.kinds import SECRET, Body
+from postbase_operator.kube.own_secrets import OwnCertificate
 from postbase_operator.kube.ownership import is_owned, refuse_stranger
+from postbase_operator.kube.secret_data import decode, encode
 from postbase_operator.kube.session import AlreadyExists, Session
 from postbase_operator.postgres import authority as authorities
 from postbase_operator.postgres import certificates
@@ -35,6 +37,7 @@ class DatabaseSecrets:
         self._db = db
         self._names = meta.names_of(db)
         self._now = now
+        self._own: OwnCertificate | None = None  # once it has been read
 
     async def ensure(self, *, first: bool = False) -> tuple[Authority, Credentials]:
         """All three as they should be. Leaves: each by itself, in the order of their need.
@@ -43,8 +46,21 @@ class DatabaseSecrets:
         created without asking before; what is there already shows by a 409.
         """
         ca = await self.authority(first=first)
+        await self.read_own()
         await self._server_certificate(ca, first=first)
         return ca, await self.credentials(ca, first=first)
+
+    async def read_own(self) -> None:
+        """The certificate that the user brings, if any. Raises InvalidSpec where it is wrong."""
+        self._own = await own_secrets.certificate(self._session, self._db, self._names.host)
+
+    def trusted(self, ca: Authority) -> bytes:
+        """Who may have signed the server's certificate, to clients and to us.
+
+        Beside the user's authority always ours too: until the server has loaded the user's
+        certificate, and again where that is taken out of the spec, it shows one of ours.
+        """
+        return ca.trusted if self._own is None else self._own.authority + b"\n" + ca.trusted
 
     async def authority(self, *, first: bool = False) -> Authority:
         """The Database's own certificate authority, followed by its successor in time.
@@ -83,7 +99,7 @@ class DatabaseSecrets:
             return
         held = decode(live)
         current = held.get("tls.crt", b"")
-        right = (
+        right = self._own is None and (
             held.get("ca.crt") == ca.trusted
             and certificates.serves(current, ca.signing, hosts)
             and certificates.belong(current, held.get("tls.key", b""))
@@ -92,38 +108,47 @@ class DatabaseSecrets:
         await self._keep(live, held if right else self._server_keys(ca))
 
     def _server_keys(self, ca: Authority) -> dict[str, bytes]:
+        """`ca.crt` is what the server trusts its clients by: our authority, whoever signed it."""
+        if self._own is not None:
+            own = self._own.identity
+            return {"tls.crt": own.certificate, "tls.key": own.key, "ca.crt": ca.trusted}
         made = certificates.server(ca.signing, self._names.hosts, self._now())
         return {"tls.crt": made.certificate, "tls.key": made.key, "ca.crt": ca.trusted}
 
     async def credentials(self, ca: Authority, *, first: bool = False) -> Credentials:
         """The logins as they stand; what is derived from them is put back where edited."""
         name = self._names.credentials
+        given = await own_secrets.password(self._session, self._db)
         if first:
-            made = credentials.fresh()
+            made = credentials.fresh(given)
             if await self._post(name, self._written(made, ca), owned=False):
                 return made
         live = await self._get(name)
         if live is None:
-            data = await self._create(name, self._written(credentials.fresh(), ca), owned=False)
-            return credentials.read(data, {})
+            data = await self._create(
+                name, self._written(credentials.fresh(given), ca), owned=False
+            )
+            return replace(credentials.read(data, {}), given=given)
         held = credentials.read(decode(live), annotations_of(live))
         # One that an earlier Database of this name has left is this one's from now on.
         await self._keep(live, self._written(held, ca), owned=False)
-        return held
+        return replace(held, given=given)
 
     async def change(self, ca: Authority, new: Callable[[Credentials], Credentials]) -> Credentials:
         """One write of what `new` makes of what is there. Conflict where somebody else wrote."""
         live = await self._get(self._names.credentials)
         if live is None:
             raise NotReady(f"Secret {self._names.credentials} is gone", retry_after=1.0)
-        held = credentials.read(decode(live), annotations_of(live))
+        given = await own_secrets.password(self._session, self._db)
+        await self.read_own()
+        held = replace(credentials.read(decode(live), annotations_of(live)), given=given)
         after = new(held)
         if after != held:
             await self._replace(live, self._written(after, ca), credentials.marks(after))
         return after
 
     def _written(self, held: Credentials, ca: Authority) -> dict[str, bytes]:
-        return credentials.written(held, self._names, ca.trusted)
+        return credentials.written(held, self._names, self.trusted(ca))
 
     async def _get(self, name: str) -> Body | None:
         """Ours, or None. What an earlier Database of this name has left counts as ours only where
@@ -203,14 +228,6 @@ class DatabaseSecrets:
 
     def _mark(self) -> dict[str, str]:
         return {names.ANNOTATION_DATABASE_UID: self._db.metadata.uid}
-
-
-def encode(data: Mapping[str, bytes]) -> dict[str, str]:
-    return {key: base64.b64encode(value).decode() for key, value in data.items()}
-
-
-def decode(secret: Body) -> dict[str, bytes]:
-    return {key: base64.b64decode(value) for key, value in (secret.get("data") or {}).items()}
 
 
 def annotations_of(secret: Body) -> dict[str, str]:

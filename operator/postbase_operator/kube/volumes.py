@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
 
 from postbase_operator.api.database import Database
 from postbase_operator.desired import names, volume
@@ -130,6 +131,7 @@ class Volumes:
                 "resourceVersion": live["metadata"]["resourceVersion"],
                 "labels": _labels(db),
                 "annotations": {
+                    names.ANNOTATION_DELETE_AFTER: None,
                     names.ANNOTATION_DATABASE_UID: db.metadata.uid,
                     names.ANNOTATION_VOLUME_ROLE: VolumeRole.CURRENT.value,
                 },
@@ -160,15 +162,33 @@ class Volumes:
         live = await self._api.merge(CLAIM, db.metadata.namespace, name, patch, MANAGER)
         self._cache.put(CLAIM, live)
 
+    async def leave(self, db: Database, until: datetime) -> None:
+        """Those of this very Database stay, marked for whoever clears up after that."""
+        mark: Body = {names.ANNOTATION_DELETE_AFTER: until.isoformat(timespec="seconds")}
+        for claim in await self._of(db):
+            if not observing.annotation(claim, names.ANNOTATION_DELETE_AFTER):
+                name = claim["metadata"]["name"]
+                await self._patch(db, name, {"metadata": {"annotations": mark}})
+
     async def delete_all(self, db: Database) -> None:
         """Those of this very Database, by its UID; they go once nothing mounts them."""
-        for claim in await self._listed(db):
-            if observing.annotation(claim, names.ANNOTATION_DATABASE_UID) == db.metadata.uid:
-                name, uid = claim["metadata"]["name"], claim["metadata"]["uid"]
-                if observing.annotation(claim, names.ANNOTATION_KEPT) == "Retain":
-                    with suppress(NotFound):  # a volume that is gone must not keep its claim
-                        await self._set_reclaim_policy(claim["spec"]["volumeName"], "Delete")
-                await self._api.delete(CLAIM, db.metadata.namespace, name, uid)
+        for claim in await self._of(db):
+            await self.delete(claim)
+
+    async def delete(self, claim: Body) -> None:
+        """The claim and, where it was to be kept until now, the volume behind it."""
+        metadata = claim["metadata"]
+        if observing.annotation(claim, names.ANNOTATION_KEPT) == "Retain":
+            with suppress(NotFound):  # a volume that is gone must not keep its claim
+                await self._set_reclaim_policy(claim["spec"]["volumeName"], "Delete")
+        await self._api.delete(CLAIM, metadata["namespace"], metadata["name"], metadata["uid"])
+
+    async def _of(self, db: Database) -> list[Body]:
+        return [
+            claim
+            for claim in await self._listed(db)
+            if observing.annotation(claim, names.ANNOTATION_DATABASE_UID) == db.metadata.uid
+        ]
 
 
 def _own(claims: Iterable[Body], db: Database) -> bool:

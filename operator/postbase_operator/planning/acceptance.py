@@ -13,6 +13,7 @@ from typing import Any
 from postbase_operator.api import conditions as cond
 from postbase_operator.api.base import Resource
 from postbase_operator.api.conditions import Condition, ConditionType
+from postbase_operator.planning.rotation import REQUEST
 
 ALWAYS = {"Database": ("spec.backup",)}
 """Promised by defaults: a user who writes nothing expects a backup a day."""
@@ -21,11 +22,7 @@ WHERE_SET = {
     "Database": (
         "spec.archivingGrace",
         "spec.bootstrap",
-        "spec.credentials.secretRef",
-        "spec.onNodeLoss",
         "spec.pitr",
-        "spec.retainVolumeFor",
-        "spec.tls.secretRef",
     ),
     "Project": (
         "spec.defaults.backup",
@@ -49,6 +46,10 @@ def not_implemented(resource: Resource) -> list[str]:
     for (owner, path), values in VALUES.items():
         if owner == kind and value_at(written, path) in values:
             found.append(path)
+    if kind == "Database" and value_at(written, "spec.credentials.secretRef") is not None:
+        # Whoever writes that Secret rotates it; said, because the request stays unserved.
+        asked = written["metadata"].get("annotations") or {}
+        found += [REQUEST] if REQUEST in asked else []
     return found
 
 

@@ -128,6 +128,10 @@ class Server:
     rotation: str = ""
     """The request that the present login answers, or that the pending one will."""
     rotated_at: datetime | None = None
+    password_given: bool = False
+    """The user brings the password."""
+    password_waits: bool = False
+    """… and it is not the present or the pending login's yet."""
     used_bytes: int = 0
     """What databases and log take on the volume; 0: not measured."""
 

@@ -11,6 +11,8 @@ from postbase_operator.planning.plan import Step
 
 REQUEST = "postbase.sh/request-rotate"
 VERB = "rotate"
+GIVEN = "spec.credentials.secretRef"
+"""What is noted where the user has changed the password in a Secret of his own."""
 
 
 def rotation(db: Database, server: Server, now: datetime) -> list[Step]:
@@ -19,6 +21,8 @@ def rotation(db: Database, server: Server, now: datetime) -> list[Step]:
         return [steps.FinishRotation()] if server.access_right else []
     if not server.access_right:
         return []
+    if server.password_given:
+        return [steps.BeginRotation(GIVEN)] if server.password_waits else []
     asked = db.metadata.annotations.get(REQUEST)
     if asked and asked not in (server.rotation, db.status.requests.get(VERB)):
         return [steps.BeginRotation(asked)]

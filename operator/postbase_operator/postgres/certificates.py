@@ -7,9 +7,12 @@ authority is trusted, and must be so nowhere else.
 
 from __future__ import annotations
 
+import ssl
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -84,6 +87,42 @@ def belong(certificate: bytes, key: bytes) -> bool:
         return held == x509.load_pem_x509_certificate(certificate).public_key()
     except (ValueError, TypeError):
         return False
+
+
+def handshake_fails(server: Identity, authority: bytes, host: str) -> str:
+    """Why a client that trusts `authority` refuses this server as `host`; "" where it does not.
+
+    OpenSSL itself is asked, in a handshake in memory: chain, dates, names, and whether the key is
+    the certificate's.
+    """
+    try:
+        with tempfile.TemporaryDirectory(prefix="postbase-") as folder:
+            chain, key = Path(folder, "tls.crt"), Path(folder, "tls.key")
+            chain.write_bytes(server.certificate)
+            key.write_bytes(server.key)
+            serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            serving.load_cert_chain(chain, key, password=lambda: "")
+        asking = ssl.create_default_context(cadata=authority.decode())
+        _shake_hands(serving, asking, host)
+    except (ssl.SSLError, UnicodeDecodeError, ValueError) as error:
+        return str(getattr(error, "verify_message", "") or error)
+    return ""
+
+
+def _shake_hands(serving: ssl.SSLContext, asking: ssl.SSLContext, host: str) -> None:
+    """Raises ssl.SSLError."""
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    sides = [
+        asking.wrap_bio(to_client, to_server, server_hostname=host),
+        serving.wrap_bio(to_server, to_client, server_side=True),
+    ]
+    while sides:
+        for side in list(sides):
+            try:
+                side.do_handshake()
+                sides.remove(side)
+            except ssl.SSLWantReadError:
+                continue  # it is the other one's turn
 
 
 def _leaf(

@@ -75,6 +75,10 @@ SAMPLES: dict[str, Any] = {
 ELSEWHERE = {
     "spec.credentials.overlap": "kube.admin, tests/unit/kube/test_credentials.py",
     "spec.credentials.rotateEvery": "with its age: tests/unit/planning/test_rotation.py",
+    "spec.credentials.secretRef": "kube.own_secrets, tests/e2e/test_own_secrets.py",
+    "spec.tls.secretRef": "kube.own_secrets, tests/e2e/test_own_secrets.py",
+    "spec.onNodeLoss": "of a process that is overdue: tests/unit/planning/test_node_loss.py",
+    "spec.retainVolumeFor": "kube.leftovers, tests/apiserver/test_leftovers.py",
     "spec.tls.overlap": "kube.secrets, tests/unit/postgres/test_authority.py",
     "spec.adoptVolume": "before there is a volume: tests/unit/planning/test_refusal.py",
     "spec.deletionPolicy": "tests/e2e/test_life.py (Delete); FinalBackup is named as idle",
