@@ -1,0 +1,1 @@
+"""What lies in the bucket: keys, records and their versions. PURE."""
