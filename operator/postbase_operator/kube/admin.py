@@ -147,7 +147,8 @@ class Admin:
         held, now = self._held.get(db.metadata.uid), time.monotonic()
         if held is None or now - held.looked_over_at > LOOKED_OVER:
             return await self._look_over(db)
-        if now - held.read_at <= ONE_LOOK:
+        # Before it has ever run nobody has had a reason to edit what was just made for it.
+        if now - held.read_at <= (ONE_LOOK if db.status.system_id else LOOKED_OVER):
             return held
         secrets = DatabaseSecrets(self._api, db, self._now)
         ca = await secrets.authority()
