@@ -184,6 +184,14 @@ class Server:
         if done.returncode != 0:
             raise RuntimeError(f"{program} ended with {done.returncode}: {done.stderr}")
 
+    def subfolder(self, name: str) -> Path:
+        """A folder beside the data, the server's own."""
+        folder = self.folder / name
+        folder.mkdir()
+        if os.getuid() == 0:
+            os.chown(folder, UNPRIVILEGED, UNPRIVILEGED)
+        return folder
+
     def take_over(self) -> None:
         """What a test wrote into the folder belongs to the server from now on."""
         if os.getuid() == 0:
