@@ -47,6 +47,19 @@ class Settings:
     cpu_request_ratio: float = 0.25
     """CPU request of a database as a share of its limit: what the scheduler counts."""
 
+    cluster_name: str = "default"
+    """What the catalogue in the object store knows this cluster by."""
+
+    object_store: str = ""
+    """Where backups go unless a Project says otherwise: JSON as a Project's spec.objectStore; the
+    Secrets that it names are in the operator's namespace. Empty: there are no backups."""
+
+    create_bucket: bool = False
+    """Make the bucket where there is none: for the embedded store, which begins without."""
+
+    max_concurrent_backups: int = 10
+    """Backups that run at a time; further ones wait."""
+
     workers: int = 10
     """Databases reconciled side by side."""
 
@@ -96,6 +109,8 @@ def _parse(variable: str, kind: str, raw: str) -> object:
             if not isinstance(parsed, dict):
                 raise ValueError("not a JSON object")
             return {str(key): str(value) for key, value in parsed.items()}
+        if kind == "bool":
+            return {"true": True, "false": False}[raw.lower()]
         return {"str": str, "int": int, "float": float}[kind](raw)
-    except ValueError as error:
+    except (ValueError, KeyError) as error:
         raise InvalidSpec(variable, f"{raw!r} cannot be read as {kind}: {error}") from error

@@ -28,12 +28,40 @@ readOnlyRootFilesystem: true
 capabilities: {drop: [ALL]}
 {{- end }}
 
+{{- /* As a Project's spec.objectStore has it; "" for none. */}}
+{{- define "postbase.objectStore" -}}
+{{- with .Values.objectStore }}
+{{- if .embedded.enabled }}
+{{- $name := printf "%s-object-store" $.Release.Name }}
+{{- $store := dict "bucket" "postbase" "pathStyle" true "endpoint" (printf "http://%s.%s.svc" $name $.Release.Namespace) "credentialsSecretRef" (dict "name" (.embedded.existingSecret | default $name)) }}
+{{- with .publicEndpoint }}{{ $_ := set $store "publicEndpoint" . }}{{ end }}
+{{- toJson $store }}
+{{- else if .bucket }}
+{{- $store := dict "bucket" .bucket "pathStyle" .pathStyle }}
+{{- range $key := list "endpoint" "publicEndpoint" "region" "prefix" }}
+{{- with get $.Values.objectStore $key }}{{ $_ := set $store $key . }}{{ end }}
+{{- end }}
+{{- if .sse.mode }}
+{{- $sse := dict "mode" .sse.mode }}
+{{- with .sse.kmsKeyId }}{{ $_ := set $sse "kmsKeyId" . }}{{ end }}
+{{- $_ := set $store "sse" $sse }}
+{{- end }}
+{{- with .credentialsSecret }}{{ $_ := set $store "credentialsSecretRef" (dict "name" .) }}{{ end }}
+{{- with .caSecret }}{{ $_ := set $store "caSecretRef" (dict "name" . "key" "ca.crt") }}{{ end }}
+{{- toJson $store }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{- /* What the schema cannot tell, or not in a sentence that helps. */}}
 {{- define "postbase.refusals" -}}
 {{- range .Values.watch.namespaces }}
 {{- if not (regexMatch "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$" .) }}
 {{- fail (printf "watch.namespaces: %q is not the name of a namespace. List each by its name: rights are given in each by itself, and Kubernetes has none by pattern." .) }}
 {{- end }}
+{{- end }}
+{{- if and .Values.objectStore.embedded.enabled .Values.objectStore.bucket }}
+{{- fail "objectStore.bucket and objectStore.embedded.enabled: which of the two is meant? Take out the bucket, or set objectStore.embedded.enabled to false." }}
 {{- end }}
 {{- range .Values.operator.extraEnv }}
 {{- if hasPrefix "POSTBASE_" .name }}
