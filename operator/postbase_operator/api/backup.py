@@ -25,6 +25,7 @@ from postbase_operator.api.runs import RunPhase
 from postbase_operator.api.scalars import LSN, Instant, PublicId, Text
 
 ORIGIN_LABEL = "postbase.sh/origin"
+DATABASE_LABEL = "postbase.sh/database"
 
 
 class BackupOrigin(StrEnum):
@@ -77,6 +78,17 @@ class BackupSpec(Model):
     )
 
 
+class BackupProgress(Model):
+    """How far a backup that runs has come; told at each tenth, not at each byte."""
+
+    phase: str | None = Field(
+        None, max_length=32, description="Starting, Copying, Verifying or Finishing."
+    )
+    bytes_done: int | None = Field(None, description="Read of the database so far, in bytes.")
+    bytes_total: int | None = Field(None, description="What there is to read, in bytes; a guess.")
+    percent: int | None = Field(None, ge=0, le=100, description="The one of the other.")
+
+
 class BackupStatus(Model):
     """What the operator found; nobody else writes here."""
 
@@ -104,6 +116,11 @@ class BackupStatus(Model):
     )
     started_at: Instant | None = Field(None, description="When it began to run.")
     completed_at: Instant | None = Field(None, description="When it was completed or failed.")
+    duration_seconds: int | None = Field(
+        None, description="From its begin to its completion, in seconds."
+    )
+    attempts: int = Field(0, description="How often its run was begun; three times at most.")
+    progress: BackupProgress | None = Field(None, description="While it runs: how far it is.")
     expires_at: Instant | None = Field(
         None, description="When it is deleted by itself; none: it stays until somebody deletes it."
     )

@@ -20,13 +20,18 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
 
-from postbase_operator.api.backup import ORIGIN_LABEL, Backup, BackupOrigin, BackupSpec
+from postbase_operator.api.backup import (
+    DATABASE_LABEL,
+    ORIGIN_LABEL,
+    Backup,
+    BackupOrigin,
+    BackupSpec,
+)
 from postbase_operator.api.base import ObjectMeta, Reference
 from postbase_operator.api.database import Database
 from postbase_operator.api.policies import BackupPolicy
 from postbase_operator.errors import InvalidSpec
 
-DATABASE_LABEL = "postbase.sh/database"
 RESUME_WITHIN = timedelta(hours=1)
 CREDIBLE = timedelta(days=1)
 """A clock that was set back finds its own marks ahead of it. Those further ahead than this were
