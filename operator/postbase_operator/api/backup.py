@@ -127,6 +127,11 @@ class BackupStatus(Model):
     verified_at: Instant | None = Field(
         None, description="When every stored byte was last read back and compared."
     )
+    checksums_verified: bool | None = Field(
+        None,
+        description="Physical: whether the checksum of every page was right; false: there are "
+        "damaged pages in the database, and in the backup. None: the data has no checksums.",
+    )
     timeline: int | None = Field(None, description="Physical: PostgreSQL's timeline.")
     start_lsn: LSN | None = Field(None, description="Physical: where the log it needs begins.")
     stop_lsn: LSN | None = Field(None, description="Physical: where it became consistent.")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from postbase_operator.archive.template import Key
+from postbase_operator.archive.template import Key as Key
 
 
 @dataclass(frozen=True, slots=True)
