@@ -11,19 +11,48 @@ def lines(*said: str) -> str:
     return "\n".join(said) + "\n"
 
 
-def test_it_tells_the_last_lines_of_the_servers_own_processes() -> None:
+def test_it_tells_what_led_to_the_end_and_not_how_things_were_put_away() -> None:
+    """A volume that is full, as PostgreSQL 15 says it."""
     said = last_words(
         lines(
             f"{AT} [1] LOG:  starting PostgreSQL 15.18",
-            f'{AT} [29] FATAL:  could not write to file "pg_wal/xlogtemp.29": No space left',
-            f"{AT} [1] LOG:  startup process (PID 29) exited with exit code 1",
-            f"{AT} [1] LOG:  aborting startup due to startup process failure",
+            f"{AT} [22] LOG:  database system was not properly shut down",
+            f"{AT} [29] postgres@postgres FATAL:  the database system is not yet accepting",
+            f"{AT} [22] LOG:  redo starts at 0/531125A0",
+            f"{AT} [22] LOG:  redo done at 0/5CE85B08",
+            f'{AT} [22] FATAL:  could not write to file "pg_wal/xlogtemp.22": No space left',
+            f"{AT} [1] LOG:  startup process (PID 22) exited with exit code 1",
+            f"{AT} [1] LOG:  terminating any other active server processes",
+            f"{AT} [1] LOG:  shutting down due to startup process failure",
+            f"{AT} [30] postgres@postgres FATAL:  the database system is shutting down",
             f"{AT} [1] LOG:  database system is shut down",
         )
     )
-    assert said.startswith('FATAL: could not write to file "pg_wal/xlogtemp.29": No space left; ')
-    assert said.endswith("database system is shut down")
-    assert "starting" not in said  # four lines are enough
+    assert said.endswith('FATAL: could not write to file "pg_wal/xlogtemp.22": No space left')
+    assert said.startswith("LOG: database system was not properly shut down; LOG: redo starts")
+
+
+def test_a_hint_stays_with_its_cause() -> None:
+    said = last_words(
+        lines(
+            f"{AT} [1] FATAL:  could not map anonymous shared memory: Cannot allocate memory",
+            f"{AT} [1] HINT:  reduce the request size, shared_buffers or max_connections",
+            f"{AT} [1] LOG:  database system is shut down",
+        )
+    )
+    assert said.startswith("FATAL: could not map")
+    assert said.endswith("HINT: reduce the request size, shared_buffers or max_connections")
+
+
+def test_a_panic_of_a_session_is_told() -> None:
+    said = last_words(
+        lines(
+            f'{AT} [77] app_a@app PANIC:  could not write to file "pg_wal/xlogtemp.77"',
+            f"{AT} [77] app_a@app STATEMENT:  INSERT INTO notes VALUES ('s3cret')",
+            f"{AT} [1] LOG:  server process (PID 77) was terminated by signal 6: Aborted",
+        )
+    )
+    assert said == 'PANIC: could not write to file "pg_wal/xlogtemp.77"'
 
 
 def test_it_quotes_no_statement_and_no_row() -> None:
