@@ -21,7 +21,7 @@ SHOWN_CHARACTERS = 600
 
 
 def last_words(message: str) -> str:
-    """The telling lines until the one that ended it, joined by `; `; the last line of all where none
+    """The telling lines, to the one that ended it, joined by `; `; the last line of all where none
     is PostgreSQL's.
 
     That one is a script's, a shell's or a foreign program's, which know no data.

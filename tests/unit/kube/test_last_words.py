@@ -48,7 +48,7 @@ def test_a_panic_of_a_session_is_told() -> None:
     said = last_words(
         lines(
             f'{AT} [77] app_a@app PANIC:  could not write to file "pg_wal/xlogtemp.77"',
-            f"{AT} [77] app_a@app STATEMENT:  INSERT INTO notes VALUES ('s3cret')",
+            f"{AT} [77] app_a@app STATEMENT:  SELECT 's3cret'",
             f"{AT} [1] LOG:  server process (PID 77) was terminated by signal 6: Aborted",
         )
     )
