@@ -23,6 +23,8 @@ def parser() -> argparse.ArgumentParser:
     roles = root.add_subparsers(dest="role", metavar="ROLE", required=True)
     roles.add_parser("operator", help="reconcile Projects and Databases (POSTBASE_* set it up)")
     roles.add_parser("wal-receiver", help="the sidecar beside each database")
+    backup = roles.add_parser("backup", help="one run of one Backup, in its Job")
+    backup.add_argument("part", choices=("prepare", "logical", "physical"))
     crds = roles.add_parser("crds", help="write the custom resource definitions")
     crds.add_argument("folder", nargs="?", help="where to; without it, to standard output")
     return root
@@ -43,6 +45,13 @@ def _wal_receiver(_: argparse.Namespace) -> int:
     return main()
 
 
+def _backup(arguments: argparse.Namespace) -> int:
+    from postbase_operator.jobs import desk, logical, physical
+
+    parts = {"prepare": logical.prepare, "logical": logical.back_up, "physical": physical.back_up}
+    return desk.run(parts[arguments.part])
+
+
 def _crds(arguments: argparse.Namespace) -> int:
     from postbase_operator.api.crd import render
 
@@ -57,6 +66,7 @@ def _crds(arguments: argparse.Namespace) -> int:
 ROLES: dict[str, Callable[[argparse.Namespace], int]] = {
     "operator": _operator,
     "wal-receiver": _wal_receiver,
+    "backup": _backup,
     "crds": _crds,
 }
 

@@ -31,7 +31,7 @@ def postgres(db: Database, image: str, settings: Settings) -> V1Container:
     return V1Container(
         name=names.POSTGRES_CONTAINER,
         image=image,
-        image_pull_policy=_pull_policy(image, settings),
+        image_pull_policy=pull_policy(image, settings),
         command=["/bin/sh", f"{names.CONFIG_MOUNT}/start.sh"],
         env=_environment(),
         ports=[V1ContainerPort(name="postgresql", container_port=names.PORT, protocol="TCP")],
@@ -43,7 +43,7 @@ def postgres(db: Database, image: str, settings: Settings) -> V1Container:
         startup_probe=_is_ready(period=1, failures=RECOVERY_PATIENCE_SECONDS),
         readiness_probe=_is_ready(period=10, failures=3),
         resources=_resources(db, settings),
-        security_context=_restricted(),
+        security_context=restricted(),
         termination_message_policy="FallbackToLogsOnError",
         volume_mounts=volumes.server_mounts(),
     )
@@ -56,11 +56,11 @@ def initdb(db: Database, image: str, settings: Settings) -> V1Container:
     return V1Container(
         name=names.INITDB_CONTAINER,
         image=image,
-        image_pull_policy=_pull_policy(image, settings),
+        image_pull_policy=pull_policy(image, settings),
         command=["/bin/sh", f"{names.CONFIG_MOUNT}/initdb.sh"],
         env=_environment(),
         resources=V1ResourceRequirements(requests=resources.requests, limits={"memory": memory}),
-        security_context=_restricted(),
+        security_context=restricted(),
         termination_message_policy="FallbackToLogsOnError",
         volume_mounts=volumes.server_mounts(),
     )
@@ -78,13 +78,13 @@ def wal_receiver(settings: Settings) -> V1Container:
         resources=V1ResourceRequirements(
             requests={"cpu": "10m", "memory": "32Mi"}, limits={"memory": "256Mi"}
         ),
-        security_context=_restricted(),
+        security_context=restricted(),
         termination_message_policy="FallbackToLogsOnError",
         volume_mounts=volumes.sidecar_mounts(),
     )
 
 
-def _pull_policy(image: str, settings: Settings) -> str:
+def pull_policy(image: str, settings: Settings) -> str:
     """A digest means one image for ever; a tag may have moved since a node last asked."""
     return "IfNotPresent" if "@sha256:" in image else settings.postgres_pull_policy
 
@@ -124,7 +124,7 @@ def _resources(db: Database, settings: Settings) -> V1ResourceRequirements:
     )
 
 
-def _restricted() -> V1SecurityContext:
+def restricted() -> V1SecurityContext:
     """Pod Security "restricted", and a root file system that cannot be written."""
     return V1SecurityContext(
         allow_privilege_escalation=False,

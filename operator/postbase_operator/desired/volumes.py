@@ -62,7 +62,7 @@ def server_mounts() -> list[V1VolumeMount]:
         V1VolumeMount(name="sockets", mount_path=names.SOCKETS),
         V1VolumeMount(name="tmp", mount_path="/tmp"),  # noqa: S108 - the pod's own
         V1VolumeMount(name="shm", mount_path="/dev/shm"),  # noqa: S108
-        _passwd(),
+        passwd(),
     ]
 
 
@@ -74,9 +74,9 @@ def sidecar_mounts() -> list[V1VolumeMount]:
         V1VolumeMount(name="store", mount_path=names.STORE_MOUNT, read_only=True),
         V1VolumeMount(name="sockets", mount_path=names.SOCKETS),
         V1VolumeMount(name="receiver-tmp", mount_path="/tmp"),  # noqa: S108
-        _passwd(),
+        passwd(),
     ]
 
 
-def _passwd() -> V1VolumeMount:
+def passwd() -> V1VolumeMount:
     return V1VolumeMount(name="config", mount_path="/etc/passwd", sub_path="passwd", read_only=True)

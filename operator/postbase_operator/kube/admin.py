@@ -7,7 +7,7 @@ watches them. What was read serves for the few seconds of one look and is then f
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -140,6 +140,15 @@ class Admin:
         endpoint, identity = self._door(db, address, await self._keys(db))
         async with session(endpoint, identity) as connection:
             await connection.execute("CHECKPOINT")
+
+    async def describe(self, db: Database, address: str) -> pg.Described:
+        endpoint, identity = self._door(db, address, await self._keys(db))
+        async with session(endpoint, identity, names.DATABASE) as connection:
+            return await pg.described(connection, names.DATABASE)
+
+    async def bring_store(self, db: Database, data: Mapping[str, bytes]) -> None:
+        """The Secret by which this Database's Jobs and sidecar reach the object store."""
+        await DatabaseSecrets(self._api, db, self._now).store(data)
 
     # -- keys ------------------------------------------------------------------------------
 

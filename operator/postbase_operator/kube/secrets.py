@@ -147,6 +147,15 @@ class DatabaseSecrets:
             await self._replace(live, self._written(after, ca), credentials.marks(after))
         return after
 
+    async def store(self, data: Mapping[str, bytes]) -> None:
+        """The copy of the object store's keys and configuration, as they are now."""
+        name = self._names.store
+        live = await self._get(name)
+        if live is None:
+            await self._create(name, data)
+        else:
+            await self._keep(live, data)
+
     def _written(self, held: Credentials, ca: Authority) -> dict[str, bytes]:
         return credentials.written(held, self._names, self.trusted(ca))
 

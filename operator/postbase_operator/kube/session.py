@@ -73,6 +73,9 @@ class Session:
         """In the cluster by the pod's service account, elsewhere by KUBECONFIG."""
         configuration = client.Configuration()
         configuration.connection_pool_maxsize = 100
+        # aiohttp would ask a thread for a netrc file and one for a proxy before each request; a
+        # cluster's own API server is reached without either.
+        configuration.client_session_kwargs = {"trust_env": False}
         try:
             config.load_incluster_config(client_configuration=configuration)
         except config.ConfigException:

@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import psycopg
 from psycopg import sql
 
 from postbase_operator.desired import names
 from postbase_operator.desired.postgresql_conf import REVISION
-from postbase_operator.errors import InvalidSpec
+from postbase_operator.errors import InvalidSpec, Unavailable
 from postbase_operator.planning.observed import ServerFacts
 from postbase_operator.postgres import access
-from postbase_operator.postgres.connect import Connection
+from postbase_operator.postgres.connect import POSTGRESQL, Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A server as a backup's record has it; sizes in bytes."""
+
+    system_id: str
+    version: str
+    arch: str
+    libc: str
+    block_size: int
+    wal_segment_size: int
+    encoding: str
+    extensions: tuple[tuple[str, str], ...]
+    source_bytes: int
 
 
 async def facts(connection: Connection) -> ServerFacts:
@@ -48,6 +65,29 @@ async def used_bytes(connection: Connection) -> int:
     cursor = await connection.execute(USED)
     row = await cursor.fetchone()
     return int(row[0]) if row is not None else 0
+
+
+async def described(connection: Connection, database: str) -> Described:
+    """What a backup's record says of the server. `connection` is to the application's database."""
+    cursor = await connection.execute(DESCRIBED, [database])
+    row = await cursor.fetchone()
+    if row is None:
+        raise Unavailable(POSTGRESQL, f"there is no database {database}")
+    built = BUILT_FOR.search(str(row[2]))
+    extensions = await connection.execute(
+        "SELECT extname::text, extversion FROM pg_catalog.pg_extension ORDER BY 1"
+    )
+    return Described(
+        system_id=row[0],
+        version=str(row[1]).split()[0],
+        arch=built[1] if built else "unknown",
+        libc=built[2] if built else "unknown",
+        block_size=int(row[3]),
+        wal_segment_size=int(row[4]),
+        encoding=row[5],
+        extensions=tuple([(name, version) async for name, version in extensions]),
+        source_bytes=int(row[6]),
+    )
 
 
 async def find_access(connection: Connection, wanted: access.Wanted) -> access.Found:
@@ -126,6 +166,18 @@ COPY (SELECT line FROM pg_catalog.regexp_split_to_table(pg_catalog.pg_read_file(
       AS line WHERE line <> '')
 TO {} WITH (FORMAT csv, QUOTE E'\\x01', DELIMITER E'\\x02')
 """).format(sql.Literal(names.SETTINGS_FILE), sql.Literal(names.FALLBACK_FILE))
+BUILT_FOR = re.compile(r" on ([a-z0-9_]+)-\S*?linux-([a-z]+)")
+"""In `version()`: "… on x86_64-pc-linux-gnu, compiled by …"."""
+DESCRIBED = """
+SELECT (SELECT system_identifier::text FROM pg_catalog.pg_control_system()),
+       pg_catalog.current_setting('server_version'),
+       pg_catalog.version(),
+       pg_catalog.current_setting('block_size'),
+       (SELECT setting FROM pg_catalog.pg_settings WHERE name = 'wal_segment_size'),
+       pg_catalog.pg_encoding_to_char(encoding)::text,
+       (SELECT sum(pg_catalog.pg_database_size(oid)) FROM pg_catalog.pg_database)
+FROM pg_catalog.pg_database WHERE datname = %s
+"""
 USED = """
 SELECT COALESCE((SELECT sum(pg_catalog.pg_database_size(oid)) FROM pg_catalog.pg_database), 0)
      + COALESCE((SELECT sum(size) FROM pg_catalog.pg_ls_waldir()), 0)

@@ -1,0 +1,192 @@
+"""The Job that makes one attempt at one Backup.
+
+Our program is the pod's one main container: the pod ends with it, well or badly. A logical backup
+has the database's own image beside it, as a sidecar, for pg_dump. Keys reach our program alone: it
+signs itself a client certificate, and one for pg_dump that serves some hours.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kubernetes.client import (
+    V1Container,
+    V1EmptyDirVolumeSource,
+    V1EnvVar,
+    V1Job,
+    V1JobSpec,
+    V1KeyToPath,
+    V1ObjectMeta,
+    V1PodSecurityContext,
+    V1PodSpec,
+    V1PodTemplateSpec,
+    V1ResourceRequirements,
+    V1SeccompProfile,
+    V1SecretVolumeSource,
+    V1Volume,
+    V1VolumeMount,
+)
+
+from postbase_operator.api.backup import Backup
+from postbase_operator.api.base import API_VERSION
+from postbase_operator.api.database import Database
+from postbase_operator.api.policies import BackupMethod
+from postbase_operator.archive.run import VARIABLE, BackupRun
+from postbase_operator.desired import containers, meta, names, volumes
+from postbase_operator.settings import Settings
+
+PROGRAM = "backup"
+"""The container whose end is the run's."""
+ADMIN = "postbase_admin"
+
+
+def job_name(backup: Backup, attempt: int) -> str:
+    """At most 63 characters, and no other Backup's: names may be as long as that themselves."""
+    return f"{backup.metadata.name[:51]}-{backup.metadata.uid[:8]}-{attempt}"
+
+
+def backup_job(
+    backup: Backup, db: Database, run: BackupRun, image: str, attempt: int, settings: Settings
+) -> V1Job:
+    """`image` is the database's own, by digest where that is known. Deadlines are the planner's."""
+    labels = {
+        "app.kubernetes.io/name": "postbase",
+        "app.kubernetes.io/component": "backup",
+        "app.kubernetes.io/part-of": "postbase",
+        names.LABEL_MANAGED_BY: names.MANAGED_BY,
+        names.LABEL_DATABASE: db.metadata.name,
+        names.LABEL_BACKUP: backup.metadata.name,
+    }
+    owner = {
+        "apiVersion": API_VERSION,
+        "kind": "Backup",
+        "name": backup.metadata.name,
+        "uid": backup.metadata.uid,
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+    metadata = {
+        "name": job_name(backup, attempt),
+        "namespace": backup.metadata.namespace,
+        "labels": labels,
+        "ownerReferences": [owner],
+    }
+    return V1Job(
+        api_version="batch/v1",
+        kind="Job",
+        metadata=V1ObjectMeta.model_validate(metadata),
+        spec=V1JobSpec(
+            backoff_limit=0,
+            ttl_seconds_after_finished=24 * 3600,
+            template=V1PodTemplateSpec(
+                metadata=V1ObjectMeta(labels=labels), spec=_pod(db, run, image, settings)
+            ),
+        ),
+    )
+
+
+def _pod(db: Database, run: BackupRun, image: str, settings: Settings) -> V1PodSpec:
+    uid = db.spec.pod_security.run_as_user
+    dumps = run.method is BackupMethod.LOGICAL
+    place = db.spec.scheduling
+    return V1PodSpec(
+        restart_policy="Never",
+        automount_service_account_token=False,
+        service_account_name=db.spec.service_account_name,
+        enable_service_links=False,
+        termination_grace_period_seconds=30,
+        security_context=V1PodSecurityContext(
+            run_as_user=uid,
+            run_as_group=uid,
+            run_as_non_root=True,
+            fs_group=uid,
+            seccomp_profile=V1SeccompProfile(type="RuntimeDefault"),
+        ),
+        init_containers=[_prepare(run, settings), _dump(db, image, settings)] if dumps else None,
+        containers=[_program(run, settings)],
+        volumes=_volumes(db),
+        node_selector=dict(place.node_selector) or None,
+        tolerations=[taint.to_wire() for taint in place.tolerations] or None,
+    )
+
+
+def _program(run: BackupRun, settings: Settings) -> V1Container:
+    return V1Container(
+        name=PROGRAM,
+        image=settings.sidecar_image,
+        image_pull_policy=settings.sidecar_pull_policy,
+        args=["backup", run.method.value.lower()],
+        env=[V1EnvVar(name=VARIABLE, value=run.to_bytes().decode())],
+        resources=V1ResourceRequirements(
+            requests={"cpu": "100m", "memory": "128Mi"}, limits={"memory": "512Mi"}
+        ),
+        security_context=containers.restricted(),
+        termination_message_policy="FallbackToLogsOnError",
+        volume_mounts=[
+            V1VolumeMount(name="run", mount_path=names.RUN_MOUNT),
+            V1VolumeMount(name="store", mount_path=names.STORE_MOUNT, read_only=True),
+            V1VolumeMount(name="ca", mount_path=names.AUTHORITY_MOUNT, read_only=True),
+            V1VolumeMount(name="trust", mount_path=names.TRUST_MOUNT, read_only=True),
+            V1VolumeMount(name="tmp", mount_path="/tmp"),  # noqa: S108 - the pod's own
+        ],
+    )
+
+
+def _prepare(run: BackupRun, settings: Settings) -> V1Container:
+    """Pipes, and the certificate for pg_dump, before it starts."""
+    program = _program(run, settings)
+    return program.model_copy(update={"name": "prepare", "args": ["backup", "prepare"]})
+
+
+def _dump(db: Database, image: str, settings: Settings) -> V1Container:
+    host = meta.names_of(db).host
+    environment = {
+        "PGHOST": host,
+        "PGPORT": str(names.PORT),
+        "PGDATABASE": names.DATABASE,
+        "PGUSER": ADMIN,
+        "PGSSLMODE": "verify-full",
+        "PGSSLROOTCERT": f"{names.RUN_MOUNT}/ca.crt",
+        "PGSSLCERT": f"{names.RUN_MOUNT}/tls.crt",
+        "PGSSLKEY": f"{names.RUN_MOUNT}/tls.key",
+        "PGAPPNAME": "postbase backup",
+        "PGOPTIONS": "-c synchronous_commit=local -c search_path=",
+    }
+    return V1Container(
+        name="dump",
+        image=image,
+        image_pull_policy=containers.pull_policy(image, settings),
+        restart_policy="Always",
+        command=["/bin/sh", f"{names.CONFIG_MOUNT}/dump.sh"],
+        env=[V1EnvVar(name=name, value=value) for name, value in environment.items()],
+        resources=V1ResourceRequirements(
+            requests={"cpu": "100m", "memory": "64Mi"}, limits={"memory": "512Mi"}
+        ),
+        security_context=containers.restricted(),
+        termination_message_policy="FallbackToLogsOnError",
+        volume_mounts=[
+            V1VolumeMount(name="run", mount_path=names.RUN_MOUNT),
+            V1VolumeMount(name="config", mount_path=names.CONFIG_MOUNT, read_only=True),
+            V1VolumeMount(name="tmp", mount_path="/tmp"),  # noqa: S108
+            volumes.passwd(),
+        ],
+    )
+
+
+def _volumes(db: Database) -> list[V1Volume]:
+    known = meta.names_of(db)
+
+    def secret(name: str, of: str, **more: Any) -> V1Volume:
+        source = V1SecretVolumeSource(secret_name=of, default_mode=volumes.KEY_MODE, **more)
+        return V1Volume(name=name, secret=source)
+
+    # In memory: a client key is written there.
+    run = V1EmptyDirVolumeSource(medium="Memory", size_limit="16Mi")
+    return [
+        V1Volume(name="run", empty_dir=run),
+        V1Volume(name="tmp", empty_dir=V1EmptyDirVolumeSource()),
+        secret("store", known.store),
+        secret("ca", known.authority),
+        secret("trust", known.credentials, items=[V1KeyToPath(key="ca.crt", path="ca.crt")]),
+        V1Volume.model_validate({"name": "config", "configMap": {"name": known.config}}),
+    ]

@@ -1,0 +1,98 @@
+"""What every Job has: its task, its store, a way to tell how far it is, and a last word.
+
+The last word goes into the container's termination message, from where the kubelet carries it into
+the pod's status: a Job needs no right in the cluster for it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from postbase_operator.archive.keys import LogicalProgressKey, PhysicalProgressKey
+from postbase_operator.archive.record import Progress, RunPart
+from postbase_operator.archive.run import VARIABLE, BackupRun, LastWord
+from postbase_operator.desired import names
+from postbase_operator.errors import Denied, InvalidSpec, PostbaseError
+from postbase_operator.objectstore.s3 import S3Store
+from postbase_operator.objectstore.settings import Mounted
+from postbase_operator.objectstore.store import ObjectStore, StoreDenied, StoreUnavailable
+
+logger = logging.getLogger(__name__)
+LAST_WORD = Path("/dev/termination-log")
+TOLD_EVERY = 5.0
+"""Seconds between two reports of progress."""
+
+
+class Failed(PostbaseError):
+    """The run has failed; `reason` is the word of the Backup's condition."""
+
+    def __init__(self, reason: str, why: str, *, again: bool) -> None:
+        super().__init__(why)
+        self.reason, self.again = reason, again
+
+
+def task() -> BackupRun:
+    """Raises UnreadableRecord."""
+    return BackupRun.from_bytes(os.environ.get(VARIABLE, "").encode())
+
+
+def store() -> ObjectStore:
+    """The one of the mounted Secret; keys that are rotated meanwhile are taken up."""
+    return S3Store(Mounted(Path(names.STORE_MOUNT)))
+
+
+def run(work: Callable[[], None]) -> int:
+    """Does it, and leaves a last word where it fails: 0, or 1."""
+    logging.basicConfig(level="INFO", format="%(asctime)s %(message)s")
+    try:
+        work()
+    except PostbaseError as error:
+        word = last_word(error)
+        logger.error("%s: %s", word.reason, word.message)  # noqa: TRY400 - the message says it all
+        LAST_WORD.write_bytes(word.to_bytes())
+        return 1
+    return 0
+
+
+def last_word(error: PostbaseError) -> LastWord:
+    """`again`: another attempt may do better."""
+    match error:
+        case Failed():
+            reason, again = error.reason, error.again
+        case StoreDenied():
+            reason, again = "StoreDenied", False
+        case StoreUnavailable():
+            reason, again = error.reason.value, error.passing or error.reason == "Unreachable"
+        case InvalidSpec():
+            reason, again = error.reason, False
+        case Denied():
+            reason, again = "DatabaseDenied", False
+        case _:
+            reason, again = "BackupFailed", True
+    return LastWord(reason=reason, message=str(error)[:1500], again=again)
+
+
+class Reporter:
+    """Writes how far a run is, every few seconds and not oftener. That it cannot fails nothing."""
+
+    def __init__(self, to: ObjectStore, key: PhysicalProgressKey | LogicalProgressKey) -> None:
+        self._store, self._key = to, str(key)
+        self._told = -TOLD_EVERY
+
+    def tell(self, part: RunPart, done: int, total: int) -> None:
+        if time.monotonic() - self._told < TOLD_EVERY:
+            return
+        self._told = time.monotonic()
+        now = Progress(phase=part, bytes_done=done, bytes_total=total, at=datetime.now(UTC))
+        try:
+            self._store.put(self._key, now.to_bytes(), if_absent=False)
+        except PostbaseError as error:
+            logger.warning("progress could not be told: %s", error)
+
+    def close(self) -> None:
+        self._store.delete(self._key)
