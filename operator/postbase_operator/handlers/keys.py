@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from postbase_operator.desired.names import LABEL_BACKUP
 from postbase_operator.kube.cache import database_of, place_of
-from postbase_operator.kube.kinds import DATABASE, Body
+from postbase_operator.kube.kinds import BACKUP, DATABASE, Body
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -25,7 +26,11 @@ def key_of(kind: str, body: Body) -> Key:
 
 
 def owner_key(child: Body) -> Key | None:
-    """The Database that a child belongs to, by its label."""
+    """Whom a child concerns, by its label: a Backup, where it is of its Job, else a Database."""
+    meta = child["metadata"]
+    backup = (meta.get("labels") or {}).get(LABEL_BACKUP)
+    if backup is not None:
+        return Key(BACKUP.kind, meta.get("namespace", ""), backup)
     place = database_of(child)
     return None if place is None else Key(DATABASE.kind, *place)
 

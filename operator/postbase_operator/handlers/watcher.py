@@ -17,6 +17,7 @@ from postbase_operator.kube.cache import Cache, place_of
 from postbase_operator.kube.kinds import (
     BACKUP,
     DATABASE,
+    JOB,
     PERSISTENT_VOLUME_CLAIM,
     PITR_RESTORE,
     POD,
@@ -36,7 +37,7 @@ COUNTED_AGAIN = 2.0
 or two, not twenty."""
 RESOURCES = (PROJECT, DATABASE, BACKUP, PITR_RESTORE)
 """The custom resources that are watched; each event puts its own key into the queue."""
-STATUS_IS_READ = (*RESOURCES, STATEFUL_SET, POD, PERSISTENT_VOLUME_CLAIM)
+STATUS_IS_READ = (*RESOURCES, STATEFUL_SET, POD, JOB, PERSISTENT_VOLUME_CLAIM)
 OURS = f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY}"
 
 

@@ -45,6 +45,7 @@ CONFIG_MAP = Kind("v1", "ConfigMap", "configmaps")
 PERSISTENT_VOLUME_CLAIM = Kind("v1", "PersistentVolumeClaim", "persistentvolumeclaims")
 NAMESPACE = Kind("v1", "Namespace", "namespaces", namespaced=False)
 PERSISTENT_VOLUME = Kind("v1", "PersistentVolume", "persistentvolumes", namespaced=False)
+JOB = Kind("batch/v1", "Job", "jobs")
 STATEFUL_SET = Kind("apps/v1", "StatefulSet", "statefulsets")
 EVENT = Kind("events.k8s.io/v1", "Event", "events")
 POD_DISRUPTION_BUDGET = Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets")
@@ -63,6 +64,7 @@ ALL = {
         SECRET,
         CONFIG_MAP,
         PERSISTENT_VOLUME_CLAIM,
+        JOB,
         STATEFUL_SET,
         EVENT,
         POD_DISRUPTION_BUDGET,

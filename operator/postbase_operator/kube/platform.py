@@ -16,6 +16,7 @@ from postbase_operator.kube.apply import apply, body_of
 from postbase_operator.kube.cache import Cache
 from postbase_operator.kube.kinds import (
     CONFIG_MAP,
+    JOB,
     NETWORK_POLICY,
     PERSISTENT_VOLUME_CLAIM,
     POD,
@@ -44,6 +45,7 @@ CHILDREN = (
     CONFIG_MAP,
     PERSISTENT_VOLUME_CLAIM,
     POD,
+    JOB,
     POD_DISRUPTION_BUDGET,
     NETWORK_POLICY,
 )

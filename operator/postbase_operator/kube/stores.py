@@ -17,7 +17,6 @@ from postbase_operator.errors import InvalidSpec
 from postbase_operator.kube.kinds import SECRET
 from postbase_operator.kube.secret_data import decode
 from postbase_operator.kube.session import Session
-from postbase_operator.objectstore.s3 import S3Store
 from postbase_operator.objectstore.settings import CA_CRT, KEYS, STORE_JSON, StoreConfig
 from postbase_operator.objectstore.store import ObjectStore
 from postbase_operator.settings import Settings
@@ -80,7 +79,7 @@ class Stores:
         data = await self.data(source)
         config = StoreConfig.from_mapping({key: value.decode() for key, value in data.items()})
         if config not in self._clients:
-            self._clients[config] = await asyncio.to_thread(S3Store, lambda: config)
+            self._clients[config] = await asyncio.to_thread(_client, config)
         return self._clients[config]
 
     async def _secret(self, namespace: str, name: str, field: str) -> dict[str, bytes]:
@@ -90,6 +89,13 @@ class Stores:
                 field, f"there is no Secret {name!r} in {namespace}", reason="SecretNotFound"
             )
         return decode(live)
+
+
+def _client(config: StoreConfig) -> ObjectStore:
+    """Imported here: its libraries take 40 MB, and an operator without a store needs none."""
+    from postbase_operator.objectstore.s3 import S3Store
+
+    return S3Store(lambda: config)
 
 
 def _parsed(text: str) -> Wanted | None:
