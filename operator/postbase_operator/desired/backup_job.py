@@ -188,5 +188,6 @@ def _volumes(db: Database) -> list[V1Volume]:
         secret("store", known.store),
         secret("ca", known.authority),
         secret("trust", known.credentials, items=[V1KeyToPath(key="ca.crt", path="ca.crt")]),
+        volumes.passwd_volume(db),
         V1Volume.model_validate({"name": "config", "configMap": {"name": known.config}}),
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from kubernetes.client import (
     V1ConfigMapVolumeSource,
     V1EmptyDirVolumeSource,
+    V1KeyToPath,
     V1PersistentVolumeClaimVolumeSource,
     V1SecretVolumeSource,
     V1Volume,
@@ -29,6 +30,7 @@ def volumes(db: Database, claim: str) -> list[V1Volume]:
             persistent_volume_claim=V1PersistentVolumeClaimVolumeSource(claim_name=claim),
         ),
         V1Volume(name="config", config_map=V1ConfigMapVolumeSource(name=known.config)),
+        passwd_volume(db),
         V1Volume(
             name="tls",
             secret=V1SecretVolumeSource(secret_name=known.tls, default_mode=KEY_MODE),
@@ -78,5 +80,14 @@ def sidecar_mounts() -> list[V1VolumeMount]:
     ]
 
 
+def passwd_volume(db: Database) -> V1Volume:
+    """Of its own, though it is of the same ConfigMap: a file that is mounted by itself (subPath) is
+    bound to one version of its volume, and a container that starts again after another file there
+    has changed would not start (kubernetes#68211)."""
+    chosen = [V1KeyToPath(key="passwd", path="passwd")]
+    source = V1ConfigMapVolumeSource(name=meta.names_of(db).config, items=chosen)
+    return V1Volume(name="passwd", config_map=source)
+
+
 def passwd() -> V1VolumeMount:
-    return V1VolumeMount(name="config", mount_path="/etc/passwd", sub_path="passwd", read_only=True)
+    return V1VolumeMount(name="passwd", mount_path="/etc/passwd", sub_path="passwd", read_only=True)
