@@ -22,7 +22,8 @@ class Pipe:
 
     def __init__(self, limit: int = LIMIT) -> None:
         self._limit = limit
-        self._block = bytearray()
+        self._parts: list[bytes] = []
+        self._gathered = 0
         self._ready: deque[bytes] = deque()
         self._held = 0
         self._closed = self._broken = False
@@ -30,8 +31,9 @@ class Pipe:
 
     def write(self, data: bytes) -> None:
         """Waits while the reader is behind. Raises Broken once there is no reader."""
-        self._block += data
-        if len(self._block) >= BLOCK:
+        self._parts.append(data)
+        self._gathered += len(data)
+        if self._gathered >= BLOCK:
             self._hand_over()
 
     def close(self) -> None:
@@ -53,7 +55,8 @@ class Pipe:
             yield block
 
     def _hand_over(self) -> None:
-        block, self._block = bytes(self._block), bytearray()
+        block = b"".join(self._parts)
+        self._parts, self._gathered = [], 0
         with self._changed:
             self._changed.wait_for(lambda: self._broken or self._held < self._limit)
             self._whole()

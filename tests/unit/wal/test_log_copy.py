@@ -36,7 +36,7 @@ class Stream:
 
     def receive(self, timeout: float) -> WalMessage | StreamEnd | None:
         if not self._messages:
-            threading.Event().wait(0.01)
+            threading.Event().wait(min(0.01, timeout))
             return None
         self.taken += 1
         return self._messages.popleft()
