@@ -1,0 +1,41 @@
+"""What component tests share: one adapter of ours each, against a real server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from component.fault_proxy import FaultProxy
+from component.store_server import StoreServer, store_of, store_server
+from postbase_operator.objectstore.s3 import S3Store
+from postbase_operator.objectstore.settings import StoreConfig
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreServer]:
+    with store_server(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+@pytest.fixture
+def s3_config(s3_server: StoreServer) -> StoreConfig:
+    """A bucket of the test's own."""
+    return s3_server.config
+
+
+@pytest.fixture
+def s3_store(s3_config: StoreConfig) -> S3Store:
+    return store_of(s3_config)
+
+
+@pytest.fixture
+def s3_proxy(s3_server: StoreServer) -> Iterator[FaultProxy]:
+    """Between a store and its server; passes everything on until it is told otherwise."""
+    with FaultProxy(s3_server.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def proxied_store(s3_config: StoreConfig, s3_proxy: FaultProxy) -> S3Store:
+    return store_of(s3_config, endpoint=s3_proxy.endpoint)
