@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import psycopg
 import pytest
 from kubernetes.aio import client, config
-from kubernetes.client import CoreV1Api
+from kubernetes.client import ApiException, CoreV1Api, StorageV1Api
 
 from apiserver.access import Api
 from apiserver.controllers import STORAGE_CLASS, Controllers
@@ -241,6 +241,7 @@ def worlds_apart(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @asynccontextmanager
 async def living(api: Api) -> AsyncIterator[Life]:
+    offer_growing_volumes(api)
     settings = client.Configuration()
     await config.load_kube_config(str(api.kubeconfig), client_configuration=settings)
     # Else each request asks two threads for a netrc file and a proxy.
@@ -255,3 +256,17 @@ async def living(api: Api) -> AsyncIterator[Life]:
     finally:
         clock.leave()
         await life.close()
+
+
+def offer_growing_volumes(api: Api) -> None:
+    """The StorageClass that a Life's volumes are of, where no test has made it yet."""
+    body = {
+        "metadata": {"name": STORAGE_CLASS},
+        "provisioner": "example.com/none",
+        "allowVolumeExpansion": True,
+    }
+    try:
+        StorageV1Api(api.client).create_storage_class(body)
+    except ApiException as error:
+        if error.status != 409:
+            raise

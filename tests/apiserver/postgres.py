@@ -133,6 +133,8 @@ class Connection:
         if statement == pg.FACTS:
             told: Row = (server.loaded, server.mounted, [], [], False)
             return [(disk.system_id, VERSION, server.started_at, False, *told)]
+        if statement == pg.USED:
+            return [(30_000_000,)]
         if statement == FIND_ROLES:
             roles = [(name, disk.roles[name]) for name in parameters[0] if name in disk.roles]
             return [

@@ -12,11 +12,9 @@ from dataclasses import dataclass
 from functools import partial
 
 import pytest
-from kubernetes.client import StorageV1Api
 
 from apiserver.access import Api
 from apiserver.checks import check_alive, check_gone
-from apiserver.controllers import STORAGE_CLASS
 from apiserver.interruptions import Clock, Mode
 from apiserver.life import LONGER, Life, living, worlds_apart
 
@@ -24,17 +22,6 @@ Act = Callable[[Life], Awaitable[None]]
 __all__ = ["worlds_apart"]
 FEWEST = 5
 """Every one of these takes more calls: fewer would mean that they are not counted."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def growing(api: Api) -> None:
-    """A StorageClass whose volumes can grow."""
-    body = {
-        "metadata": {"name": STORAGE_CLASS},
-        "provisioner": "example.com/none",
-        "allowVolumeExpansion": True,
-    }
-    StorageV1Api(api.client).create_storage_class(body)
 
 
 @pytest.fixture(scope="module")
