@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from psycopg.conninfo import make_conninfo
 
 from e2e.cluster import Body, Cluster, eventually
 from postbase_operator.kube import platform
@@ -66,6 +67,10 @@ class Db:
     def patch(self, **spec: Any) -> None:
         self.cluster.patch("database", self.namespace, self.name, {"spec": spec})
 
+    def annotate(self, name: str, value: str) -> None:
+        patch = {"metadata": {"annotations": {name: value}}}
+        self.cluster.patch("database", self.namespace, self.name, patch)
+
     def live(self) -> Body:
         return self.cluster.get("database", self.namespace, self.name)
 
@@ -118,8 +123,9 @@ class Db:
         """kind/name of each child, sorted."""
         return sorted(f"{c['kind']}/{c['metadata']['name']}" for c in self.children())
 
-    def secret(self) -> dict[str, str]:
-        data = self.cluster.get("secret", self.namespace, f"{self.name}-credentials")["data"]
+    def secret(self, kind: str = "credentials") -> dict[str, str]:
+        """What a Secret of its own holds; the others are `ca` and `tls`."""
+        data = self.cluster.get("secret", self.namespace, f"{self.name}-{kind}")["data"]
         return {key: base64.b64decode(value).decode() for key, value in data.items()}
 
     def pod_uid(self) -> str:
@@ -156,7 +162,7 @@ class Db:
             "gssencmode": "disable",
             **overrides,
         }
-        return psycopg.connect(" ".join(f"{k}='{v}'" for k, v in words.items()), autocommit=True)
+        return psycopg.connect(make_conninfo(**words), autocommit=True)
 
     def rows(self, statement: str) -> list[Row]:
         with self.connect() as connection:

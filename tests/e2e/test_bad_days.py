@@ -24,11 +24,6 @@ POSTGRES_15 = "localhost/postbase/postgres:15"
 POSTGRES_17 = "localhost/postbase/postgres:17"
 
 
-def annotate(db: Db, name: str, value: str) -> None:
-    patch = {"metadata": {"annotations": {name: value}}}
-    db.cluster.patch("database", db.namespace, db.name, patch)
-
-
 @contextmanager
 def quota(db: Db, **hard: str) -> Iterator[None]:
     body = {
@@ -74,7 +69,7 @@ def test_an_image_of_another_major_starts_nothing_and_the_right_one_heals(new_db
     db.patch(image=POSTGRES_17)
     pending = db.wait_for("RestartPending", "True", "PodTemplateChanged", seconds=30)
     assert "image of postgres" in pending["message"]
-    annotate(db, "postbase.sh/request-restart", "to seventeen")
+    db.annotate("postbase.sh/request-restart", "to seventeen")
     said = db.wait_for("Stalled", "True", "VersionMismatch", seconds=90)
     assert "15" in said["message"]
     assert "17" in said["message"]
@@ -112,6 +107,23 @@ def test_a_postmaster_that_is_killed_comes_back_with_every_row(db: Db) -> None:
     db.wait_ready()
     assert "before the kill" in db.notes()
     assert "was not properly shut down" in db.logs()  # this one was no clean stop, and it knows
+
+
+def test_one_that_is_killed_after_a_change_of_settings_is_back_at_the_first_start(
+    new_db: NewDb,
+) -> None:
+    """A file that a container has of a ConfigMap by subPath is gone once that is written anew."""
+    db = new_db("changed")
+    db.apply()
+    db.wait_ready()
+    started = db.started_at()
+    db.patch(parameters={"work_mem": "7MB"})
+    eventually(lambda: db.value("SHOW work_mem") == "7MB", "the new settings", seconds=30)
+    os.kill(postmaster(db), signal.SIGKILL)
+    eventually(lambda: db.answers() and db.started_at() != started, "a new server", seconds=90)
+    pod = db.cluster.get("pod", db.namespace, db.pod)
+    (main,) = [c for c in pod["status"]["containerStatuses"] if c["name"] == "postgres"]
+    assert main["restartCount"] == 1, main["lastState"]
 
 
 def test_a_drain_stops_it_cleanly(db: Db) -> None:

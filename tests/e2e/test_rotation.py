@@ -25,8 +25,7 @@ def rotated(new_db: NewDb) -> Db:
 
 
 def ask(db: Db, value: str) -> None:
-    patch = {"metadata": {"annotations": {REQUEST: value}}}
-    db.cluster.patch("database", db.namespace, db.name, patch)
+    db.annotate(REQUEST, value)
 
 
 def opens(db: Db, user: str, password: str) -> bool:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 
@@ -26,11 +25,6 @@ def limits(db: Db) -> Body:
     (main,) = [c for c in pod["status"]["containerStatuses"] if c["name"] == "postgres"]
     found: Body = main["resources"]["limits"]
     return found
-
-
-def annotate(db: Db, **annotations: Any) -> None:
-    patch = {"metadata": {"annotations": annotations}}
-    db.cluster.patch("database", db.namespace, db.name, patch)
 
 
 def test_cpu_and_memory_change_in_place(db: Db) -> None:
@@ -95,7 +89,7 @@ def sidecar_runs(db: Db) -> bool:
 def test_a_restart_on_request_is_made_once_a_value_and_is_clean(db: Db) -> None:
     started = db.started_at()
     db.fill("before the request")
-    annotate(db, **{REQUEST: "one"})
+    db.annotate(REQUEST, "one")
     eventually(lambda: db.answers() and db.started_at() != started, "restarted", seconds=60)
     db.wait_ready()
     assert "before the request" in db.notes()
