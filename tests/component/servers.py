@@ -92,6 +92,8 @@ class Server:
     """Holds `data`, the socket, and the log."""
     process: subprocess.Popen[bytes] | None = None
     settings: dict[str, str] = field(default_factory=dict)
+    port: int = 5432
+    """Part of the socket's name; of a TCP port only if `listen_addresses` says so."""
 
     @property
     def data(self) -> Path:
@@ -99,7 +101,7 @@ class Server:
 
     @property
     def conninfo(self) -> str:
-        return f"host={self.folder} user=postgres"
+        return f"host={self.folder} port={self.port} user=postgres"
 
     @property
     def log(self) -> str:
@@ -112,7 +114,8 @@ class Server:
     def configure(self, **settings: str) -> None:
         """Takes effect with the next start."""
         self.settings |= settings
-        wanted = SETTINGS | {"unix_socket_directories": f"'{self.folder}'"} | self.settings
+        own = {"unix_socket_directories": f"'{self.folder}'", "port": str(self.port)}
+        wanted = SETTINGS | own | self.settings
         lines = [f"{name} = {value}\n" for name, value in wanted.items()]
         (self.data / "postgresql.conf").write_text("".join(lines))
 

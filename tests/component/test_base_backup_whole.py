@@ -95,10 +95,10 @@ def test_a_backup_under_load_restores_alone(servers: Servers, major: int, tmp_pa
     target.sql("CREATE TABLE after AS SELECT 1")
 
 
-def assert_objects(backup: PhysicalBackup, sink: FolderSink) -> None:
+def assert_objects(backup: PhysicalBackup, sink: FolderSink, pieces: int = 4) -> None:
     """What the result says is what lies there, and nothing else does."""
     assert {f"{FOLDER}{item.key}" for item in backup.objects} == sink.keys()
-    assert sum(item.key.startswith("pieces/") for item in backup.objects) > 3
+    assert sum(item.key.startswith("pieces/") for item in backup.objects) >= pieces
     first = Segment.containing(backup.start, backup.timeline, backup.segment_size)
     assert f"wal/{first.name}.zst" in {item.key for item in backup.objects}
     for item in backup.objects:
@@ -185,6 +185,29 @@ def test_a_store_that_stalls_costs_time_and_nothing_else(
         backup = back_up(server, sink)
     assert_objects(backup, sink)
     assert sink.busiest >= 2
+
+
+@full
+def test_the_server_keeps_the_log_while_the_store_is_behind(
+    servers: Servers, major: int, tmp_path: Path
+) -> None:
+    server = servers.new(major, max_wal_size="'32MB'", min_wal_size="'32MB'")
+    server.load(32)
+    one, written = threading.Lock(), threading.Event()
+
+    def write_meanwhile(key: str, chunk: int) -> None:
+        with one:
+            if "pieces/" in key and not written.is_set():
+                server.load(80)
+                server.sql("CHECKPOINT")
+                written.set()
+        if "wal/" in key and chunk == 0:
+            threading.Event().wait(0.3)
+
+    sink = FolderSink(tmp_path, before_each=write_meanwhile)
+    backup = back_up(server, sink)
+    assert_objects(backup, sink)
+    assert backup.stop - backup.start > 64 * MIB
 
 
 @full
