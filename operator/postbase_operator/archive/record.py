@@ -171,10 +171,11 @@ class BackupRecord(Record):
     tool: Tool
 
     @model_validator(mode="after")
-    def _physical_says_where(self) -> Self:
-        places = (self.timeline, self.start_lsn, self.stop_lsn)
-        if self.method is BackupMethod.PHYSICAL and None in places:
+    def _says_where(self) -> Self:
+        positions = (self.timeline, self.start_lsn, self.stop_lsn)
+        if self.method is BackupMethod.PHYSICAL and None in positions:
             raise ValueError("a physical backup has timeline, startLsn and stopLsn")
+        _ = self.place  # raises where its fields make no key
         return self
 
     @property
