@@ -102,6 +102,11 @@ class BackupSummary(Model):
     last_successful_time: Instant | None = Field(
         None, description="When the last successful backup was completed."
     )
+    last_scheduled_time: Instant | None = Field(
+        None,
+        description="The latest minute of the schedule that is dealt with; its backup began later "
+        "by spec.backup.spread.",
+    )
     next_time: Instant | None = Field(None, description="When the next scheduled one begins.")
     last_verified_time: Instant | None = Field(
         None, description="When a backup was last proven restorable, by a restore drill."

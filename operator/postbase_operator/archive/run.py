@@ -74,5 +74,3 @@ class LastWord(Record):
     reason: str
     """The word of the Backup's condition."""
     message: str
-    again: bool
-    """Another attempt may do better."""

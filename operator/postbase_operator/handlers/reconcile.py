@@ -21,9 +21,13 @@ from postbase_operator.desired.names import FINALIZER
 from postbase_operator.errors import Conflict, InvalidSpec, PostbaseError, Unavailable
 from postbase_operator.handlers.keys import Key, project_key
 from postbase_operator.kube import objects
+from postbase_operator.kube.backups import Backups
 from postbase_operator.kube.cache import Cache, place_of
 from postbase_operator.kube.kinds import BACKUP, DATABASE, PITR_RESTORE, PROJECT, Body, Kind
 from postbase_operator.kube.session import KUBERNETES, NamespaceGoing, Refused, Session
+from postbase_operator.planning.backup import plan_backup
+from postbase_operator.planning.backup_observed import Limits
+from postbase_operator.planning.backup_steps import BackupPlan
 from postbase_operator.planning.database import AT_ONCE, Context, plan_database
 from postbase_operator.planning.judgement import reconciling, stalled
 from postbase_operator.planning.observed import Observed
@@ -36,8 +40,7 @@ from postbase_operator.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-UNSERVED: dict[str, tuple[Kind, type[Backup] | type[PitrRestore]]] = {
-    BACKUP.kind: (BACKUP, Backup),
+UNSERVED: dict[str, tuple[Kind, type[PitrRestore]]] = {
     PITR_RESTORE.kind: (PITR_RESTORE, PitrRestore),
 }
 DELETION_AGAIN = 2.0
@@ -66,10 +69,11 @@ class Reconciler:
         self._platform = platform
         self._settings = settings
         self._instance = instance
+        self._backups = Backups(api, cache, settings, now)
         self._kinds: dict[str, Callable[[Key], Awaitable[float | None]]] = {
             DATABASE.kind: self._database,
             PROJECT.kind: self._project,
-            BACKUP.kind: self._unserved,
+            BACKUP.kind: self._backup,
             PITR_RESTORE.kind: self._unserved,
         }
 
@@ -136,7 +140,8 @@ class Reconciler:
         key = project_key(body)
         held = self._cache.get(PROJECT, key.namespace, key.name)
         project = None if held is None else Project.model_validate(held)
-        return Context(project=project, settings=self._settings, now=now())
+        backups = self._backups.looks.of(body, project)
+        return Context(project=project, settings=self._settings, now=now(), backups=backups)
 
     async def _delete(self, db: Database, body: Body) -> float | None:
         """Takes it away step by step; child events and a timer bring us back until nothing is."""
@@ -162,6 +167,22 @@ class Reconciler:
         await self._tell(PROJECT, body, plan_project(project, databases, now()))
         return self._resync()
 
+    async def _backup(self, key: Key) -> float | None:
+        body = self._cache.get(BACKUP, key.namespace, key.name)
+        if body is None:
+            return None
+        backup = Backup.model_validate(body)
+        if FINALIZER not in backup.metadata.finalizers:
+            if backup.metadata.is_deleting:
+                return None
+            await objects.add_finalizer(self._api, self._cache, BACKUP, body, FINALIZER)
+        seen = await self._backups.looks.look(backup)
+        limits = Limits(concurrent=self._settings.max_concurrent_backups)
+        plan = plan_backup(backup, seen, self._backups.looks.policies(backup), limits, now())
+        await self._backups.execute(backup, plan)
+        await self._tell(BACKUP, body, plan)
+        return plan.requeue_after if plan.requeue_after is not None else self._resync()
+
     async def _unserved(self, key: Key) -> float | None:
         kind, model = UNSERVED[key.kind]
         body = self._cache.get(kind, key.namespace, key.name)
@@ -169,7 +190,7 @@ class Reconciler:
             await self._tell(kind, body, plan_unserved(model.model_validate(body), now()))
         return None
 
-    async def _tell(self, kind: Kind, body: Body, plan: Plan[Any]) -> None:
+    async def _tell(self, kind: Kind, body: Body, plan: Plan[Any] | BackupPlan) -> None:
         """Status first, then the events: an event that is lost is a pity, a status a lie."""
         status = plan.status.to_wire()
         current = self._cache.get(kind, *place_of(body)) or body

@@ -17,10 +17,10 @@ from postbase_operator.archive.keys import LogicalProgressKey, PhysicalProgressK
 from postbase_operator.archive.record import Progress, RunPart
 from postbase_operator.archive.run import VARIABLE, BackupRun, LastWord
 from postbase_operator.desired import names
-from postbase_operator.errors import Denied, InvalidSpec, PostbaseError
+from postbase_operator.errors import Conflict, Denied, InvalidSpec, PostbaseError
 from postbase_operator.objectstore.s3 import S3Store
 from postbase_operator.objectstore.settings import Mounted
-from postbase_operator.objectstore.store import ObjectStore, StoreDenied, StoreUnavailable
+from postbase_operator.objectstore.store import ObjectStore, StoreUnavailable
 
 logger = logging.getLogger(__name__)
 LAST_WORD = Path("/dev/termination-log")
@@ -31,9 +31,9 @@ TOLD_EVERY = 5.0
 class Failed(PostbaseError):
     """The run has failed; `reason` is the word of the Backup's condition."""
 
-    def __init__(self, reason: str, why: str, *, again: bool) -> None:
+    def __init__(self, reason: str, why: str) -> None:
         super().__init__(why)
-        self.reason, self.again = reason, again
+        self.reason = reason
 
 
 def task() -> BackupRun:
@@ -60,21 +60,21 @@ def run(work: Callable[[], None]) -> int:
 
 
 def last_word(error: PostbaseError) -> LastWord:
-    """`again`: another attempt may do better."""
+    """The words are those that planning/backup_failure.py knows what to do about."""
     match error:
-        case Failed():
-            reason, again = error.reason, error.again
-        case StoreDenied():
-            reason, again = "StoreDenied", False
+        case Failed() | InvalidSpec():
+            reason = error.reason
+        case StoreUnavailable() if not error.passing:
+            reason = error.reason.value
         case StoreUnavailable():
-            reason, again = error.reason.value, error.passing or error.reason == "Unreachable"
-        case InvalidSpec():
-            reason, again = error.reason, False
+            reason = "StoreUnavailable"
         case Denied():
-            reason, again = "DatabaseDenied", False
+            reason = "Denied"
+        case Conflict():
+            reason = "Conflict"
         case _:
-            reason, again = "BackupFailed", True
-    return LastWord(reason=reason, message=str(error)[:1500], again=again)
+            reason = "BackupFailed"
+    return LastWord(reason=reason, message=str(error)[:1500])
 
 
 class Reporter:

@@ -54,7 +54,7 @@ class LogicalBackup:
     def __init__(self, run: BackupRun, store: ObjectStore, folder: Path) -> None:
         place = run.place
         if not isinstance(place, LogicalStem):
-            raise Failed("BackupFailed", f"{run.method} is not logical", again=False)
+            raise Failed("BackupFailed", f"{run.method} is not logical")
         self._run, self._store, self._folder, self._place = run, store, folder, place
         self._reporter = Reporter(store, place.progress)
         self._read = 0
@@ -105,12 +105,12 @@ class LogicalBackup:
         deadline = time.monotonic() + SAID_WITHIN
         while not self._status(name).exists():
             if time.monotonic() > deadline:
-                raise Failed("DumpFailed", f"{name}: nobody says how it ended", again=True)
+                raise Failed("DumpFailed", f"{name}: nobody says how it ended")
             time.sleep(TURN)
         status = self._status(name).read_text().strip()
         if status != "0":
             why = f"{WRITER[name]} ended with {status}; the log of the container dump says why"
-            raise Failed("DumpFailed", why, again=True)
+            raise Failed("DumpFailed", why)
 
     def _verify(self, dump: StoredObject) -> None:
         """Reads the dump back: the bytes are those that were written, and pg_restore lists them."""
@@ -128,7 +128,7 @@ class LogicalBackup:
         self._ended("stored")
         if digest.hexdigest() != dump.sha256:
             why = "what the store gave back is not what was written"
-            raise Failed("ChecksumMismatch", why, again=True)
+            raise Failed("ChecksumMismatch", why)
 
     def _object(self, key: str, size: int, sha256: str, raw: int | None = None) -> StoredObject:
         return StoredObject(
@@ -224,6 +224,6 @@ def decompressed(chunks: Iterator[bytes]) -> Iterator[bytes]:
             if data := decompressor.decompress(chunk):
                 yield data
     except isal_zlib.error as error:  # type: ignore[misc]  # its stub says an instance
-        raise Failed("ChecksumMismatch", f"the dump is damaged: {error}", again=True) from error
+        raise Failed("ChecksumMismatch", f"the dump is damaged: {error}") from error
     if not decompressor.eof:
-        raise Failed("ChecksumMismatch", "the dump is cut short", again=True)
+        raise Failed("ChecksumMismatch", "the dump is cut short")

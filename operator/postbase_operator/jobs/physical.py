@@ -45,7 +45,7 @@ def make(run: BackupRun, store: ObjectStore, connect: Connect) -> None:
     """One attempt. Returns once the record is durable."""
     started, place = datetime.now(UTC), run.place
     if not isinstance(place, PhysicalFolder):
-        raise Failed("BackupFailed", f"{run.method} is not physical", again=False)
+        raise Failed("BackupFailed", f"{run.method} is not physical")
     if is_recorded(store, str(place.record)):
         return
     clear(store, place.prefix)
@@ -67,7 +67,7 @@ def make(run: BackupRun, store: ObjectStore, connect: Connect) -> None:
         lambda done, total: reporter.tell(RunPart.COPYING, done, total),
     )
     if taken.system_id != run.server.system_id:
-        raise Failed("WrongServer", f"the server is of system {taken.system_id}", again=False)
+        raise Failed("WrongServer", f"the server is of system {taken.system_id}")
     verify(store, place, taken.objects, reporter)
     store.put(str(place.record), _record(run, started, taken).to_bytes())
     reporter.close()
@@ -84,7 +84,7 @@ def verify(
         ):
             if found != each.sha256:
                 why = f"what the store gave back of {each.key} is not what was written"
-                raise Failed("ChecksumMismatch", why, again=True)
+                raise Failed("ChecksumMismatch", why)
             done += each.size
             reporter.tell(RunPart.VERIFYING, done, total)
 

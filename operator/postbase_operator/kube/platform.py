@@ -13,6 +13,7 @@ from postbase_operator.errors import Conflict, Denied, NotReady, Unavailable
 from postbase_operator.kube import observe as observing
 from postbase_operator.kube.admin import Admin, ServerStep
 from postbase_operator.kube.apply import apply, body_of
+from postbase_operator.kube.backup_objects import BackupObjects
 from postbase_operator.kube.cache import Cache
 from postbase_operator.kube.kinds import (
     CONFIG_MAP,
@@ -68,6 +69,7 @@ class KubePlatform:
         self._admin = Admin(api, now)
         self._pods = Pods(api, cache, self._admin)
         self._volumes = Volumes(api, cache)
+        self._schedule = BackupObjects(api, cache)
         self._protection = Protection(api, cache, everywhere=not settings.watch_namespaces)
 
     # -- observe ---------------------------------------------------------------------------
@@ -118,6 +120,8 @@ class KubePlatform:
                 await self._tell_server(db, step)
             case steps.BeginRotation() | steps.FinishRotation():
                 await self._admin.rotate(db, step)
+            case steps.CreateBackup() | steps.ExpireBackup():
+                await self._schedule.take(db, step)
             case _ if isinstance(step, VolumeStep):
                 await self._volumes.take(db, step)
             case _:

@@ -81,7 +81,7 @@ class S3Store:
         try:
             self._hot(f"PUT {key}", request)
         except AlreadyExists:
-            self._must_be_same(self.stat(key), stored)
+            self._must_be_same(self._there(key), stored)
         return stored
 
     def put_stream(
@@ -188,16 +188,19 @@ class S3Store:
             return True
         except (AlreadyExists, NotFound) as error:
             # Either may hide a completion whose answer was lost: the mark tells.
-            try:
-                there = self.stat(stored.key)
-            except NotFound:
-                raise Conflict(f"{stored.key}: somebody aborted this upload") from error
+            there = self._there(stored.key)
             if upload.made(there.metadata):
                 return True
             if isinstance(error, NotFound):
                 raise Conflict(f"{stored.key}: somebody aborted this upload") from error
             self._must_be_same(there, stored)
             return False
+
+    def _there(self, key: str) -> ObjectInfo:
+        try:
+            return self.stat(key)
+        except NotFound:
+            raise Conflict(f"{key}: somebody removes it while it is written") from None
 
     def _must_be_same(self, there: ObjectInfo, stored: Stored) -> None:
         """Compares by the recorded sum, else (an object that came in parts) by its bytes."""

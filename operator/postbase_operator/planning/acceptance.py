@@ -15,9 +15,6 @@ from postbase_operator.api.base import Resource
 from postbase_operator.api.conditions import Condition, ConditionType
 from postbase_operator.planning.rotation import REQUEST
 
-ALWAYS = {"Database": ("spec.backup",)}
-"""Promised by defaults: a user who writes nothing expects a backup a day."""
-
 WHERE_SET = {
     "Database": (
         "spec.archivingGrace",
@@ -25,11 +22,9 @@ WHERE_SET = {
         "spec.pitr",
     ),
     "Project": (
-        "spec.defaults.backup",
         "spec.defaults.pitr",
         "spec.deletionPolicy",
-        "spec.objectStore",
-        "spec.quota",
+        "spec.quota.databases",
     ),
 }
 
@@ -41,8 +36,7 @@ def not_implemented(resource: Resource) -> list[str]:
     """The fields of this object that have no effect yet."""
     kind = resource.definition.kind
     written = resource.to_wire()
-    found = [*ALWAYS.get(kind, ())]
-    found += [path for path in WHERE_SET.get(kind, ()) if value_at(written, path) is not None]
+    found = [path for path in WHERE_SET.get(kind, ()) if value_at(written, path) is not None]
     for (owner, path), values in VALUES.items():
         if owner == kind and value_at(written, path) in values:
             found.append(path)

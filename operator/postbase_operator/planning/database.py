@@ -14,6 +14,7 @@ from postbase_operator.api.quantity import whole_bytes
 from postbase_operator.api.upkeep import DeletionPolicy, NodeLoss
 from postbase_operator.planning import plan as steps
 from postbase_operator.planning import upgrade
+from postbase_operator.planning.database_backups import outlook
 from postbase_operator.planning.judgement import DISK_FULL, Exit, is_lost, judge
 from postbase_operator.planning.observed import (
     Observed,
@@ -56,12 +57,17 @@ def plan_database(db: Database, seen: Observed, context: Context) -> Plan[Databa
         todo.append(steps.RestartProcess(seen.process.identity))
     if is_lost(seen.process, context.now) and db.spec.on_node_loss is NodeLoss.REPLACE:
         todo.append(steps.AbandonProcess(seen.process.identity))
+    answers = seen.server is not None and seen.server.access_right and not db.spec.paused
+    backups = outlook(db, context.backups, context.defaults, context.now, answers=answers)
+    todo += backups.steps
     again = _again(db, seen, todo, context.now)
     if request(db) is not None:
         again = max(SOON, min(again, SOON))  # written down first, then done
     if waiting.opens_at is not None:
         again = min(again, max(SOON, (waiting.opens_at - context.now).total_seconds()))
-    return finish(db, seen, verdict, context.now, todo, requeue_after=again)
+    if backups.again is not None:
+        again = min(again, max(SOON, (backups.again - context.now).total_seconds()))
+    return finish(db, seen, verdict, context.now, todo, requeue_after=again, backups=backups)
 
 
 def _again(db: Database, seen: Observed, todo: list[Step], now: datetime) -> float:

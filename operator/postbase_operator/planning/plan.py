@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from postbase_operator.api.backup import Backup
+
 Status = TypeVar("Status")
 
 
@@ -163,6 +165,21 @@ class UpgradeSidecar:
     """The sidecar of the running process gets the present image; PostgreSQL runs on."""
 
 
+@dataclass(frozen=True, slots=True)
+class CreateBackup:
+    """The Backup of a scheduled minute. Leaves: it; that there is one of its name is as well."""
+
+    backup: Backup
+
+
+@dataclass(frozen=True, slots=True)
+class ExpireBackup:
+    """A Backup that is over is deleted. `bytes`: what it stored goes too."""
+
+    name: str
+    bytes: bool
+
+
 Step = (
     EnsureSecrets
     | CreateVolume
@@ -183,6 +200,8 @@ Step = (
     | AbandonProcess
     | ResizeProcess
     | UpgradeSidecar
+    | CreateBackup
+    | ExpireBackup
 )
 
 

@@ -13,6 +13,7 @@ from postbase_operator.api.database import Database
 from postbase_operator.api.database_spec import Provider
 from postbase_operator.api.project import Project, ProjectDefaults
 from postbase_operator.errors import InvalidSpec
+from postbase_operator.planning.database_backups import NO_BACKUPS, Backups
 from postbase_operator.planning.judgement import Verdict, reconciling, stalled
 from postbase_operator.planning.observed import Observed, VolumeRole
 from postbase_operator.settings import Settings
@@ -25,6 +26,11 @@ class Context:
     project: Project | None
     settings: Settings
     now: datetime
+    backups: Backups = NO_BACKUPS
+
+    @property
+    def defaults(self) -> ProjectDefaults:
+        return self.project.spec.defaults if self.project is not None else ProjectDefaults()
 
 
 def refusal(db: Database, seen: Observed, context: Context) -> Verdict | None:
@@ -53,7 +59,6 @@ def refusal(db: Database, seen: Observed, context: Context) -> Verdict | None:
 def check_spec(db: Database, context: Context) -> None:
     """What the schema cannot know. Raises InvalidSpec naming field and remedy."""
     settings = context.settings
-    defaults = context.project.spec.defaults if context.project else ProjectDefaults()
     if db.spec.provider is not Provider.KUBERNETES:
         raise InvalidSpec(
             "spec.provider",
@@ -62,7 +67,7 @@ def check_spec(db: Database, context: Context) -> None:
         )
     if db.spec.image is None:
         settings.image_for(str(db.spec.postgres_version))
-    region = db.region(defaults)
+    region = db.region(context.defaults)
     if settings.regions and region and region not in settings.regions:
         known = ", ".join(settings.regions)
         raise InvalidSpec(

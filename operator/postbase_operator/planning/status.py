@@ -12,7 +12,9 @@ from postbase_operator.api.database_status import Endpoint, ImageStatus, VolumeS
 from postbase_operator.api.quantity import format_bytes
 from postbase_operator.planning import restart, rotation, upgrade
 from postbase_operator.planning.acceptance import accepted
-from postbase_operator.planning.judgement import Outlook, Verdict
+from postbase_operator.planning.database_backups import Outlook
+from postbase_operator.planning.judgement import Outlook as Way
+from postbase_operator.planning.judgement import Verdict
 from postbase_operator.planning.observed import Observed
 from postbase_operator.planning.plan import Notice, Plan, Step
 from postbase_operator.planning.restart import Restart
@@ -24,7 +26,7 @@ TOLD_UNTIL = 75
 """… and below which it is told no longer."""
 
 
-def finish(
+def finish(  # noqa: PLR0913 - each a part of the answer
     db: Database,
     seen: Observed,
     verdict: Verdict,
@@ -32,9 +34,10 @@ def finish(
     todo: list[Step] | None = None,
     *,
     requeue_after: float | None = None,
+    backups: Outlook | None = None,
 ) -> Plan[DatabaseStatus]:
     """A plan with the status that tells this verdict, and the events that it is worth."""
-    after = status(db, seen, verdict, now)
+    after = status(db, seen, verdict, now, backups)
     return Plan(
         status=after,
         steps=tuple(todo or ()),
@@ -43,7 +46,13 @@ def finish(
     )
 
 
-def status(db: Database, seen: Observed, verdict: Verdict, now: datetime) -> DatabaseStatus:
+def status(
+    db: Database,
+    seen: Observed,
+    verdict: Verdict,
+    now: datetime,
+    backups: Outlook | None = None,
+) -> DatabaseStatus:
     """The whole status, from what was held before and what is known now."""
     held = db.status
     generation = db.metadata.generation
@@ -53,10 +62,14 @@ def status(db: Database, seen: Observed, verdict: Verdict, now: datetime) -> Dat
     conditions = _resize(seen, conditions, now, generation)
     conditions = _kept(db, seen, conditions, now)
     conditions = _fullness(seen, conditions, now, generation)
+    if backups is not None:
+        health = backups.health
+        said = (health.healthy, health.reason, health.message, now, generation)
+        conditions = cond.set_condition(conditions, ConditionType.BACKUP_HEALTHY, *said)
     requests = _requests(db, seen)
     phase = DatabasePhase(verdict.phase)
     told = (held.conditions, held.phase, held.observed_generation)
-    quiet = verdict.outlook is Outlook.RECONCILING and not requests
+    quiet = verdict.outlook is Way.RECONCILING and not requests
     if quiet and told == (conditions, phase, generation):
         return held  # facts that come in on the way are told on arrival, in one write
     return held.model_copy(
@@ -66,9 +79,16 @@ def status(db: Database, seen: Observed, verdict: Verdict, now: datetime) -> Dat
             "observed_generation": generation,
             "conditions": conditions,
             **_facts(seen),
+            **_of_backups(backups),
             **requests,
         }
     )
+
+
+def _of_backups(backups: Outlook | None) -> dict[str, object]:
+    if backups is None:
+        return {}
+    return {"backup": backups.summary, "finished_runs": backups.finished_runs}
 
 
 def _facts(seen: Observed) -> dict[str, object]:
@@ -99,11 +119,11 @@ def _outlook(
 ) -> tuple[cond.Condition, ...]:
     said = (verdict.reason, verdict.message, now, generation)
     match verdict.outlook:
-        case Outlook.READY:
+        case Way.READY:
             return cond.set_ready(held, *said)
-        case Outlook.RECONCILING:
+        case Way.RECONCILING:
             return cond.set_reconciling(held, *said)
-        case Outlook.STALLED:
+        case Way.STALLED:
             return cond.set_stalled(held, *said)
     rest = cond.remove_condition(held, ConditionType.RECONCILING, ConditionType.STALLED)
     return cond.set_condition(rest, ConditionType.READY, False, *said)
@@ -197,7 +217,7 @@ def notices(db: Database, verdict: Verdict) -> tuple[Notice, ...]:
         return ()
     if before is not None and before.reason == verdict.reason:
         return ()
-    type = "Warning" if verdict.outlook is Outlook.STALLED else "Normal"
+    type = "Warning" if verdict.outlook is Way.STALLED else "Normal"
     return (Notice(type, verdict.reason, verdict.message),)
 
 

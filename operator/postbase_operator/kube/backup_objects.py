@@ -1,0 +1,46 @@
+"""Backup objects that a Database makes by its schedule, and ends by its retention."""
+
+from __future__ import annotations
+
+from postbase_operator.api.database import Database
+from postbase_operator.kube.apply import MANAGER
+from postbase_operator.kube.cache import Cache
+from postbase_operator.kube.kinds import BACKUP, Body
+from postbase_operator.kube.session import AlreadyExists, NotFound, Session
+from postbase_operator.planning import plan as steps
+
+
+class BackupObjects:
+    """Creates and deletes; what a Backup does is its own planner's matter."""
+
+    def __init__(self, api: Session, cache: Cache) -> None:
+        self._api = api
+        self._cache = cache
+
+    async def take(self, db: Database, step: steps.CreateBackup | steps.ExpireBackup) -> None:
+        match step:
+            case steps.CreateBackup(backup):
+                wire = backup.to_wire()
+                wire.pop("status", None)
+                await self._create(db.metadata.namespace, wire)
+            case steps.ExpireBackup(name, takes_bytes):
+                await self.delete(db.metadata.namespace, name, takes_bytes=takes_bytes)
+
+    async def _create(self, namespace: str, wire: Body) -> None:
+        try:
+            self._cache.put(BACKUP, await self._api.create(BACKUP, namespace, wire, MANAGER))
+        except AlreadyExists:
+            return  # its name is the scheduled minute: another operator's, or a lost answer
+
+    async def delete(self, namespace: str, name: str, *, takes_bytes: bool) -> None:
+        """With its bytes only where the deletionPolicy says so: the one field that may change."""
+        live = self._cache.get(BACKUP, namespace, name)
+        if live is None:
+            return
+        try:
+            if takes_bytes and live["spec"].get("deletionPolicy") != "Delete":
+                patch: Body = {"spec": {"deletionPolicy": "Delete"}}
+                await self._api.merge(BACKUP, namespace, name, patch, MANAGER)
+            await self._api.delete(BACKUP, namespace, name, live["metadata"]["uid"])
+        except NotFound:
+            return

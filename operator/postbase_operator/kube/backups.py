@@ -1,0 +1,176 @@
+"""A Backup's planner's steps, carried out. Runs are Jobs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from postbase_operator.api.backup import Backup
+from postbase_operator.api.database import Database
+from postbase_operator.archive.run import BackupRun, ServerFacts
+from postbase_operator.desired import meta, names
+from postbase_operator.desired.backup_job import backup_job, job_name
+from postbase_operator.desired.images import image
+from postbase_operator.errors import NotReady, Unavailable
+from postbase_operator.kube import objects
+from postbase_operator.kube import observe as observing
+from postbase_operator.kube.admin import Admin
+from postbase_operator.kube.apply import MANAGER, body_of
+from postbase_operator.kube.backup_looks import NO_STORE, BackupLooks
+from postbase_operator.kube.backup_objects import BackupObjects
+from postbase_operator.kube.cache import Cache
+from postbase_operator.kube.kinds import BACKUP, JOB, POD
+from postbase_operator.kube.session import AlreadyExists, Session
+from postbase_operator.kube.stores import Stores
+from postbase_operator.objectstore.store import ObjectStore
+from postbase_operator.planning import backup_steps as steps
+from postbase_operator.planning.backup_done import wish
+from postbase_operator.planning.backup_observed import (
+    Source,
+)
+from postbase_operator.planning.backup_steps import BackupPlan, BackupStep
+from postbase_operator.settings import Settings
+
+ORPHANED = timedelta(0)
+"""Age of the uploads that an attempt before this one has left: all of them."""
+
+
+class Backups:
+    """One for all Backups."""
+
+    def __init__(
+        self,
+        api: Session,
+        cache: Cache,
+        settings: Settings,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._api = api
+        self._cache = cache
+        self._settings = settings
+        self._now = now
+        self._admin = Admin(api, now)
+        self._stores = Stores(api, settings)
+        self._objects = BackupObjects(api, cache)
+        self.looks = BackupLooks(api, cache, settings, self._stores, now)
+
+    async def execute(self, backup: Backup, plan: BackupPlan) -> None:
+        for step in plan.steps:
+            await self._take(backup, step)
+
+    async def _take(self, backup: Backup, step: BackupStep) -> None:
+        match step:
+            case steps.StartRun(attempt, until):
+                await self._start(backup, attempt, until)
+            case steps.StopRun(attempt):
+                await self._stop(backup, attempt)
+            case steps.AbortLeftovers(prefix, needed):
+                await self._clear(backup, prefix, needed=needed)
+            case steps.DeleteBytes(prefix):
+                await self._delete_bytes(backup, prefix)
+            case steps.DeleteObject(name, bytes):
+                await self._objects.delete(backup.metadata.namespace, name, takes_bytes=bytes)
+            case steps.Release():
+                await self._release(backup)
+
+    async def _start(self, backup: Backup, attempt: int, until: datetime) -> None:
+        db = self.looks.database(backup)
+        project = self.looks.project(db) if db is not None else None
+        source = self.looks.source(db, project) if db is not None else None
+        where = self._stores.source(project)
+        if db is None or source is None or where is None:
+            raise NotReady("the Database, its Project or their store is gone", retry_after=1.0)
+        run = await self._described(backup, db, source)
+        await self._admin.bring_store(db, await self._stores.data(where))
+        digest = db.status.image.digest if db.status.image is not None else None
+        own = digest if digest and "@sha256:" in digest else image(db, self._settings)
+        job = backup_job(backup, db, run, own, attempt, self._settings)
+        body = body_of(job)
+        left = max(1, int((until - self._now()).total_seconds()))
+        body["spec"]["activeDeadlineSeconds"] = left
+        try:
+            made = await self._api.create(JOB, backup.metadata.namespace, body, MANAGER)
+        except AlreadyExists:
+            return  # an answer that was lost, or another operator's: by its name it is the same
+        self._cache.put(JOB, made)
+
+    async def _described(self, backup: Backup, db: Database, source: Source) -> BackupRun:
+        known = meta.names_of(db)
+        pod = self._cache.get(POD, known.namespace, known.pod)
+        address = observing.process(pod).address
+        if not address:
+            raise NotReady(f"pod {known.pod} has no address yet", retry_after=2.0)
+        server = await self._admin.describe(db, address)
+        return BackupRun(
+            id=backup.id,
+            method=backup.spec.method,
+            backup_name=backup.metadata.name,
+            spec_hash=wish(backup),
+            project=source.project_id,
+            namespace=known.namespace,
+            name=db.metadata.name,
+            database_uid=db.metadata.uid,
+            incarnation=source.incarnation,
+            image_digest=(db.status.image.digest if db.status.image else None) or "",
+            host=known.host,
+            port=names.PORT,
+            dbname=names.DATABASE,
+            server=ServerFacts(
+                system_id=server.system_id,
+                postgres_version=server.version,
+                major=int(server.version.split(".")[0]),
+                arch=server.arch,
+                libc=server.libc,
+                block_size=server.block_size,
+                wal_segment_size=server.wal_segment_size,
+                encoding=server.encoding,
+                extensions=tuple({"name": n, "version": v} for n, v in server.extensions),
+                source_bytes=server.source_bytes,
+            ),
+        )
+
+    async def _stop(self, backup: Backup, attempt: int) -> None:
+        namespace = backup.metadata.namespace
+        live = await self._api.find(JOB, namespace, job_name(backup, attempt))
+        if live is not None and "deletionTimestamp" not in live["metadata"]:
+            uid = live["metadata"]["uid"]
+            await self._api.delete(JOB, namespace, live["metadata"]["name"], uid)
+
+    async def _store(self, backup: Backup) -> ObjectStore:
+        db = self.looks.database(backup)
+        where = self.looks.store_of(backup, self.looks.project(db) if db is not None else None)
+        if where is None:
+            raise Unavailable(NO_STORE.reason, NO_STORE.message)
+        return await self._stores.client(where)
+
+    async def _clear(self, backup: Backup, prefix: str, *, needed: bool) -> None:
+        try:
+            store = await self._store(backup)
+            await asyncio.to_thread(_clear, store, prefix)
+        except Unavailable:
+            if needed:
+                raise
+
+    async def _delete_bytes(self, backup: Backup, prefix: str) -> None:
+        store = await self._store(backup)
+        await asyncio.to_thread(_delete, store, prefix)
+
+    async def _release(self, backup: Backup) -> None:
+        body = self._cache.get(BACKUP, backup.metadata.namespace, backup.metadata.name)
+        if body is not None:
+            cache, finalizer = self._cache, names.FINALIZER
+            await objects.remove_finalizer(self._api, cache, BACKUP, body, finalizer)
+
+
+def _clear(store: ObjectStore, prefix: str) -> None:
+    store.abort_orphans(prefix, ORPHANED)
+    _delete(store, prefix)
+
+
+def _delete(store: ObjectStore, prefix: str) -> None:
+    """Records first: what a kill leaves is no backup that lacks a piece."""
+    keys = [each.key for each in store.list(prefix)]
+    for key in (key for key in keys if key.endswith(".json")):
+        store.delete(key)
+    store.delete_many(key for key in keys if not key.endswith(".json"))

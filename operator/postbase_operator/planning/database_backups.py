@@ -1,0 +1,140 @@
+"""A Database's own part in its backups: the next by schedule, the end of old ones, how it stands.
+
+Each Backup is planned by itself (backup.py); the Database makes them, ends them, and tells of them.
+PURE.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from postbase_operator.api import conditions as cond
+from postbase_operator.api.backup import Backup, BackupOrigin
+from postbase_operator.api.conditions import ConditionType
+from postbase_operator.api.database import Database
+from postbase_operator.api.database_status import BackupSummary, FinishedRun
+from postbase_operator.api.policies import BackupPolicy, PitrPolicy
+from postbase_operator.api.project import ProjectDefaults
+from postbase_operator.api.runs import RunPhase
+from postbase_operator.errors import InvalidSpec
+from postbase_operator.planning import plan as steps
+from postbase_operator.planning import schedule
+from postbase_operator.planning.backup_done import remember
+from postbase_operator.planning.plan import Step
+from postbase_operator.planning.retention import Policies, expired
+
+
+@dataclass(frozen=True, slots=True)
+class Backups:
+    """What the planner of a Database is told of its backups."""
+
+    all: Sequence[Backup] = ()
+    """All Backups that name this Database."""
+    has_store: bool = False
+
+
+NO_BACKUPS = Backups()
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """The condition BackupHealthy; no part of Ready."""
+
+    healthy: bool | None
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """`again`: when the next look is due, where that is known."""
+
+    summary: BackupSummary
+    health: Health
+    finished_runs: tuple[FinishedRun, ...]
+    steps: tuple[Step, ...] = ()
+    again: datetime | None = None
+
+
+def outlook(
+    db: Database, known: Backups, defaults: ProjectDefaults, now: datetime, *, answers: bool
+) -> Outlook:
+    """`answers`: PostgreSQL does; else what is due is made once it does.
+
+    A schedule that means nothing stops no database, and is told.
+    """
+    try:
+        return _outlook(db, known, defaults, now, answers=answers)
+    except InvalidSpec as error:
+        held = db.status.backup or BackupSummary()
+        return Outlook(held, Health(False, error.reason, str(error)), db.status.finished_runs)
+
+
+def _outlook(
+    db: Database, known: Backups, defaults: ProjectDefaults, now: datetime, *, answers: bool
+) -> Outlook:
+    policy = BackupPolicy.of(db.spec.backup, defaults.backup)
+    policies = Policies(policy, PitrPolicy.of(db.spec.pitr, defaults.pitr))
+    held = db.status.backup or BackupSummary()
+    created = db.metadata.creation_timestamp or now
+    due = schedule.due(policy, db.metadata.uid, held.last_scheduled_time, created, now)
+    todo: list[Step] = []
+    passed = held.last_scheduled_time
+    if not known.has_store:
+        passed = due.passed  # nothing was missed: there was nowhere to put it
+    elif answers or due.at is None:
+        made = schedule.scheduled_backup(db, policy, due)
+        todo += [steps.CreateBackup(made)] if made is not None else []
+        passed = due.passed
+    todo += [
+        steps.ExpireBackup(each.name, each.bytes) for each in expired(known.all, policies, now)
+    ]
+    summary = held.model_copy(
+        update={
+            "schedule": policy.schedule,
+            "method": policy.method,
+            "retention_days": policy.retention_days,
+            "last_scheduled_time": passed,
+            "last_successful_time": _last_success(known.all) or held.last_successful_time,
+            "next_time": due.next if known.has_store else None,
+        }
+    )
+    return Outlook(
+        summary,
+        _health(known, policy),
+        remember(db.status.finished_runs, known.all),
+        tuple(todo),
+        due.next if known.has_store else None,
+    )
+
+
+def _last_success(backups: Sequence[Backup]) -> datetime | None:
+    done = (b.status.completed_at for b in backups if b.status.phase is RunPhase.COMPLETED)
+    return max((moment for moment in done if moment is not None), default=None)
+
+
+def _health(known: Backups, policy: BackupPolicy) -> Health:
+    """Whether the last backup by schedule was well."""
+    if not known.has_store:
+        message = "No backup is made: set spec.objectStore of the Project, or of the installation"
+        return Health(None, "NoObjectStore", message)
+    ended = [b for b in known.all if b.origin is BackupOrigin.SCHEDULE and b.is_done()]
+    last = max(ended, key=_completed, default=None)
+    if last is not None and last.status.phase is RunPhase.FAILED:
+        ready = cond.find_condition(last.status.conditions, ConditionType.READY)
+        why = f"{ready.reason}: {ready.message}" if ready is not None else "see its status"
+        return Health(False, "BackupFailed", f"Backup {last.metadata.name} failed. {why}")
+    if last is not None:
+        message = f"Backup {last.metadata.name} is the last by schedule"
+        return Health(True, "Completed", message)
+    if policy.suspend:
+        message = "No backup is made by schedule: backup.suspend is true"
+        return Health(None, "Suspended", message)
+    return Health(None, "NoBackupYet", "The first backup by schedule is yet to come")
+
+
+def _completed(backup: Backup) -> float:
+    moment = backup.status.completed_at
+    return moment.timestamp() if moment is not None else 0.0
