@@ -79,7 +79,8 @@ class Stores:
         data = await self.data(source)
         config = StoreConfig.from_mapping({key: value.decode() for key, value in data.items()})
         if config not in self._clients:
-            self._clients[config] = await asyncio.to_thread(_client, config)
+            own = source.wanted is self._default and self._settings.create_bucket
+            self._clients[config] = await asyncio.to_thread(_client, config, make=own)
         return self._clients[config]
 
     async def _secret(self, namespace: str, name: str, field: str) -> dict[str, bytes]:
@@ -91,10 +92,13 @@ class Stores:
         return decode(live)
 
 
-def _client(config: StoreConfig) -> ObjectStore:
+def _client(config: StoreConfig, *, make: bool) -> ObjectStore:
     """Imported here: its libraries take 40 MB, and an operator without a store needs none."""
+    from postbase_operator.objectstore.bucket import make_bucket
     from postbase_operator.objectstore.s3 import S3Store
 
+    if make:
+        make_bucket(config)
     return S3Store(lambda: config)
 
 
