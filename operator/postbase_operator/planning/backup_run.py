@@ -159,7 +159,7 @@ def _next(
     attempts = backup.status.attempts
     reason = (ended.reason or "RunFailed") if ended else "RunLost"
     message = ended.message if ended else "The backup's pod is gone, and nobody knows why"
-    if attempts >= limits.attempts:
+    if not can_help(reason) or attempts >= limits.attempts:
         return fail(backup, seen, reason, message, now)
     pause = back_off(attempts)
     since = (ended.ended_at or ended.since) if ended else now - pause
