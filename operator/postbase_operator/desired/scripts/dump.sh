@@ -10,11 +10,12 @@ say() { echo "$2" >"$work/$1.tmp" && mv "$work/$1.tmp" "$work/$1.status"; }
 
 # This container starts again when it ends: what it has done once is not done twice.
 if mkdir "$work/begun" 2>/dev/null; then
-  pg_dumpall --globals-only --no-role-passwords --dbname=postgres >"$work/globals"
+  pg_dumpall --globals-only --no-role-passwords --database=postgres >"$work/globals"
   say globals $?
   pg_dump --format=custom --compress=0 --lock-wait-timeout=300000 >"$work/dump"
   say dump $?
-  pg_restore --list "$work/stored" >/dev/null
+  # From its standard input: by name it opens the file twice, and a pipe is read but once.
+  pg_restore --list <"$work/stored" >/dev/null
   say stored $?
 else
   for each in globals dump stored; do [ -f "$work/$each.status" ] || say "$each" interrupted; done
