@@ -6,6 +6,7 @@ with FaultProxy(port) as proxy:
 
 from __future__ import annotations
 
+import contextlib
 import re
 import socket
 import struct
@@ -37,10 +38,10 @@ class Request:
     def body(self, size: int | None = None) -> bytes:
         """The first bytes of the body, or all of them."""
         wanted = self.body_size if size is None else size
-        body = self.rest
-        while len(body) < wanted and (more := self.client.recv(1 << 16)):
+        body = bytearray(self.rest)
+        while len(body) < wanted and (more := self.client.recv(1 << 18)):
             body += more
-        return body
+        return bytes(body)
 
     def passed_on(self) -> socket.socket:
         """A connection to the server, on which the whole request was sent."""
@@ -88,7 +89,7 @@ class Lost:
 
     def __call__(self, request: Request) -> None:
         with request.passed_on() as server:
-            while server.recv(1 << 16):
+            while server.recv(1 << 18):
                 pass
         reset(request.client)
 
@@ -101,11 +102,11 @@ class Cuts:
 
     def __call__(self, request: Request) -> None:
         with request.passed_on() as server:
-            answer = b""
+            answer = bytearray()
             while b"\r\n\r\n" not in answer:
-                answer += server.recv(1 << 16)
+                answer += server.recv(1 << 18)
             ends = answer.index(b"\r\n\r\n") + 4 + self.after
-            while len(answer) < ends and (more := server.recv(1 << 16)):
+            while len(answer) < ends and (more := server.recv(1 << 18)):
                 answer += more
             request.client.sendall(answer[:ends])
 
@@ -131,7 +132,7 @@ class Slow:
 
 def relay(request: Request) -> None:
     with request.passed_on() as server:
-        while more := server.recv(1 << 16):
+        while more := server.recv(1 << 18):
             request.client.sendall(more)
 
 
@@ -162,6 +163,7 @@ class FaultProxy:
     closing: threading.Event = field(default_factory=threading.Event)
     _rules: list[_Rule] = field(default_factory=list)
     _threads: list[threading.Thread] = field(default_factory=list)
+    _clients: list[socket.socket] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __enter__(self) -> FaultProxy:
@@ -173,6 +175,9 @@ class FaultProxy:
         self.closing.set()
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        for client in self._clients:
+            with contextlib.suppress(OSError):
+                client.shutdown(socket.SHUT_RDWR)
         for thread in tuple(self._threads):
             thread.join(PATIENCE)
 
@@ -190,6 +195,7 @@ class FaultProxy:
                 client, _ = self._listener.accept()
             except OSError:
                 return
+            self._clients.append(client)
             self._start(lambda client=client: self._serve(client))  # type: ignore[misc]
 
     def _serve(self, client: socket.socket) -> None:

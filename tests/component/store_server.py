@@ -30,9 +30,10 @@ IMPATIENT = Limits(
     longest_pause=0.05,
     deadline=20.0,
     connect=1.0,
-    request=1.0,
-    idle=1.0,
+    request=5.0,
+    idle=5.0,
 )
+HASTY = replace(IMPATIENT, request=0.5, idle=0.5)
 STARTS_WITHIN = 15.0
 NUMBERS = itertools.count(1)
 
@@ -64,10 +65,10 @@ class StoreServer:
         )
 
 
-def store_of(config: StoreConfig, **changes: object) -> S3Store:
+def store_of(config: StoreConfig, limits: Limits = IMPATIENT, **changes: object) -> S3Store:
     """A store with little patience."""
     changed = replace(config, **changes)  # type: ignore[arg-type]
-    return S3Store(lambda: changed, IMPATIENT)
+    return S3Store(lambda: changed, limits)
 
 
 def plain_client(config: StoreConfig) -> S3Client:

@@ -76,6 +76,7 @@ class Clients:
             "bucket": config.bucket,
             "region": config.region,
             "virtual_hosted_style_request": not config.in_path,
+            "disable_bulk_delete": True,  # one object is a DELETE, not a list of one
         }
         if config.bucket_endpoint:
             settings["endpoint"] = config.bucket_endpoint
