@@ -43,9 +43,9 @@ class Keys:
     """What opens one server, and when (by the monotonic clock) it was read and looked over."""
 
     ca: Authority
-    trusted: bytes
-    """Who may have signed the server's certificate."""
     credentials: Credentials
+    generation: int
+    """Of the Database: another spec may name other Secrets."""
     read_at: float
     looked_over_at: float
 
@@ -65,8 +65,7 @@ class Admin:
 
     async def ensure(self, db: Database, *, first: bool = False) -> None:
         """All Secrets as they should be; nothing where that was so within the minute."""
-        held = self._held.get(db.metadata.uid)
-        if held is None or time.monotonic() - held.looked_over_at > LOOKED_OVER:
+        if self._looked_over(db) is None:
             await self._look_over(db, first=first)
 
     async def ask(self, db: Database, address: str) -> Server:
@@ -134,7 +133,7 @@ class Admin:
 
         secrets = DatabaseSecrets(self._api, db, self._now)
         after = await secrets.change(keys.ca, change)
-        self._hold(db, secrets, keys.ca, after, keys.looked_over_at)
+        self._hold(db, keys.ca, after, keys.looked_over_at)
 
     async def checkpoint(self, db: Database, address: str) -> None:
         endpoint, identity = self._door(db, address, await self._keys(db))
@@ -153,38 +152,43 @@ class Admin:
     # -- keys ------------------------------------------------------------------------------
 
     async def _keys(self, db: Database) -> Keys:
-        held, now = self._held.get(db.metadata.uid), time.monotonic()
-        if held is None or now - held.looked_over_at > LOOKED_OVER:
+        held = self._looked_over(db)
+        if held is None:
             return await self._look_over(db)
         # Before it has ever run nobody has had a reason to edit what was just made for it.
-        if now - held.read_at <= (ONE_LOOK if db.status.system_id else LOOKED_OVER):
+        if time.monotonic() - held.read_at <= (ONE_LOOK if db.status.system_id else LOOKED_OVER):
             return held
         secrets = DatabaseSecrets(self._api, db, self._now)
         ca = await secrets.authority()
-        await secrets.read_own()
-        return self._hold(db, secrets, ca, await secrets.credentials(ca), held.looked_over_at)
+        return self._hold(db, ca, await secrets.credentials(ca), held.looked_over_at)
+
+    def _looked_over(self, db: Database) -> Keys | None:
+        """What was right within the minute, and for the spec as it is."""
+        held = self._held.get(db.metadata.uid)
+        if held is None or held.generation != db.metadata.generation:
+            return None
+        return held if time.monotonic() - held.looked_over_at <= LOOKED_OVER else None
 
     async def _look_over(self, db: Database, *, first: bool = False) -> Keys:
         secrets = DatabaseSecrets(self._api, db, self._now)
         ca, credentials = await secrets.ensure(first=first)
-        return self._hold(db, secrets, ca, credentials, time.monotonic())
+        return self._hold(db, ca, credentials, time.monotonic())
 
     def _hold(
         self,
         db: Database,
-        secrets: DatabaseSecrets,
         ca: Authority,
         credentials: Credentials,
         looked_over_at: float,
     ) -> Keys:
-        keys = Keys(ca, secrets.trusted(ca), credentials, time.monotonic(), looked_over_at)
+        keys = Keys(ca, credentials, db.metadata.generation, time.monotonic(), looked_over_at)
         self._held[db.metadata.uid] = keys
         return keys
 
     def _door(self, db: Database, address: str, keys: Keys) -> tuple[Endpoint, Identity]:
         """Where the server is, and who we are to it: a certificate for a day, kept nowhere."""
         host = meta.names_of(db).host
-        endpoint = Endpoint(host=host, address=address, authority=keys.trusted)
+        endpoint = Endpoint(host=host, address=address, authority=keys.ca.servers)
         return endpoint, certificates.client(keys.ca.signing, ADMIN, self._now())
 
     def _wanted(self, held: Credentials) -> Wanted:

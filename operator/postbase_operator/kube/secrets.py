@@ -46,31 +46,21 @@ class DatabaseSecrets:
         created without asking before; what is there already shows by a 409.
         """
         ca = await self.authority(first=first)
-        await self.read_own()
         await self._server_certificate(ca, first=first)
         return ca, await self.credentials(ca, first=first)
 
-    async def read_own(self) -> None:
-        """The certificate that the user brings, if any. Raises InvalidSpec where it is wrong."""
-        self._own = await own_secrets.certificate(self._session, self._db, self._names.host)
-
-    def trusted(self, ca: Authority) -> bytes:
-        """Who may have signed the server's certificate, to clients and to us.
-
-        Beside the user's authority always ours too: until the server has loaded the user's
-        certificate, and again where that is taken out of the spec, it shows one of ours.
-        """
-        return ca.trusted if self._own is None else self._own.authority + b"\n" + ca.trusted
-
     async def authority(self, *, first: bool = False) -> Authority:
-        """The Database's own certificate authority, followed by its successor in time.
+        """The Database's own certificate authority, followed by its successor in time, and who
+        signed the certificate that the user brings. Raises InvalidSpec where that one is wrong.
 
         Never a new one beside a server certificate of the old: the running server would trust
         neither our clients nor us, and only its restart would end that.
         """
         name, title = self._names.authority, f"postbase {self._names.host}"
+        self._own = await own_secrets.certificate(self._session, self._db, self._names.host)
+        own = b"" if self._own is None else self._own.authority
         if first:
-            made = authorities.new(title, self._now())
+            made = authorities.new(title, self._now(), own)
             if await self._post(name, authorities.written(made)):
                 return made
         live = await self._get(name)
@@ -82,10 +72,11 @@ class DatabaseSecrets:
                     f"{self._names.tls} too and then the pod {self._names.pod}",
                     reason="AuthorityLost",
                 )
-            made = authorities.new(title, self._now())
+            made = authorities.new(title, self._now(), own)
             return authorities.read(await self._create(name, authorities.written(made)), name)
         held = authorities.read(decode(live), name)
-        due = authorities.renewed(held, title, self._now(), self._db.spec.tls.overlap)
+        now, overlap = self._now(), self._db.spec.tls.overlap
+        due = authorities.beside(authorities.renewed(held, title, now, overlap), own, now, overlap)
         await self._keep(live, authorities.written(due) if due is not held else decode(live))
         return due
 
@@ -140,7 +131,6 @@ class DatabaseSecrets:
         if live is None:
             raise NotReady(f"Secret {self._names.credentials} is gone", retry_after=1.0)
         given = await own_secrets.password(self._session, self._db)
-        await self.read_own()
         held = replace(credentials.read(decode(live), annotations_of(live)), given=given)
         after = new(held)
         if after != held:
@@ -157,7 +147,7 @@ class DatabaseSecrets:
             await self._keep(live, data)
 
     def _written(self, held: Credentials, ca: Authority) -> dict[str, bytes]:
-        return credentials.written(held, self._names, self.trusted(ca))
+        return credentials.written(held, self._names, ca.servers)
 
     async def _get(self, name: str) -> Body | None:
         """Ours, or None. What an earlier Database of this name has left counts as ours only where

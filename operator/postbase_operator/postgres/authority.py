@@ -5,15 +5,22 @@ the bundle and signs nothing yet; after an overlap, when whoever mounts the Secr
 the successor signs, and the former stays trusted until it expires. So there is no moment at which a
 client that has read the bundle within the overlap would refuse the server.
 
+A user who brings the server's certificate brings its authority, too. Clients then trust that one
+beside ours, and for the overlap those that he has replaced or taken out: the running server shows
+their certificate until it has loaded the next, and we could not even tell it to.
+
 The Secret: `ca.crt` the bundle, `ca.key` the key that signs, `next.crt` and `next.key` the
-successor's while it waits.
+successor's while it waits; `own.crt` the user's, `former.crt` the ones before, `former.until` how
+long these are trusted.
 """
 
 from __future__ import annotations
 
+import re
+import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
@@ -23,6 +30,9 @@ from postbase_operator.postgres import certificates
 from postbase_operator.postgres.certificates import Identity
 
 LAST_DAY = timedelta(days=1)
+BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
+LEAST_OVERLAP = timedelta(hours=1)
+"""More than it takes until the kubelet has brought a certificate and the server has loaded it."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -32,11 +42,20 @@ class Authority:
     signing: Identity
     trusted: bytes
     successor: Identity | None = None
+    own: bytes = b""
+    """The user's, where he brings the server's certificate."""
+    former: bytes = b""
+    former_until: datetime | None = None
+
+    @property
+    def servers(self) -> bytes:
+        """Who may have signed the server's certificate; `trusted` is whom the server trusts."""
+        return b"\n".join(pem for pem in (self.own, self.former, self.trusted) if pem)
 
 
-def new(name: str, now: datetime) -> Authority:
+def new(name: str, now: datetime, own: bytes = b"") -> Authority:
     made = certificates.authority(name, now)
-    return Authority(made, made.certificate)
+    return Authority(made, made.certificate, own=own)
 
 
 def read(data: Mapping[str, bytes], where: str) -> Authority:
@@ -48,10 +67,12 @@ def read(data: Mapping[str, bytes], where: str) -> Authority:
         if "next.key" in data:
             waiting = x509.load_pem_x509_certificates(data["next.crt"])
             successor = _of_key(waiting, data["next.key"])
+        own, former = (_readable(data.get(key, b"")) for key in ("own.crt", "former.crt"))
+        until = _moment(data["former.until"]) if former else None
     except (KeyError, ValueError, TypeError) as error:
         why = f"is damaged ({error!r}); put ca.crt and ca.key back as they were"
         raise InvalidSpec(f"Secret {where}", why, reason="AuthorityDamaged") from error
-    return Authority(signing, data["ca.crt"], successor)
+    return Authority(signing, data["ca.crt"], successor, own, former, until)
 
 
 def written(held: Authority) -> dict[str, bytes]:
@@ -59,6 +80,10 @@ def written(held: Authority) -> dict[str, bytes]:
     data = {"ca.crt": held.trusted, "ca.key": held.signing.key}
     if held.successor is not None:
         data |= {"next.crt": held.successor.certificate, "next.key": held.successor.key}
+    if held.own:
+        data["own.crt"] = held.own
+    if held.former_until is not None:
+        data |= {"former.crt": held.former, "former.until": held.former_until.isoformat().encode()}
     return data
 
 
@@ -76,8 +101,23 @@ def renewed(held: Authority, name: str, now: datetime, overlap: timedelta) -> Au
         signing, successor = successor, None
     first = [signing.certificate, *([successor.certificate] if successor else [])]
     rest = [pem for pem in _each(held.trusted) if pem not in first and not _expired(pem, now)]
-    after = Authority(signing, b"".join([*first, *rest]), successor)
+    after = replace(held, signing=signing, trusted=b"".join([*first, *rest]), successor=successor)
     return held if after == held else after
+
+
+def beside(held: Authority, own: bytes, now: datetime, overlap: timedelta) -> Authority:
+    """With the user's authority as it is now (b"": none), and what it replaces for the overlap.
+
+    `held` itself where nothing is to be done.
+    """
+    if own != held.own:
+        before = dict.fromkeys(_blocks(held.own) + _blocks(held.former))
+        former = b"".join(pem for pem in before if pem not in _blocks(own))
+        until = now + max(overlap, LEAST_OVERLAP) if former else None
+        return replace(held, own=own, former=former, former_until=until)
+    if held.former_until is not None and now >= held.former_until:
+        return replace(held, former=b"", former_until=None)
+    return held
 
 
 def _may_follow(signing: Identity, successor: Identity, now: datetime, overlap: timedelta) -> bool:
@@ -100,6 +140,29 @@ def _spki(key: object) -> bytes:
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )
     return encoded
+
+
+def _readable(bundle: bytes) -> bytes:
+    """b"" for what somebody has damaged: it would keep everything else from being trusted.
+
+    By OpenSSL, which has taken what the user brings: other parsers are stricter.
+    """
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=bundle.decode())
+    except (ssl.SSLError, ValueError):
+        return b""
+    return bundle
+
+
+def _blocks(bundle: bytes) -> list[bytes]:
+    """Each certificate of a bundle, as it is written there."""
+    return [block + b"\n" for block in BLOCK.findall(bundle)]
+
+
+def _moment(text: bytes) -> datetime:
+    """Raises ValueError."""
+    moment = datetime.fromisoformat(text.decode())
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _each(bundle: bytes) -> list[bytes]:

@@ -106,3 +106,63 @@ def test_no_key_in_a_repr() -> None:
     held = authority.new("one", NOW)
     waiting = Authority(held.signing, held.trusted, held.signing)
     assert "PRIVATE" not in repr(waiting)
+
+
+def user(name: str) -> bytes:
+    return certificates.authority(name, NOW).certificate
+
+
+def again(held: Authority) -> Authority:
+    """As the next look reads it."""
+    return authority.read(authority.written(held), "ca")
+
+
+def test_the_users_authority_is_trusted_beside_ours() -> None:
+    held = authority.beside(authority.new("one", NOW), user("shop"), NOW, OVERLAP)
+    assert again(held) == held
+    assert held.own in held.servers
+    assert held.trusted in held.servers
+    assert held.own not in held.trusted  # who names himself postbase_admin must be ours
+    assert authority.beside(held, held.own, NOW + STEP, OVERLAP) is held
+
+
+def test_one_that_is_replaced_or_taken_out_is_trusted_for_the_overlap() -> None:
+    """The server shows its certificate until it has loaded the next, which we tell it to."""
+    first, second = user("first"), user("second")
+    held = authority.beside(authority.new("one", NOW), first, NOW, OVERLAP)
+    held = again(authority.beside(held, second, NOW, OVERLAP))
+    held = again(authority.beside(held, b"", NOW, OVERLAP))
+    assert held.own == b""
+    for each in (first, second, held.trusted):
+        assert each in held.servers
+    before = NOW + OVERLAP - timedelta(seconds=1)
+    assert authority.beside(held, b"", before, OVERLAP) is held
+    assert again(authority.beside(held, b"", NOW + OVERLAP, OVERLAP)).servers == held.trusted
+
+
+def test_an_overlap_of_nothing_still_lets_the_server_load_the_next() -> None:
+    held = authority.beside(authority.new("one", NOW), user("shop"), NOW, timedelta())
+    held = authority.beside(held, b"", NOW, timedelta())
+    assert authority.beside(held, b"", NOW + timedelta(minutes=10), timedelta()) is held
+
+
+def test_one_that_comes_back_is_there_once_and_former_no_more() -> None:
+    shop = user("shop")
+    held = authority.beside(authority.new("one", NOW), shop, NOW, OVERLAP)
+    held = authority.beside(authority.beside(held, b"", NOW, OVERLAP), shop, NOW, OVERLAP)
+    assert (held.own, held.former, held.former_until) == (shop, b"", None)
+    assert held.servers.count(b"BEGIN") == 2
+
+
+def test_a_successor_of_ours_keeps_the_users() -> None:
+    held = authority.beside(authority.new("one", NOW), user("shop"), NOW, OVERLAP)
+    later = authority.renewed(held, "one", NOW + LIFE - STEP, OVERLAP)
+    assert later is not held
+    assert later.own == held.own
+
+
+@pytest.mark.parametrize("damage", [b"nonsense", b"\xff", b"-----BEGIN CERTIFICATE-----\n"])
+def test_what_somebody_has_damaged_is_left_out(damage: bytes) -> None:
+    held = authority.beside(authority.new("one", NOW), user("shop"), NOW, OVERLAP)
+    read = authority.read({**authority.written(held), "own.crt": damage}, "ca")
+    assert read.servers == held.trusted
