@@ -1,0 +1,58 @@
+"""Memory that is not there: for the server's start, and for one session's statement."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+
+from e2e.cluster import eventually
+from e2e.conftest import NewDb
+from e2e.database import Db
+
+pytestmark = [pytest.mark.timeout(420), pytest.mark.usefixtures("steady")]
+
+LIMIT = "256Mi"
+BEYOND = {"max_locks_per_transaction": "100000"}
+"""Ten million locks: gigabytes that PostgreSQL takes at its start and that admission cannot count,
+as it does shared_buffers."""
+EATS = "SELECT length(string_agg(repeat('x', 1048576), '')) FROM generate_series(1, 900)"
+
+
+@pytest.fixture(scope="module")
+def small(new_db: NewDb) -> Db:
+    db = new_db("small")
+    db.apply(resources={"cpu": "500m", "memory": LIMIT})
+    db.wait_ready()
+    return db
+
+
+def test_a_statement_that_eats_the_memory_costs_a_recovery_and_no_row(small: Db) -> None:
+    db = small
+    db.fill("before the memory was gone")
+    with db.connect() as connection, pytest.raises(psycopg.OperationalError):
+        connection.execute(EATS)
+    db.wait_answers(seconds=60)
+    db.wait_ready(seconds=60)
+    assert db.notes() == ["before the memory was gone"]
+    assert "was not properly shut down" in db.logs()
+
+
+def test_sizes_that_only_the_start_finds_out_are_told_and_smaller_ones_heal(small: Db) -> None:
+    db = small
+    db.fill("before the sizes")
+    db.patch(parameters=BEYOND)
+    db.wait_for("RestartPending", "True", "ParametersChanged", seconds=30)
+    db.annotate("postbase.sh/request-restart", "with more locks")
+
+    def told() -> str:
+        ready = db.condition("Ready")
+        known = ready is not None and ready["reason"] in ("OutOfMemory", "PostgresFailed")
+        return ready["message"] if known else ""
+
+    said = eventually(told, "a condition that says what is missing", seconds=60)
+    print(said)
+    assert "memory" in said
+    db.patch(parameters={"max_locks_per_transaction": "100"})
+    db.wait_ready(seconds=60)
+    assert db.value("SHOW max_locks_per_transaction") == "100"
+    assert "before the sizes" in db.notes()
