@@ -112,15 +112,14 @@ def test_an_object_that_breaks_off_is_not_taken_for_whole(tmp_path: Path) -> Non
 
 
 def test_damage_after_the_last_member_is_seen(tmp_path: Path) -> None:
-    """tarfile stops at the empty block: the frame's checksum comes after it."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
-        tar.addfile(tarfile.TarInfo("a"))
-    compressor = zstandard.ZstdCompressor(1, write_checksum=True)
-    whole = bytearray(compressor.compress(buffer.getvalue()))
-    whole[-1] ^= 1
+    """tarfile reads 10 KiB at a time and stops at an empty block; the checksum comes after it."""
+    info = tarfile.TarInfo("a")
+    info.size = 10240 - 2 * 512
+    raw = info.tobuf(tarfile.USTAR_FORMAT) + bytes(info.size) + bytes(2 * 512)
+    whole = zstandard.ZstdCompressor(1, write_checksum=True).compress(raw)
+    damaged = bytes([whole[-1] ^ 1])
     with pytest.raises(ChecksumMismatch, match="damaged"):
-        extract([bytes(whole)], tmp_path)
+        extract([whole[:-1], damaged], tmp_path)
 
 
 CONTENT = {"base/1": b"one", "base/2": b"two", CONTROL: b"control"}
