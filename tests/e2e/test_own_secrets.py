@@ -18,7 +18,7 @@ from e2e.test_certificates import WITHIN, decoded, fingerprint, served
 pytestmark = [pytest.mark.timeout(480), pytest.mark.usefixtures("steady")]
 
 SEEN_WITHIN = 75
-"""Seconds: Secrets are read and not watched, and looked at every 45. Another spec is seen at once."""
+"""Seconds: Secrets are not watched, and looked at every 45. Another spec is seen at once."""
 FIRST, SECOND = "first 'quoted' pass\\word", "correct horse battery staple"
 
 
