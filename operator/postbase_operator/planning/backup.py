@@ -9,6 +9,9 @@ their own deadlines. A run ends by its deadline, all attempts together. What has
 never runs again, and one that was completed before under this name is not run either
 (backup_done.py).
 
+A step that cannot be done (a Job that the cluster refuses) must not keep the clock from running:
+the caller plans once more with the refusal as `hindrance`, and writes that plan's status only.
+
 A failure is written down in the same look that stops the process. What that one still manages to
 store is a leftover like those of a kill: no Backup refers to it, and the archive's sweep finds it.
 """
@@ -115,6 +118,10 @@ def _obstacle(backup: Backup, seen: BackupSeen) -> tuple[str, str]:
         return "DatabaseDeleted", f"Database {name!r} was deleted before its backup began"
     if seen.source is None:
         return "DatabaseNotFound", f"There is no Database {name!r} in this namespace"
+    if not seen.source.project_id:
+        return "ProjectNotFound", f"The Project of Database {name!r} is not there"
+    if seen.hindrance is not None:
+        return seen.hindrance.reason, seen.hindrance.message
     if seen.store is not None:
         return seen.store.reason, seen.store.message
     if seen.record_unknown:

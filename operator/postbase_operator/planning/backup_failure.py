@@ -6,8 +6,8 @@ from datetime import timedelta
 
 FINAL = frozenset(
     {
-        "ClusterVersionMismatch",
         "Conflict",
+        "DeadlineExceeded",
         "Denied",
         "InvalidSpec",
         "NoObjectStore",
@@ -16,10 +16,11 @@ FINAL = frozenset(
         "UnsupportedTablespaces",
         "UnsupportedVersion",
         "WrongRegion",
+        "WrongServer",
     }
 )
 """Another try would find the same: a person has to change something first. Every other reason is
-tried again, known or not: Evicted, OutOfMemory, NodeLost, StoreUnavailable, DumpFailed,
+tried again, known or not: Evicted, OOMKilled, NodeLost, StoreUnavailable, DumpFailed,
 ChecksumMismatch."""
 
 REMEDIES = {
@@ -33,7 +34,8 @@ REMEDIES = {
     "Denied": "see the rights of the object store's credentials (spec.objectStore of the Project)",
     "NoObjectStore": "set spec.objectStore of the Project, or the installation's",
     "NoSuchBucket": "see spec.objectStore.bucket of the Project",
-    "OutOfMemory": "the run was ended for lack of memory",
+    "OOMKilled": "the run was ended for lack of memory",
+    "ProjectNotFound": "see spec.projectRef.name of the Database, and make another Backup",
     "PlanLimitExceeded": "raise spec.quota.backupGiB of the Project, or delete backups",
     "UnsupportedTablespaces": "take a Logical backup, or move all tables to the default tablespace",
 }

@@ -58,6 +58,7 @@ class Source:
     uid: str
     name: str
     project_id: str
+    """`proj_…`; "" while its Project is not there."""
     incarnation: str
     """Which life of it is archived now."""
     is_running: bool = True
@@ -69,7 +70,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Why the store cannot be written to, as its probe says: a CamelCase word and a sentence."""
+    """What the store, by its probe, or the platform refuses: a CamelCase word and a sentence."""
 
     reason: str
     message: str
@@ -112,6 +113,8 @@ class BackupSeen:
     """Why the Project may have no more (retention.quota)."""
     queued: str = ""
     """Why it is not this one's turn yet (backup_queue.turn)."""
+    hindrance: Trouble | None = None
+    """Why a step of the plan could not be done: planned once more with it, for the status."""
     done: FinishedRun | None = None
     """That a Backup of this name and spec was completed before (backup_done.done_before) …"""
     done_record: BackupRecord | None = None
@@ -131,4 +134,6 @@ def place_of(backup: Backup, source: Source | None) -> PhysicalFolder | LogicalS
         return None
     if backup.spec.method is BackupMethod.PHYSICAL:
         return PhysicalFolder(Archive(source.uid, source.incarnation), backup.id)
+    if not source.project_id:
+        return None
     return LogicalStem(source.project_id, source.name, backup.id)

@@ -102,6 +102,9 @@ def follow(
         message = f"Not complete by {end:%Y-%m-%dT%H:%M:%SZ}" + (f": {why}" if why else "")
         return fail(backup, seen, "DeadlineExceeded", message, now)
     again = min(LOOK_AGAIN, (end - now).total_seconds())
+    if seen.hindrance is not None:
+        after = tell.running(backup, seen.hindrance.reason, seen.hindrance.message, now)
+        return answer(backup, after, again=again)
     if job is None or job.has_ended:
         if seen.record_unknown:  # it may well be complete
             after = tell.running(backup, "StoreUnavailable", seen.record_unknown, now)

@@ -194,6 +194,8 @@ def test_a_later_verification_is_told() -> None:
 
 BLOCKED = [
     (BackupSeen(), "DatabaseNotFound"),
+    (replace(SEEN, source=replace(SOURCE, project_id="")), "ProjectNotFound"),
+    (replace(SEEN, hindrance=Trouble("QuotaExceeded", "no more Jobs")), "QuotaExceeded"),
     (replace(SEEN, store=Trouble("NoObjectStore", "there is none")), "NoObjectStore"),
     (replace(SEEN, store=Trouble("NoSuchBucket", "no bucket b")), "NoSuchBucket"),
     (replace(SEEN, record_unknown="no answer"), "StoreUnavailable"),
@@ -250,7 +252,7 @@ def test_a_database_that_is_deleted_ends_it_at_once() -> None:
     assert plan(going, backup("final")).status.phase == "Running"
 
 
-@pytest.mark.parametrize("why", ["Evicted", "OutOfMemory", "NodeLost", "DumpFailed", "NewWord", ""])
+@pytest.mark.parametrize("why", ["Evicted", "OOMKilled", "NodeLost", "DumpFailed", "NewWord", ""])
 def test_another_try_is_made_after_a_while_in_a_clean_place(why: str) -> None:
     seen = replace(SEEN, job=failed(why))
     waits = plan(seen, STARTED, NOW + 20 * MINUTE / 60)
@@ -273,11 +275,28 @@ def test_the_third_failure_is_the_last() -> None:
     assert [(n.type, n.reason) for n in end.notices] == [("Warning", "Evicted")]
 
 
-@pytest.mark.parametrize("why", ["Denied", "NoSuchBucket", "UnsupportedTablespaces", "Conflict"])
+@pytest.mark.parametrize(
+    "why", ["Denied", "NoSuchBucket", "UnsupportedTablespaces", "DeadlineExceeded"]
+)
 def test_what_a_person_must_change_is_not_tried_again(why: str) -> None:
     end = plan(replace(SEEN, job=failed(why)), STARTED)
     assert (end.status.phase, reason(end)) == ("Failed", why)
     assert message(end).startswith("as it said. ")
+
+
+def test_a_step_that_is_refused_is_told_and_does_not_stop_the_clock() -> None:
+    seen = replace(SEEN, hindrance=Trouble("QuotaExceeded", "no more Jobs"))
+    made = plan(seen, STARTED, NOW + MINUTE)
+    assert (made.status.phase, reason(made), made.steps) == ("Running", "QuotaExceeded", ())
+    assert made.status.attempts == 1
+    assert plan(seen, after(made), NOW + HOUR).status.phase == "Failed"
+
+
+def test_a_project_that_is_away_for_a_moment_stops_nothing() -> None:
+    away = replace(SEEN, source=replace(SOURCE, project_id=""), job=job(RunState.RUNNING))
+    made = plan(away, STARTED)
+    assert made.status.phase == "Running"
+    assert made.status.object_key == f"{STEM}.dump.gz"
 
 
 def test_a_run_that_vanished_is_begun_anew() -> None:
