@@ -78,6 +78,15 @@ def test_who_cannot_begin_anyway_holds_up_nobody() -> None:
     assert turn(mine, [queued, mine], 1)
 
 
+def test_who_waits_for_its_own_database_takes_no_other_ones_place() -> None:
+    running = backup("r", "db1", 0, phase="Running")
+    behind = [backup("a", "db1", 1), backup("b", "db1", 2)]
+    mine = backup("m", "db2", 3)
+    assert turn(mine, [running, *behind, mine], 2) == ""
+    assert turn(mine, [*behind, mine], 2) == ""
+    assert turn(mine, [*behind, mine], 1)
+
+
 lines = st.lists(
     st.tuples(
         st.integers(0, 5),  # Database
