@@ -6,7 +6,7 @@ import re
 from dataclasses import fields
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from postbase_operator.api.ids import public_id
@@ -85,6 +85,7 @@ def test_what_is_not_ours_is_none(text: str) -> None:
     assert parse(text) is None
 
 
+@settings(deadline=None)
 @given(cluster=st.text(min_size=1), name=st.text(min_size=1))
 def test_no_name_leaves_its_folder(cluster: str, name: str) -> None:
     key = keys.CatalogueKey(cluster, "team", name, UID)
@@ -94,6 +95,7 @@ def test_no_name_leaves_its_folder(cluster: str, name: str) -> None:
     assert not {".", "..", ""} & set(str(key).split("/"))
 
 
+@settings(deadline=None)
 @given(
     number=st.integers(0, 999_999),
     timeline=st.integers(0, 2**32 - 1),
@@ -105,6 +107,7 @@ def test_numbers_come_back(number: int, timeline: int, start: int, end: int) -> 
         assert parse(str(key)) == key
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 2**64 - 1), min_size=2, max_size=8, unique=True))
 def test_chunks_list_in_the_order_of_the_log(starts: list[int]) -> None:
     made = [str(keys.ChunkKey(ARCHIVE, 1, at, at)) for at in sorted(starts)]

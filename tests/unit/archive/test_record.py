@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from postbase_operator.api.policies import BackupMethod
@@ -183,6 +183,7 @@ records: st.SearchStrategy[Record] = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(records)
 def test_what_is_written_is_read_back(made: Record) -> None:
     body = made.to_bytes()
@@ -191,6 +192,7 @@ def test_what_is_written_is_read_back(made: Record) -> None:
     assert read.to_bytes() == body
 
 
+@settings(deadline=None)
 @given(records, st.dictionaries(st.text(min_size=12), st.integers()))
 def test_fields_of_a_later_release_are_ignored(made: Record, later: dict[str, int]) -> None:
     wire = later | {"addedLater": {"a": [1]}} | json.loads(made.to_bytes())

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from postbase_operator.api.backup import Backup
@@ -84,6 +84,7 @@ class World:
             self.backup = self.backup.model_copy(update={"status": made.status})
 
 
+@settings(deadline=None)
 @given(looks=st.lists(looks, max_size=40), origin=st.sampled_from(["manual", "schedule", "final"]))
 def test_every_backup_ends_and_runs_no_more(looks: list[dict[str, Any]], origin: str) -> None:
     world = World(backup(origin))
@@ -148,6 +149,7 @@ def _begins_in_turn(world: World, held: Backup, seen: BackupSeen, made: BackupPl
     assert start.attempt == 1 or isinstance(made.steps[0], AbortLeftovers)
 
 
+@settings(deadline=None)
 @given(looks=st.lists(looks, min_size=1, max_size=20))
 def test_what_is_in_the_way_all_the_time_ends_it_after_an_hour(looks: list[dict[str, Any]]) -> None:
     world = World(backup())

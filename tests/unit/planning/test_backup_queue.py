@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from postbase_operator.api.backup import Backup
@@ -98,6 +98,7 @@ lines = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(line=lines, concurrent=st.integers(1, 4), lag=st.integers(0, 3))
 def test_all_get_their_turn_and_never_too_many_at_once(
     line: list[tuple[int, int, str, str]], concurrent: int, lag: int

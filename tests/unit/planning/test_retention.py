@@ -224,7 +224,7 @@ runs = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=60)
+@settings(deadline=None, max_examples=60)
 @given(
     runs=st.lists(runs, min_size=1, max_size=30),
     keep=st.integers(1, 14),

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from postbase_operator.api.backup import Backup, BackupOrigin
@@ -211,6 +211,7 @@ starts = moments | st.builds(
 )
 
 
+@settings(deadline=None)
 @given(text=TEXTS, zone=ZONES, start=starts, later=st.integers(0, 6000))
 def test_from_wherever_it_is_asked_the_minutes_are_the_same(
     text: str, zone: str, start: datetime, later: int
@@ -240,6 +241,7 @@ looks = st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(
     text=TEXTS,
     zone=ZONES,
