@@ -25,6 +25,7 @@ def parser() -> argparse.ArgumentParser:
     roles.add_parser("wal-receiver", help="the sidecar beside each database")
     backup = roles.add_parser("backup", help="one run of one Backup, in its Job")
     backup.add_argument("part", choices=("prepare", "logical", "physical"))
+    roles.add_parser("fill", help="fill a volume with a backup, in a restore's Job")
     crds = roles.add_parser("crds", help="write the custom resource definitions")
     crds.add_argument("folder", nargs="?", help="where to; without it, to standard output")
     return root
@@ -52,6 +53,12 @@ def _backup(arguments: argparse.Namespace) -> int:
     return desk.run(parts[arguments.part])
 
 
+def _fill(_: argparse.Namespace) -> int:
+    from postbase_operator.jobs import desk, fill
+
+    return desk.run(fill.fill)
+
+
 def _crds(arguments: argparse.Namespace) -> int:
     from postbase_operator.api.crd import render
 
@@ -67,6 +74,7 @@ ROLES: dict[str, Callable[[argparse.Namespace], int]] = {
     "operator": _operator,
     "wal-receiver": _wal_receiver,
     "backup": _backup,
+    "fill": _fill,
     "crds": _crds,
 }
 

@@ -66,6 +66,25 @@ class BackupRun(Record):
         return LogicalStem(self.project, self.name, self.id)
 
 
+class FillRun(Record):
+    """What fills a volume is told: which backup."""
+
+    title: ClassVar[str] = "the run's description"
+
+    object_key: str
+    """As a Backup's status.objectKey has it."""
+
+
+class Recovered(Record):
+    """What recover.sh leaves in its termination message."""
+
+    title: ClassVar[str] = "the recovery's last word"
+
+    system_id: str
+    timeline: int
+    lsn: str
+
+
 class LastWord(Record):
     """Why a run failed, as its container leaves it in its termination message."""
 

@@ -79,11 +79,11 @@ def pod_spec(db: Database, claim: str, image: str, settings: Settings) -> V1PodS
         ],
         containers=[containers.postgres(db, image, settings)],
         volumes=volumes.volumes(db, claim),
-        **_place(db),
+        **place(db),
     )
 
 
-def _place(db: Database) -> dict[str, Any]:
+def place(db: Database) -> dict[str, Any]:
     """Where it may run: what the user wrote is what the pod gets."""
     place = db.spec.scheduling
     wanted = {

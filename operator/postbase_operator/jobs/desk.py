@@ -15,12 +15,13 @@ from pathlib import Path
 
 from postbase_operator.archive.keys import LogicalProgressKey, PhysicalProgressKey
 from postbase_operator.archive.record import Progress, RunPart
-from postbase_operator.archive.run import VARIABLE, BackupRun, LastWord
+from postbase_operator.archive.run import VARIABLE, BackupRun, FillRun, LastWord
 from postbase_operator.desired import names
 from postbase_operator.errors import Conflict, Denied, InvalidSpec, PostbaseError
 from postbase_operator.objectstore.s3 import S3Store
 from postbase_operator.objectstore.settings import Mounted
 from postbase_operator.objectstore.store import ObjectStore, StoreUnavailable
+from postbase_operator.wal.manifest import ChecksumMismatch
 
 logger = logging.getLogger(__name__)
 LAST_WORD = Path("/dev/termination-log")
@@ -39,6 +40,11 @@ class Failed(PostbaseError):
 def task() -> BackupRun:
     """Raises UnreadableRecord."""
     return BackupRun.from_bytes(os.environ.get(VARIABLE, "").encode())
+
+
+def fill_task() -> FillRun:
+    """Raises UnreadableRecord."""
+    return FillRun.from_bytes(os.environ.get(VARIABLE, "").encode())
 
 
 def store() -> ObjectStore:
@@ -72,8 +78,10 @@ def last_word(error: PostbaseError) -> LastWord:
             reason = "Denied"
         case Conflict():
             reason = "Conflict"
+        case ChecksumMismatch():
+            reason = "ChecksumMismatch"
         case _:
-            reason = "BackupFailed"
+            reason = "RunFailed"
     return LastWord(reason=reason, message=str(error)[:1500])
 
 

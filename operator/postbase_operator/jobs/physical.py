@@ -20,11 +20,11 @@ from postbase_operator.desired import names
 from postbase_operator.jobs import desk, passport
 from postbase_operator.jobs.desk import Failed, Reporter
 from postbase_operator.jobs.logical import clear, is_recorded, record_of
-from postbase_operator.objectstore.store import ObjectStore
+from postbase_operator.objectstore.store import ObjectStore, Stored
 from postbase_operator.wal.base_backup import Options
 from postbase_operator.wal.client import RECEIVER, Replication, over_tls
 from postbase_operator.wal.physical import Connect, PhysicalBackup, Plan, take
-from postbase_operator.wal.shelf import Stored, digest
+from postbase_operator.wal.shelf import digest
 
 READERS = 2
 
@@ -52,8 +52,7 @@ def make(run: BackupRun, store: ObjectStore, connect: Connect) -> None:
     reporter = Reporter(store, place.progress)
 
     def sink(key: str, chunks: Iterator[bytes]) -> Stored:
-        stored = store.put_stream(key, chunks)
-        return Stored(stored.size, stored.sha256)
+        return store.put_stream(key, chunks)
 
     options = Options(
         label=run.id,

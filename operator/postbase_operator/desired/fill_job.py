@@ -1,0 +1,142 @@
+"""The Job that makes a volume out of a physical backup: our program fills it, the database's own
+image recovers it. Nothing that serves has anything to do with it until it has ended well."""
+
+from __future__ import annotations
+
+from kubernetes.client import (
+    V1Container,
+    V1EmptyDirVolumeSource,
+    V1EnvVar,
+    V1Job,
+    V1JobSpec,
+    V1ObjectMeta,
+    V1PersistentVolumeClaimVolumeSource,
+    V1PodSecurityContext,
+    V1PodSpec,
+    V1PodTemplateSpec,
+    V1ResourceRequirements,
+    V1SeccompProfile,
+    V1SecretVolumeSource,
+    V1Volume,
+    V1VolumeMount,
+)
+
+from postbase_operator.api.database import Database
+from postbase_operator.archive.run import VARIABLE, FillRun
+from postbase_operator.desired import containers, meta, names, volumes
+from postbase_operator.desired.statefulset import place
+from postbase_operator.settings import Settings
+
+FILL = "fill"
+RECOVER = "recover"
+
+
+def job_name(claim: str, attempt: int) -> str:
+    return f"{claim}-fill-{attempt}"
+
+
+def fill_job(
+    db: Database, claim: str, run: FillRun, image: str, attempt: int, settings: Settings
+) -> V1Job:
+    """For the volume `claim`, which nothing else mounts. Goes with its Database."""
+    metadata = meta.child(db, job_name(claim, attempt))
+    labels = {
+        "app.kubernetes.io/name": "postbase",
+        "app.kubernetes.io/component": "restore",
+        "app.kubernetes.io/part-of": "postbase",
+        names.LABEL_MANAGED_BY: names.MANAGED_BY,
+        names.LABEL_DATABASE: db.metadata.name,
+    }
+    metadata.labels = labels
+    return V1Job(
+        api_version="batch/v1",
+        kind="Job",
+        metadata=metadata,
+        spec=V1JobSpec(
+            backoff_limit=0,
+            ttl_seconds_after_finished=24 * 3600,
+            template=V1PodTemplateSpec(
+                metadata=V1ObjectMeta(labels=labels), spec=_pod(db, claim, run, image, settings)
+            ),
+        ),
+    )
+
+
+def _pod(db: Database, claim: str, run: FillRun, image: str, settings: Settings) -> V1PodSpec:
+    uid = db.spec.pod_security.run_as_user
+    return V1PodSpec(
+        restart_policy="Never",
+        automount_service_account_token=False,
+        service_account_name=db.spec.service_account_name,
+        enable_service_links=False,
+        termination_grace_period_seconds=30,
+        security_context=V1PodSecurityContext(
+            run_as_user=uid,
+            run_as_group=uid,
+            run_as_non_root=True,
+            fs_group=uid,
+            fs_group_change_policy="OnRootMismatch",
+            seccomp_profile=V1SeccompProfile(type="RuntimeDefault"),
+        ),
+        init_containers=[_fill(run, settings)],
+        containers=[_recover(image, settings)],
+        volumes=_volumes(db, claim),
+        **place(db),
+    )
+
+
+def _fill(run: FillRun, settings: Settings) -> V1Container:
+    return V1Container(
+        name=FILL,
+        image=settings.sidecar_image,
+        image_pull_policy=settings.sidecar_pull_policy,
+        args=["fill"],
+        env=[V1EnvVar(name=VARIABLE, value=run.to_bytes().decode())],
+        resources=V1ResourceRequirements(
+            requests={"cpu": "100m", "memory": "128Mi"}, limits={"memory": "512Mi"}
+        ),
+        security_context=containers.restricted(),
+        termination_message_policy="FallbackToLogsOnError",
+        volume_mounts=[
+            V1VolumeMount(name="data", mount_path=names.MOUNT),
+            V1VolumeMount(name="store", mount_path=names.STORE_MOUNT, read_only=True),
+            V1VolumeMount(name="tmp", mount_path="/tmp"),  # noqa: S108 - the pod's own
+        ],
+    )
+
+
+def _recover(image: str, settings: Settings) -> V1Container:
+    return V1Container(
+        name=RECOVER,
+        image=image,
+        image_pull_policy=containers.pull_policy(image, settings),
+        command=["/bin/sh", f"{names.CONFIG_MOUNT}/recover.sh"],
+        env=[V1EnvVar(name="LC_ALL", value="C.UTF-8")],
+        resources=V1ResourceRequirements(
+            requests={"cpu": "100m", "memory": "128Mi"}, limits={"memory": "1Gi"}
+        ),
+        security_context=containers.restricted(),
+        termination_message_policy="FallbackToLogsOnError",
+        volume_mounts=[
+            V1VolumeMount(name="data", mount_path=names.MOUNT),
+            V1VolumeMount(name="config", mount_path=names.CONFIG_MOUNT, read_only=True),
+            V1VolumeMount(name="tmp", mount_path="/tmp"),  # noqa: S108
+            V1VolumeMount(name="shm", mount_path="/dev/shm"),  # noqa: S108
+            volumes.passwd(),
+        ],
+    )
+
+
+def _volumes(db: Database, claim: str) -> list[V1Volume]:
+    known = meta.names_of(db)
+    store = V1SecretVolumeSource(secret_name=known.store, default_mode=volumes.KEY_MODE)
+    source = V1PersistentVolumeClaimVolumeSource(claim_name=claim)
+    memory = V1EmptyDirVolumeSource(medium="Memory", size_limit="128Mi")
+    return [
+        V1Volume(name="data", persistent_volume_claim=source),
+        V1Volume(name="store", secret=store),
+        V1Volume(name="tmp", empty_dir=V1EmptyDirVolumeSource()),
+        V1Volume(name="shm", empty_dir=memory),
+        volumes.passwd_volume(db),
+        V1Volume.model_validate({"name": "config", "configMap": {"name": known.config}}),
+    ]
