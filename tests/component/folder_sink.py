@@ -10,7 +10,7 @@ from pathlib import Path
 
 from postbase_operator.archive.keys import Archive, PhysicalFolder
 from postbase_operator.errors import Conflict
-from postbase_operator.wal.shelf import Stored
+from postbase_operator.objectstore.store import Stored
 
 FOLDER = PhysicalFolder(
     Archive("4b1e4f5c-0000-4000-8000-000000000001", "7300000000000000001-1"),
@@ -43,7 +43,7 @@ class FolderSink:
                     file.write(chunk)
                     digest.update(chunk)
                     size += len(chunk)
-            return self._settle(part, path, Stored(size, digest.hexdigest()))
+            return self._settle(part, path, Stored(key, size, digest.hexdigest()))
         finally:
             part.unlink(missing_ok=True)
             with self._lock:

@@ -66,13 +66,13 @@ class LogCopy:
 
     def _receive(self) -> None:
         stream = self._replication.stream(self._position, self._next.timeline, self._slot)
-        said = 0.0
+        due = time.monotonic()
         while not self._cancelled.is_set() and not self._complete():
-            asked = self._step(stream)
+            asked = self._step(stream, max(0.0, due - time.monotonic()))
             self._collect()
-            if asked or time.monotonic() - said >= STATUS_SECONDS:
+            if asked or time.monotonic() >= due:
                 stream.send_status(self._position, self._durable)
-                said = time.monotonic()
+                due = time.monotonic() + STATUS_SECONDS
         if self._buffer and not self._cancelled.is_set():
             # The rest of the segment is of no concern to this backup; a short file is refused.
             self._store(bytes(self._buffer.ljust(self._next.size, b"\0")))
@@ -82,12 +82,12 @@ class LogCopy:
     def _complete(self) -> bool:
         return self._stop is not None and self._position >= self._stop
 
-    def _step(self, stream: WalStream) -> bool:
-        """Waits for the server, or for the store if that is behind; True if an answer is due."""
-        if len(self._waiting) > IN_FLIGHT:
-            wait([self._waiting[0][1]], timeout=STATUS_SECONDS)
+    def _step(self, stream: WalStream, timeout: float) -> bool:
+        """Waits for the server, or for the store if that is behind; True if an answer is asked."""
+        if len(self._waiting) >= IN_FLIGHT:
+            wait([self._waiting[0][1]], timeout=timeout)
             return False
-        match stream.receive(STATUS_SECONDS):
+        match stream.receive(timeout):
             case WalData() as message:
                 self._append(message)
             case Keepalive(reply_requested=asked):

@@ -15,24 +15,16 @@ import zstandard
 from postbase_operator.archive.keys import PhysicalFolder
 from postbase_operator.archive.record import StoredObject
 from postbase_operator.archive.template import Key
+from postbase_operator.objectstore.store import Stored
 from postbase_operator.wal.pipe import Broken, Pipe
 
 ZSTD = "zstd"
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """What a sink has made durable."""
-
-    size: int
-    sha256: str
-
-
 class Sink(Protocol):
     def __call__(self, key: str, chunks: Iterator[bytes], /) -> Stored:
-        """Makes all the chunks durable under `key`, create-if-absent; called from many threads.
-
-        Where the chunks raise, nothing may be left under the key.
+        """As ObjectStore.put_stream: all the chunks are durable under `key` when it returns, and
+        nothing is left of them where they raise. Called from several threads.
         """
 
 

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from postbase_operator.archive.keys import Archive, ManifestKey, PhysicalFolder, PieceKey
 from postbase_operator.archive.record import StoredObject
 from postbase_operator.errors import Unavailable
+from postbase_operator.objectstore.store import Stored
 from postbase_operator.wal.pipe import BLOCK, Broken, Pipe
-from postbase_operator.wal.shelf import Place, Shelf, Stored, digest
+from postbase_operator.wal.shelf import Place, Shelf, digest
 
 FOLDER = PhysicalFolder(
     Archive("4b1e4f5c-0000-4000-8000-000000000001", "7300000000000000001-1"),
@@ -37,7 +38,7 @@ class Memory:
             raise Unavailable("S3", "is away")
         body = b"".join(chunks)
         self.bodies[key] = body
-        return Stored(len(body), hashlib.sha256(body).hexdigest())
+        return Stored(key, len(body), hashlib.sha256(body).hexdigest())
 
 
 def shelf(sink: Memory, workers: int = 2) -> Shelf:
