@@ -119,9 +119,11 @@ def full() -> Iterator[Part]:
     yield layer("apiserver")
     yield layer("machine")
     yield node("up")
-    yield layer("e2e", "--numprocesses=3", "--dist=loadfile", "--ignore=tests/e2e/test_upgrade.py")
-    # For a while it has the cluster run another release, or no operator at all.
-    yield Part("upgrade", module("pytest", "-q", "tests/e2e/test_upgrade.py"), True, True)
+    # For a while these have the cluster run another release, or no operator at all.
+    upgrades = ("tests/e2e/test_upgrade.py", "tests/e2e/test_template_upgrade.py")
+    apart = (f"--ignore={file}" for file in upgrades)
+    yield layer("e2e", "--numprocesses=3", "--dist=loadfile", *apart)
+    yield Part("upgrade", module("pytest", "-q", *upgrades), True, True)
     if os.environ.get("CI") == "true":
         yield node("down")
 

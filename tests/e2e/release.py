@@ -8,6 +8,7 @@ requirements/runtime.txt. They are never changed; a new release adds a folder.
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import tarfile
 from dataclasses import dataclass
@@ -53,6 +54,13 @@ class Release:
         upgrade = ("upgrade", NAME, str(PREVIOUS_CHART), "--take-ownership", "--values=-")
         done = helm(*upgrade, stdin=json.dumps(values))
         assert done.returncode == 0, done.stderr
+        self.wait_rolled(image)
+
+    def to_image(self, image: str) -> None:
+        """Another operator under this release's chart."""
+        chart.install(
+            {**json.loads(paths.IMAGES.read_text()), "operator": image}, KUBECONFIG, own=True
+        )
         self.wait_rolled(image)
 
     def to_current(self) -> None:
@@ -102,6 +110,21 @@ def previous_image() -> str:
     with builder.scratch() as checkout:
         with tarfile.open(PREVIOUS / "operator.tar.xz") as archive:
             archive.extractall(checkout, filter="data")
+        image = images.ensure_operator(checkout)
+        loading.load({image.reference: image.archive})
+    return image.reference
+
+
+def changed_image(file: str, before: str, after: str) -> str:
+    """On the node, built from the sources of this release with one change in one file."""
+    with builder.scratch() as checkout:
+        for name in ("operator", "requirements"):
+            shutil.copytree(
+                ROOT / name, checkout / name, ignore=shutil.ignore_patterns("__pycache__")
+            )
+        source = (checkout / file).read_text()
+        assert source.count(before) == 1, f"{file} has no single {before!r}"
+        (checkout / file).write_text(source.replace(before, after))
         image = images.ensure_operator(checkout)
         loading.load({image.reference: image.archive})
     return image.reference
