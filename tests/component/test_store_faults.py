@@ -244,6 +244,18 @@ def test_an_upload_in_parts_survives(
     assert uploads(s3_config) == []
 
 
+@pytest.mark.parametrize("second", [Answers(404, "NoSuchUpload"), Answers(412)])
+@pytest.mark.parametrize("if_absent", [True, False])
+def test_a_lost_completion_is_known_by_its_mark(
+    second: Answers, if_absent: bool, proxied_store: S3Store, s3_proxy: FaultProxy
+) -> None:
+    s3_proxy.next("POST .*uploadId", Lost())
+    s3_proxy.next("POST .*uploadId", second)
+    stored = proxied_store.put_stream("a", pieces(LONG), if_absent=if_absent)
+    assert stored.sha256 == DIGEST
+    assert not [line for line in s3_proxy.seen if line.startswith("GET")], "it was read again"
+
+
 def test_an_upload_that_fails_for_good_is_aborted(
     proxied_store: S3Store, s3_proxy: FaultProxy, s3_config: StoreConfig
 ) -> None:

@@ -38,18 +38,27 @@ def parts(chunks: Iterable[bytes], size: int) -> Iterator[bytearray]:
 
     Each part is the taker's own: a copy would hold one part more in memory.
     """
-    held = bytearray()
+    held, filled = bytearray(size), 0  # at once: one that grows is moved, and holds two
     for chunk in chunks:
         view = memoryview(chunk)
         while view:
-            taken = view[: size - len(held)]
-            held += taken
+            taken = view[: size - filled]
+            held[filled : filled + len(taken)] = taken
+            filled += len(taken)
             view = view[len(taken) :]
-            if len(held) == size:
+            if filled == size:
                 yield held
-                held = bytearray()
-    if held:
+                held, filled = bytearray(size), 0
+    if filled:
+        del held[filled:]
         yield held
+
+
+def handed_on(ahead: deque[bytearray], rest: Iterator[bytearray]) -> Iterator[bytearray]:
+    """One after another, holding none: `itertools.chain` keeps the first ones to the end."""
+    while ahead:
+        yield ahead.popleft()
+    yield from rest
 
 
 class Upload:

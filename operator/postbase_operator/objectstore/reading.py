@@ -29,21 +29,23 @@ def resumed(key: str, opened: Open, offset: int, limits: Limits) -> Iterator[byt
     are counted from the last byte that came.
     """
     attempts = Attempts(limits)
-    at, etag = offset, ""
+    at, etag, size = offset, "", -1
     while True:
         try:
             body = opened(at, etag)
-            etag = body.etag
+            etag, size = body.etag, body.size
             for chunk in body.chunks:
                 at += len(chunk)
                 attempts.refill()
                 yield chunk
-            if at == body.size:
-                return
-            if at > body.size:
-                why = f"GET {key}: {at} bytes came of an object of {body.size}"
+            if at > size:
+                why = f"GET {key}: {at} bytes came of an object of {size}"
                 raise StoreUnavailable(Reason.UNREACHABLE, why)
-            why = f"GET {key}: cut after {at} of {body.size} bytes"
-            raise StoreUnavailable(Reason.UNREACHABLE, why, passing=True)
+            if at < size:
+                why = f"GET {key}: cut after {at} of {size} bytes"
+                raise StoreUnavailable(Reason.UNREACHABLE, why, passing=True)
+            return
         except StoreUnavailable as error:
+            if at == size:  # cut after the last byte: there is no range to ask for
+                return
             attempts.failed(error)

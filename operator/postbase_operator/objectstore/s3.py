@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -94,13 +95,13 @@ class S3Store:
         expected_size: int = 0,
     ) -> Stored:
         blocks = multipart.parts(chunks, multipart.part_size(expected_size))
-        first, second = next(blocks, bytearray()), next(blocks, None)
-        if second is None:
-            return self.put(key, first, if_absent=if_absent, metadata=metadata)
-        all_blocks = chain((first, second), blocks)
-        del first, second  # else two parts more stay in memory to the end
+        ahead = deque(islice(blocks, 2))
+        if len(ahead) < 2:
+            body = ahead.popleft() if ahead else b""
+            return self.put(key, body, if_absent=if_absent, metadata=metadata)
         upload = Upload(self._current, self._limits, key, metadata or {})
-        return upload.run(all_blocks, lambda upload: self._complete(upload, if_absent))
+        all_parts = multipart.handed_on(ahead, blocks)
+        return upload.run(all_parts, lambda upload: self._complete(upload, if_absent))
 
     def get(self, key: str) -> bytes:
         def request(clients: Clients) -> bytes:

@@ -63,6 +63,12 @@ def test_tries_are_counted_from_the_last_byte_that_came() -> None:
     assert len(stuck.asked) == 1 + QUICK.attempts - 1
 
 
+def test_a_cut_after_the_last_byte_is_no_cut() -> None:
+    server = Server(b"abc", [(3, True)], 3)
+    assert list(resumed("k", server.opened, 0, QUICK)) == [b"abc"]
+    assert len(server.asked) == 1
+
+
 def test_more_than_there_should_be_is_no_success() -> None:
     def opened(at: int, etag: str) -> Body:
         return Body(3, "v1", iter([b"abcd"]))
