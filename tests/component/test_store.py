@@ -206,3 +206,28 @@ def test_encryption_is_asked_for_with_every_write(
     for head in begun:
         assert b"x-amz-server-side-encryption: aws:kms" in head.lower()
         assert b"x-amz-server-side-encryption-aws-kms-key-id: key-7" in head.lower()
+
+
+def test_without_keys_the_identity_of_the_pod_counts(
+    s3_config: StoreConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here by the environment; a service account's comes by the same chain."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3_config.access_key_id)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3_config.secret_access_key)
+    store = store_of(s3_config, access_key_id="", secret_access_key="")
+    store.put("a", b"x")
+    assert [info.key for info in store.list("")] == ["a"]
+
+
+def test_no_keys_and_no_identity_is_denied(
+    s3_config: StoreConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
+    store = store_of(s3_config, access_key_id="", secret_access_key="")
+    for ask in (lambda: store.put("a", b"x"), lambda: list(store.list(""))):
+        with pytest.raises(StoreDenied, match="no identity"):
+            ask()

@@ -22,6 +22,7 @@ from obstore.store import S3Store as HotStore
 from postbase_operator.objectstore import faults
 from postbase_operator.objectstore.retry import Limits
 from postbase_operator.objectstore.settings import StoreConfig
+from postbase_operator.objectstore.store import StoreDenied
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, S3Config
@@ -31,6 +32,9 @@ Source = Callable[[], StoreConfig]
 
 WHOLE_STREAM = timedelta(hours=12)
 """Until a streamed body must have come; `Limits.idle` is what ends one that stands still."""
+
+
+NO_KEYS = "no keys are given, and the pod has no identity of its own"
 
 
 class Clients:
@@ -185,14 +189,17 @@ def control(request: str, config: StoreConfig) -> Iterator[None]:
         answer = faults.Answer(status, code, told.get("Message", ""))
         raise faults.of_answer(request, answer, config.secrets) from None
     except NoCredentialsError:
-        answer = faults.Answer(403, "", "no keys are given, and the pod has no identity")
-        raise faults.of_answer(request, answer) from None
+        raise StoreDenied(NO_KEYS) from None
     except BotoCoreError as error:
         raise faults.of_silence(request, f"{type(error).__name__} {error}") from None
 
 
 def _identity_of_pod() -> Any:
     """Keys by the pod's service account, or whatever else boto3 finds; renewed by it."""
+    import boto3.session
     from obstore.auth.boto3 import Boto3CredentialProvider
 
-    return Boto3CredentialProvider()
+    session = boto3.session.Session()
+    if session.get_credentials() is None:
+        raise StoreDenied(NO_KEYS)
+    return Boto3CredentialProvider(session)
