@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import itertools
 from collections.abc import Iterator
+from contextlib import suppress
 
 from apiserver.postgres import Disk, Server
 from postbase_operator.desired import names
@@ -26,7 +27,7 @@ from postbase_operator.kube.kinds import (
     Kind,
     kind_of,
 )
-from postbase_operator.kube.session import Session
+from postbase_operator.kube.session import AlreadyExists, Session
 
 CLAIM = PERSISTENT_VOLUME_CLAIM
 STORAGE_CLASS = "growing"
@@ -119,8 +120,9 @@ class Controllers:
                 "claimRef": {key: meta[key] for key in ("namespace", "name", "uid")},
             },
         }
-        await self.session.create(PERSISTENT_VOLUME, None, volume, "binder")
-        self.disks[meta["uid"]] = Disk()
+        with suppress(AlreadyExists):  # the answer was lost the last time
+            await self.session.create(PERSISTENT_VOLUME, None, volume, "binder")
+        self.disks.setdefault(meta["uid"], Disk())
         patch = {"spec": {"volumeName": name}}
         await self.session.merge(CLAIM, meta["namespace"], meta["name"], patch, "binder")
 

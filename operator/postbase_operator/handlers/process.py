@@ -26,13 +26,15 @@ from postbase_operator.kube.kinds import DATABASE
 from postbase_operator.kube.lease import Elector, LeaseLost
 from postbase_operator.kube.leftovers import Leftovers
 from postbase_operator.kube.platform import KubePlatform
-from postbase_operator.kube.session import Session
+from postbase_operator.kube.session import NotFound, Session
 from postbase_operator.settings import Settings
 
 logger = logging.getLogger(__name__)
 LEASE_NAME = "postbase-operator"
 LEASE_WRITES_PER_SECOND = 10.0
 CLEAR_UP_SECONDS = 60.0
+DEFINITIONS_AGAIN = 5.0
+"""Seconds between two looks for a definition (CRD) that is not there."""
 REST = 0.5
 """Seconds between two looks at one object, so that a row of events costs one."""
 
@@ -91,7 +93,7 @@ class Operator:
         for phase in DatabasePhase:
             metrics.DATABASES.labels(phase.value).set_function(partial(_in_phase, cache, phase))
         keeping = asyncio.create_task(elector.keep(), name="lease")
-        if not await _unless_stopped(watcher.list_everything()):
+        if not await _unless_stopped(_list(watcher, keeping)):
             keeping.cancel()
             return
         ours = [
@@ -138,6 +140,21 @@ class Operator:
 def _in_phase(cache: Cache, phase: DatabasePhase) -> int:
     held = (body.get("status") or {} for body in cache.all(DATABASE))
     return sum(status.get("phase") == phase.value for status in held)
+
+
+async def _list(watcher: Watcher, keeping: asyncio.Task[None]) -> None:
+    """The first listing; where a definition of ours is gone, as soon as it is back.
+
+    Raises LeaseLost: to end for want of a definition would be a crash loop until it comes.
+    """
+    while True:
+        try:
+            return await watcher.list_everything()
+        except NotFound as error:
+            logger.warning("a definition is not there", extra={"error": str(error)})
+        await asyncio.wait([keeping], timeout=DEFINITIONS_AGAIN)
+        if keeping.done():
+            keeping.result()
 
 
 async def _clear_up(leftovers: Leftovers) -> None:
