@@ -6,11 +6,12 @@ A planner knows Databases, volumes and servers; a platform knows how its own wor
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from postbase_operator.api.database import Database, DatabaseStatus
 from postbase_operator.planning.observed import Observed
-from postbase_operator.planning.plan import Plan
+from postbase_operator.planning.plan import Plan, Step
 
 
 class Platform(Protocol):
@@ -22,6 +23,10 @@ class Platform(Protocol):
 
     async def execute(self, db: Database, plan: Plan[DatabaseStatus]) -> None:
         """Takes the plan's steps in order. The first that fails ends the run."""
+        ...
+
+    async def carry_out(self, db: Database, steps: Sequence[Step]) -> None:
+        """Takes steps that another object's plan asks for of this Database."""
         ...
 
     async def destroy(self, db: Database) -> bool:

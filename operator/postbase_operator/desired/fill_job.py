@@ -31,15 +31,16 @@ FILL = "fill"
 RECOVER = "recover"
 
 
-def job_name(claim: str, attempt: int) -> str:
-    return f"{claim}-fill-{attempt}"
+def job_name(claim: str, restore: str, attempt: int) -> str:
+    """Of this very restore, by its UID: a volume that failed is followed by one of its name."""
+    return f"{claim}-{restore[:8]}-{attempt}"
 
 
 def fill_job(
-    db: Database, claim: str, run: FillRun, image: str, attempt: int, settings: Settings
+    db: Database, claim: str, name: str, run: FillRun, image: str, settings: Settings
 ) -> V1Job:
     """For the volume `claim`, which nothing else mounts. Goes with its Database."""
-    metadata = meta.child(db, job_name(claim, attempt))
+    metadata = meta.child(db, name)
     labels = {
         "app.kubernetes.io/name": "postbase",
         "app.kubernetes.io/component": "restore",

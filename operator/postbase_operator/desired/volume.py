@@ -23,7 +23,7 @@ def labels(db: Database) -> dict[str, str]:
     return {**meta.labels(db), **protected}
 
 
-def claim(db: Database, generation: int, role: str) -> V1PersistentVolumeClaim:
+def claim(db: Database, generation: int, role: str, restore: str = "") -> V1PersistentVolumeClaim:
     """The claim as it is created; its annotations are kept by whoever learns more."""
     metadata = meta.child(
         db,
@@ -33,6 +33,7 @@ def claim(db: Database, generation: int, role: str) -> V1PersistentVolumeClaim:
             names.ANNOTATION_DATABASE_UID: db.metadata.uid,
             names.ANNOTATION_GENERATION: str(generation),
             names.ANNOTATION_VOLUME_ROLE: role,
+            **({names.ANNOTATION_RESTORE: restore} if restore else {}),
         },
     )
     metadata.labels = labels(db)

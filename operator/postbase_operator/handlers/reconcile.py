@@ -33,16 +33,13 @@ from postbase_operator.planning.judgement import reconciling, stalled
 from postbase_operator.planning.observed import Observed
 from postbase_operator.planning.plan import Plan
 from postbase_operator.planning.project import plan_project
+from postbase_operator.planning.restore import RestoreSeen, plan_restore
 from postbase_operator.planning.status import finish
-from postbase_operator.planning.unserved import plan_unserved
 from postbase_operator.platforms import Platform
 from postbase_operator.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-UNSERVED: dict[str, tuple[Kind, type[PitrRestore]]] = {
-    PITR_RESTORE.kind: (PITR_RESTORE, PitrRestore),
-}
 DELETION_AGAIN = 2.0
 LOOKS = 3
 """How often one run looks at a server that does at once what it is told."""
@@ -74,7 +71,7 @@ class Reconciler:
             DATABASE.kind: self._database,
             PROJECT.kind: self._project,
             BACKUP.kind: self._backup,
-            PITR_RESTORE.kind: self._unserved,
+            PITR_RESTORE.kind: self._restore,
         }
 
     async def run(self, key: Key) -> float | None:
@@ -141,7 +138,8 @@ class Reconciler:
         held = self._cache.get(PROJECT, key.namespace, key.name)
         project = None if held is None else Project.model_validate(held)
         backups = self._backups.looks.of(body, project)
-        return Context(project=project, settings=self._settings, now=now(), backups=backups)
+        restores = self._restores(*place_of(body))
+        return Context(project, self._settings, now(), backups, tuple(restores))
 
     async def _delete(self, db: Database, body: Body) -> float | None:
         """Takes it away step by step; child events and a timer bring us back until nothing is."""
@@ -183,12 +181,43 @@ class Reconciler:
         await self._tell(BACKUP, body, plan)
         return plan.requeue_after if plan.requeue_after is not None else self._resync()
 
-    async def _unserved(self, key: Key) -> float | None:
-        kind, model = UNSERVED[key.kind]
-        body = self._cache.get(kind, key.namespace, key.name)
-        if body is not None:
-            await self._tell(kind, body, plan_unserved(model.model_validate(body), now()))
-        return None
+    async def _restore(self, key: Key) -> float | None:
+        body = self._cache.get(PITR_RESTORE, key.namespace, key.name)
+        if body is None:
+            return None
+        restore = PitrRestore.model_validate(body)
+        if restore.metadata.is_deleting or restore.is_done():
+            return None
+        known = await self._restore_seen(restore)
+        plan = plan_restore(restore, known, now())
+        if known.db is not None:
+            await self._platform.carry_out(known.db, plan.steps)
+        await self._tell(PITR_RESTORE, body, plan)
+        return plan.requeue_after if plan.requeue_after is not None else self._resync()
+
+    async def _restore_seen(self, restore: PitrRestore) -> RestoreSeen:
+        namespace, spec = restore.metadata.namespace, restore.spec
+        held = self._cache.get(DATABASE, namespace, spec.database_ref.name)
+        db = None if held is None else Database.model_validate(held)
+        backup, wanted = spec.source.backup_ref, spec.target.new_database
+        named = self._cache.get(BACKUP, namespace, backup.name) if backup is not None else None
+        made = self._cache.get(DATABASE, namespace, wanted.name) if wanted is not None else None
+        return RestoreSeen(
+            db=db,
+            seen=await self._platform.observe(db) if db is not None else Observed(),
+            backup=None if named is None else Backup.model_validate(named),
+            made=None if made is None else Database.model_validate(made),
+            others=self._restores(namespace, spec.database_ref.name),
+        )
+
+    def _restores(self, namespace: str, database: str) -> list[PitrRestore]:
+        """Those that name this Database."""
+        return [
+            PitrRestore.model_validate(body)
+            for body in self._cache.all(PITR_RESTORE)
+            if body["metadata"]["namespace"] == namespace
+            and body["spec"]["databaseRef"]["name"] == database
+        ]
 
     async def _tell(self, kind: Kind, body: Body, plan: Plan[Any] | BackupPlan) -> None:
         """Status first, then the events: an event that is lost is a pity, a status a lie."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from postbase_operator.api.database import Database
 from postbase_operator.kube.apply import MANAGER
 from postbase_operator.kube.cache import Cache
-from postbase_operator.kube.kinds import BACKUP, Body
+from postbase_operator.kube.kinds import BACKUP, DATABASE, Body, Kind
 from postbase_operator.kube.session import AlreadyExists, NotFound, Session
 from postbase_operator.planning import plan as steps
 
@@ -17,20 +17,25 @@ class BackupObjects:
         self._api = api
         self._cache = cache
 
-    async def take(self, db: Database, step: steps.CreateBackup | steps.ExpireBackup) -> None:
+    async def take(
+        self,
+        db: Database,
+        step: steps.CreateBackup | steps.ExpireBackup | steps.CreateDatabase,
+    ) -> None:
         match step:
+            case steps.CreateDatabase(made):
+                await self._create(DATABASE, db.metadata.namespace, made.to_wire())
             case steps.CreateBackup(backup):
-                wire = backup.to_wire()
-                wire.pop("status", None)
-                await self._create(db.metadata.namespace, wire)
+                await self._create(BACKUP, db.metadata.namespace, backup.to_wire())
             case steps.ExpireBackup(name, takes_bytes):
                 await self.delete(db.metadata.namespace, name, takes_bytes=takes_bytes)
 
-    async def _create(self, namespace: str, wire: Body) -> None:
+    async def _create(self, kind: Kind, namespace: str, wire: Body) -> None:
+        wire.pop("status", None)
         try:
-            self._cache.put(BACKUP, await self._api.create(BACKUP, namespace, wire, MANAGER))
+            self._cache.put(kind, await self._api.create(kind, namespace, wire, MANAGER))
         except AlreadyExists:
-            return  # its name is the scheduled minute: another operator's, or a lost answer
+            return  # its name says what it is: another operator's, or a lost answer
 
     async def delete(self, namespace: str, name: str, *, takes_bytes: bool) -> None:
         """With its bytes only where the deletionPolicy says so: the one field that may change."""

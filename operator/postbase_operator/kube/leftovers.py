@@ -1,6 +1,6 @@
-"""Volumes that a deleted Database has left behind for a time, and that time is over.
+"""Volumes that were left for a time, by a deleted Database or by a restore, and that time is over.
 
-What is to go when stands on the volume itself: the Database that said so is gone.
+What is to go when stands on the volume itself: the Database that said so may be gone.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from postbase_operator.kube.cache import Cache, place_of
 from postbase_operator.kube.kinds import DATABASE, PERSISTENT_VOLUME_CLAIM, Body
 from postbase_operator.kube.session import Session
 from postbase_operator.kube.volumes import Volumes
+from postbase_operator.planning.observed import VolumeRole
 
 logger = logging.getLogger(__name__)
 
@@ -41,8 +42,10 @@ class Leftovers:
         for claim in self._cache.all(PERSISTENT_VOLUME_CLAIM):
             after = _moment(observing.annotation(claim, names.ANNOTATION_DELETE_AFTER))
             owner = observing.annotation(claim, names.ANNOTATION_DATABASE_UID)
+            role = observing.annotation(claim, names.ANNOTATION_VOLUME_ROLE)
+            left = owner not in alive or role == VolumeRole.PREVIOUS.value
             going = "deletionTimestamp" in claim["metadata"]
-            if after is not None and after <= self._now() and owner not in alive and not going:
+            if after is not None and after <= self._now() and left and not going:
                 yield claim
 
 

@@ -49,6 +49,8 @@ def volume(claim: Body) -> Volume:
         capacity_bytes=_bytes(capacity.get("storage", "0")),
         deleting="deletionTimestamp" in claim["metadata"],
         kept=annotation(claim, names.ANNOTATION_KEPT),
+        restore=annotation(claim, names.ANNOTATION_RESTORE),
+        delete_after=_said_moment(annotation(claim, names.ANNOTATION_DELETE_AFTER)),
         image_tag=annotation(claim, names.ANNOTATION_IMAGE_TAG),
         upgrade=annotation(claim, names.ANNOTATION_UPGRADE),
         upgrading=annotation(claim, names.ANNOTATION_UPGRADING),
@@ -70,6 +72,7 @@ def process(pod: Body | None, workload: Body | None = None, *, resizable: bool =
         message=message,
         exit_code=exit_code,
         address=status.get("podIP", ""),
+        claim=_claim(pod),
         image=_wanted_image(pod),
         image_digest=main.get("imageID", ""),
         ready=bool(main.get("ready")),
@@ -85,10 +88,26 @@ def process(pod: Body | None, workload: Body | None = None, *, resizable: bool =
     )
 
 
+def _claim(pod: Body) -> str:
+    for each in (pod.get("spec") or {}).get("volumes") or []:
+        if each["name"] == names.DATA_VOLUME:
+            return str((each.get("persistentVolumeClaim") or {}).get("claimName", ""))
+    return ""
+
+
 def _wanted_image(pod: Body) -> str:
     """As the pod's spec has it: the status may name another tag of the same image."""
     containers = (pod.get("spec") or {}).get("containers")
     return str(_container(containers, names.POSTGRES_CONTAINER).get("image", ""))
+
+
+def _said_moment(text: str) -> datetime | None:
+    """None for what cannot be read."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else None
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
+from postbase_operator.api.backup import Backup
 from postbase_operator.api.database import Database, DatabaseStatus
 from postbase_operator.api.upkeep import DeletionPolicy
 from postbase_operator.desired import config, images, meta, names, workload
@@ -15,7 +16,9 @@ from postbase_operator.kube.admin import Admin, ServerStep
 from postbase_operator.kube.apply import apply, body_of
 from postbase_operator.kube.backup_objects import BackupObjects
 from postbase_operator.kube.cache import Cache
+from postbase_operator.kube.fills import Fills
 from postbase_operator.kube.kinds import (
+    BACKUP,
     CONFIG_MAP,
     JOB,
     NETWORK_POLICY,
@@ -34,7 +37,13 @@ from postbase_operator.kube.secrets import bequeath
 from postbase_operator.kube.session import Refused, Session
 from postbase_operator.kube.volumes import Volumes, VolumeStep
 from postbase_operator.planning import plan as steps
-from postbase_operator.planning.observed import Access, Observed, ProcessState
+from postbase_operator.planning.observed import (
+    Access,
+    Observed,
+    ProcessState,
+    Volume,
+    VolumeRole,
+)
 from postbase_operator.planning.plan import Plan, Step
 from postbase_operator.postgres.connect import POSTGRESQL
 from postbase_operator.settings import Settings
@@ -70,6 +79,7 @@ class KubePlatform:
         self._pods = Pods(api, cache, self._admin)
         self._volumes = Volumes(api, cache)
         self._schedule = BackupObjects(api, cache)
+        self._fills = Fills(api, cache, settings, self._admin)
         self._protection = Protection(api, cache, everywhere=not settings.watch_namespaces)
 
     # -- observe ---------------------------------------------------------------------------
@@ -99,15 +109,28 @@ class KubePlatform:
             adoptable=adoptable,
             adoptable_owner=owner,
             process=process,
+            fill=self._fills.look(db, _filling(own)),
+            source_backup=self._source_backup(db, own),
             server=server,
             server_error=server_error,
         )
+
+    def _source_backup(self, db: Database, own: tuple[Volume, ...]) -> Backup | None:
+        """Asked for only where there is no volume yet that serves."""
+        wanted = db.spec.bootstrap.backup_ref if db.spec.bootstrap is not None else None
+        if wanted is None or any(each.role is VolumeRole.CURRENT for each in own):
+            return None
+        body = self._cache.get(BACKUP, db.metadata.namespace, wanted.name)
+        return None if body is None else Backup.model_validate(body)
 
     # -- execute ---------------------------------------------------------------------------
 
     async def execute(self, db: Database, plan: Plan[DatabaseStatus]) -> None:
         await self._protection.keep(db)
-        for step in plan.steps:
+        await self.carry_out(db, plan.steps)
+
+    async def carry_out(self, db: Database, todo: Sequence[Step]) -> None:
+        for step in todo:
             await self._take(db, step)
 
     async def _take(self, db: Database, step: Step) -> None:
@@ -120,7 +143,9 @@ class KubePlatform:
                 await self._tell_server(db, step)
             case steps.BeginRotation() | steps.FinishRotation():
                 await self._admin.rotate(db, step)
-            case steps.CreateBackup() | steps.ExpireBackup():
+            case steps.FillVolume():
+                await self._fills.start(db, step)
+            case steps.CreateBackup() | steps.ExpireBackup() | steps.CreateDatabase():
                 await self._schedule.take(db, step)
             case _ if isinstance(step, VolumeStep):
                 await self._volumes.take(db, step)
@@ -197,3 +222,8 @@ class KubePlatform:
                 "the credentials were left behind",
                 extra={"object": str(db.metadata.name), "error": str(error)},
             )
+
+
+def _filling(own: tuple[Volume, ...]) -> Volume | None:
+    filling = [each for each in own if each.role is VolumeRole.FILLING and not each.deleting]
+    return max(filling, key=lambda each: each.generation, default=None)

@@ -29,6 +29,8 @@ from postbase_operator.planning.observed import Volume, VolumeRole
 CLAIM = PERSISTENT_VOLUME_CLAIM
 VolumeStep = (
     steps.CreateVolume
+    | steps.PromoteVolume
+    | steps.FailVolume
     | steps.AdoptVolume
     | steps.LabelVolume
     | steps.GrowVolume
@@ -67,8 +69,12 @@ class Volumes:
 
     async def take(self, db: Database, step: VolumeStep) -> None:
         match step:
-            case steps.CreateVolume(generation):
-                await self.create(db, generation)
+            case steps.CreateVolume(generation, restore):
+                await self.create(db, generation, restore)
+            case steps.PromoteVolume():
+                await self.promote(db, step)
+            case steps.FailVolume(name):
+                await self._drop(db, name)
             case steps.AdoptVolume(name):
                 await self.adopt(db, name)
             case steps.LabelVolume(name):
@@ -94,9 +100,10 @@ class Volumes:
                     known[names.ANNOTATION_UPGRADING] = None
                 await self._patch(db, name, {"metadata": {"annotations": known}})
 
-    async def create(self, db: Database, generation: int) -> None:
+    async def create(self, db: Database, generation: int, restore: str = "") -> None:
         """By POST: an apply would quietly take over a claim that somebody else left there."""
-        body = body_of(volume.claim(db, generation, "current"))
+        role = VolumeRole.FILLING if restore else VolumeRole.CURRENT
+        body = body_of(volume.claim(db, generation, role.value, restore))
         namespace, name = db.metadata.namespace, body["metadata"]["name"]
         try:
             made = await self._api.create(CLAIM, namespace, body, MANAGER)
@@ -110,6 +117,39 @@ class Volumes:
                     reason="VolumeExists",
                 ) from error
         self._cache.put(CLAIM, made)
+
+    async def promote(self, db: Database, step: steps.PromoteVolume) -> None:
+        """Ours first, then the others: see PromoteVolume."""
+        claims = {each["metadata"]["name"]: each for each in await self._of(db)}
+        former = [
+            each
+            for name, each in claims.items()
+            if name != step.volume
+            and observing.annotation(each, names.ANNOTATION_VOLUME_ROLE) == VolumeRole.CURRENT.value
+        ]
+        known: dict[str, str | None] = {
+            names.ANNOTATION_VOLUME_ROLE: VolumeRole.CURRENT.value,
+            names.ANNOTATION_SYSTEM_ID: step.system_id,
+            names.ANNOTATION_RESTORE: step.restore,
+            names.ANNOTATION_DELETE_AFTER: None,
+        }
+        for name in (names.ANNOTATION_IMAGE, names.ANNOTATION_IMAGE_TAG) if former else ():
+            known[name] = observing.annotation(former[-1], name) or None
+        await self._patch(db, step.volume, {"metadata": {"annotations": known}})
+        until = step.keep_until.isoformat(timespec="seconds") if step.keep_until else None
+        left = {
+            names.ANNOTATION_VOLUME_ROLE: VolumeRole.PREVIOUS.value,
+            names.ANNOTATION_DELETE_AFTER: until,
+        }
+        for each in former:
+            await self._patch(db, each["metadata"]["name"], {"metadata": {"annotations": left}})
+
+    async def _drop(self, db: Database, name: str) -> None:
+        """One that never served."""
+        for claim in await self._of(db):
+            role = observing.annotation(claim, names.ANNOTATION_VOLUME_ROLE)
+            if claim["metadata"]["name"] == name and role == VolumeRole.FILLING.value:
+                await self.delete(claim)
 
     async def adoptable(self, db: Database, name: str) -> tuple[Volume | None, str]:
         """The claim that spec.adoptVolume names, and the Database that still has it ("": none)."""

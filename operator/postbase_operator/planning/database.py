@@ -14,8 +14,9 @@ from postbase_operator.api.quantity import whole_bytes
 from postbase_operator.api.upkeep import DeletionPolicy, NodeLoss
 from postbase_operator.planning import plan as steps
 from postbase_operator.planning import upgrade
+from postbase_operator.planning.beginning import begins_with_backup, plan_beginning
 from postbase_operator.planning.database_backups import outlook
-from postbase_operator.planning.judgement import DISK_FULL, Exit, is_lost, judge
+from postbase_operator.planning.judgement import DISK_FULL, Exit, is_lost, judge, switching
 from postbase_operator.planning.observed import (
     Observed,
     Process,
@@ -26,6 +27,7 @@ from postbase_operator.planning.observed import (
 from postbase_operator.planning.plan import Plan, Step
 from postbase_operator.planning.refusal import Context, refusal
 from postbase_operator.planning.restart import request, restart
+from postbase_operator.planning.restore_done import remember
 from postbase_operator.planning.rotation import rotation
 from postbase_operator.planning.status import finish
 
@@ -50,6 +52,8 @@ def plan_database(db: Database, seen: Observed, context: Context) -> Plan[Databa
         if seen.process.state is ProcessState.RUNNING:  # it serves on, as it was
             refused = replace(refused, phase="Running")
         return finish(db, seen, refused, context.now, requeue_after=SECRETS_AGAIN)
+    if begins_with_backup(db, seen):
+        return plan_beginning(db, seen, context)
     verdict = judge(seen, context.now, paused=db.spec.paused)
     waiting = restart(db, seen, context.now)
     todo = list(_steps(db, seen, context.now))
@@ -60,6 +64,8 @@ def plan_database(db: Database, seen: Observed, context: Context) -> Plan[Databa
     answers = seen.server is not None and seen.server.access_right and not db.spec.paused
     backups = outlook(db, context.backups, context.defaults, context.now, answers=answers)
     todo += backups.steps
+    runs = remember(backups.finished_runs, context.restores)
+    backups = replace(backups, finished_runs=runs)
     again = _again(db, seen, todo, context.now)
     if request(db) is not None:
         again = max(SOON, min(again, SOON))  # written down first, then done
@@ -120,6 +126,12 @@ def _steps(db: Database, seen: Observed, now: datetime) -> list[Step]:
         todo.append(steps.EnsureSecrets(first=current is None))
     if current is None:
         return [*todo, steps.CreateVolume(seen.highest_generation + 1)]
+    if switching(seen):
+        todo.append(
+            steps.ApplyWorkload(current.name, current.system_id, upgrade.pinned(db, current))
+        )
+        running = seen.process.state is not ProcessState.STOPPING
+        return [*todo, steps.RestartProcess(seen.process.identity)] if running else todo
     if seen.server is not None:
         todo += _remember(db, seen.server, seen, current)
     todo += upgrade.begin(db, current, seen.process)

@@ -77,6 +77,8 @@ def judge(seen: Observed, now: datetime, *, paused: bool) -> Verdict:
         return reconciling("Running", "NodeLost", NODE_LOST)
     if paused:
         return _paused(seen.process)
+    if switching(seen):
+        return reconciling("Restoring", "Switching", "PostgreSQL moves to the restored volume")
     if seen.process.state is not ProcessState.RUNNING:
         return _not_running(seen)
     if seen.server is None:
@@ -86,6 +88,12 @@ def judge(seen: Observed, now: datetime, *, paused: bool) -> Verdict:
             seen.server_error or "PostgreSQL runs and has not been asked yet",
         )
     return _running(seen, seen.server)
+
+
+def switching(seen: Observed) -> bool:
+    """The process still runs on a volume that another one has taken the place of."""
+    current, running_on = seen.current, seen.process.claim
+    return current is not None and bool(running_on) and running_on != current.name
 
 
 def _paused(process: Process) -> Verdict:

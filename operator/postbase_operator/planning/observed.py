@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from postbase_operator.api.backup import Backup
+from postbase_operator.planning.backup_observed import JobState
+
 
 class VolumeRole(StrEnum):
     """What a volume is to its Database; kept on the volume itself, the only place that survives."""
@@ -44,6 +47,10 @@ class Volume:
     """The request to upgrade the image that was last taken up."""
     upgrading: str = ""
     """The process that this upgrade replaces; the next one's image is learnt."""
+    restore: str = ""
+    """The restore, by its object's UID, that this volume was last meant for."""
+    delete_after: datetime | None = None
+    """When it goes, where that has been said."""
     labelled: bool = True
     """It bears the labels by which it is found; False where somebody has edited them."""
 
@@ -77,6 +84,8 @@ class Process:
     identity: str = ""
     """Another after each replacement: the pod's UID."""
     address: str = ""
+    claim: str = ""
+    """The volume that it runs on."""
     image: str = ""
     image_digest: str = ""
     ready: bool = False
@@ -137,6 +146,16 @@ class Server:
 
 
 @dataclass(frozen=True, slots=True)
+class Fill:
+    """The latest attempt to fill a volume."""
+
+    volume: str
+    job: JobState
+    system_id: str = ""
+    """Whose data it has turned out to be, once it has ended well."""
+
+
+@dataclass(frozen=True, slots=True)
 class Access:
     """How clients get in: the Secret's name and the address that it holds."""
 
@@ -160,6 +179,10 @@ class Observed:
     adoptable_owner: str = ""
     """The Database that this volume belongs to, where that one still exists."""
     process: Process = field(default_factory=Process)
+    fill: Fill | None = None
+    """What fills a volume, where one is being filled."""
+    source_backup: Backup | None = None
+    """The Backup that spec.bootstrap names, where there is no volume yet that serves."""
     server: Server | None = None
     server_error: str = ""
     """Why `server` is None although the process runs."""
@@ -171,6 +194,12 @@ class Observed:
         A crash in the middle of a cut-over leaves two marked; the higher one is the newer truth.
         """
         marked = [v for v in self.volumes if v.role is VolumeRole.CURRENT and not v.deleting]
+        return max(marked, key=lambda v: v.generation, default=None)
+
+    @property
+    def filling(self) -> Volume | None:
+        """The volume that is being made out of a backup."""
+        marked = [v for v in self.volumes if v.role is VolumeRole.FILLING and not v.deleting]
         return max(marked, key=lambda v: v.generation, default=None)
 
     @property

@@ -7,9 +7,11 @@ finds, so that a kill between any two of them costs a repetition and nothing els
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Generic, TypeVar
 
 from postbase_operator.api.backup import Backup
+from postbase_operator.api.database import Database
 
 Status = TypeVar("Status")
 
@@ -26,9 +28,51 @@ class EnsureSecrets:
 
 @dataclass(frozen=True, slots=True)
 class CreateVolume:
-    """A new, empty volume for this Database. Leaves: the volume, marked current."""
+    """A new, empty volume for this Database. Leaves: the volume, marked current.
+
+    With `restore` (the UID of whose wish it is) marked filling: it is to hold what is restored.
+    """
 
     generation: int
+    restore: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FillVolume:
+    """A backup is fetched onto the volume and recovered there. Leaves: a run of its own."""
+
+    volume: str
+    restore: str
+    object_key: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class PromoteVolume:
+    """The volume is the one that serves; all others that were are previous ones from now on.
+
+    Leaves: the marks, this one's first. A kill in between leaves two, and the higher generation
+    counts until the step is repeated. `keep_until`: how long the others stay.
+    """
+
+    volume: str
+    system_id: str
+    restore: str
+    keep_until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FailVolume:
+    """What could not be filled goes. Leaves: nothing of it."""
+
+    volume: str
+
+
+@dataclass(frozen=True, slots=True)
+class CreateDatabase:
+    """A Database that begins with a backup. Leaves: it; one of its name that is there is left."""
+
+    database: Database
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +227,10 @@ class ExpireBackup:
 Step = (
     EnsureSecrets
     | CreateVolume
+    | FillVolume
+    | PromoteVolume
+    | FailVolume
+    | CreateDatabase
     | AdoptVolume
     | LabelVolume
     | GrowVolume

@@ -11,6 +11,7 @@ from datetime import datetime
 
 from postbase_operator.api.database import Database
 from postbase_operator.api.database_spec import Provider
+from postbase_operator.api.pitr_restore import PitrRestore
 from postbase_operator.api.project import Project, ProjectDefaults
 from postbase_operator.errors import InvalidSpec
 from postbase_operator.planning.database_backups import NO_BACKUPS, Backups
@@ -27,6 +28,7 @@ class Context:
     settings: Settings
     now: datetime
     backups: Backups = NO_BACKUPS
+    restores: tuple[PitrRestore, ...] = ()
 
     @property
     def defaults(self) -> ProjectDefaults:
@@ -46,7 +48,7 @@ def refusal(db: Database, seen: Observed, context: Context) -> Verdict | None:
             check_beginning(db, seen)
     except InvalidSpec as error:
         return stalled(error.reason, str(error))
-    if seen.volumes and seen.current is None:
+    if seen.volumes and seen.current is None and seen.filling is None:
         found = ", ".join(volume.name for volume in seen.volumes)
         return stalled(
             "NoCurrentVolume",
@@ -84,7 +86,8 @@ def check_beginning(db: Database, seen: Observed) -> None:
     if db.spec.adopt_volume is not None:
         check_adoption(db, seen)
         return
-    if db.spec.bootstrap is not None and db.spec.bootstrap.empty is None:
+    bootstrap = db.spec.bootstrap
+    if bootstrap is not None and bootstrap.empty is None and bootstrap.backup_ref is None:
         raise InvalidSpec(
             "spec.bootstrap",
             "restoring is not served by this release, and no empty database is made in its place; "

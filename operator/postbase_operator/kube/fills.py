@@ -1,0 +1,130 @@
+"""Volumes that are filled out of backups: their Jobs, started and read."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from postbase_operator.api.database import Database
+from postbase_operator.api.project import Project
+from postbase_operator.archive.record import UnreadableRecord
+from postbase_operator.archive.run import FillRun, LastWord, Recovered
+from postbase_operator.desired import config, images
+from postbase_operator.desired.fill_job import FILL, RECOVER, fill_job, job_name
+from postbase_operator.errors import InvalidSpec
+from postbase_operator.kube import backup_jobs
+from postbase_operator.kube.admin import Admin
+from postbase_operator.kube.apply import MANAGER, apply, body_of
+from postbase_operator.kube.cache import Cache
+from postbase_operator.kube.kinds import CONFIG_MAP, JOB, POD, PROJECT, Body
+from postbase_operator.kube.session import AlreadyExists, Session
+from postbase_operator.kube.stores import Stores
+from postbase_operator.planning import plan as steps
+from postbase_operator.planning.backup_observed import JobState, RunState
+from postbase_operator.planning.filling import ATTEMPTS
+from postbase_operator.planning.observed import Fill, Volume
+from postbase_operator.settings import Settings
+
+EXIT_REASONS = {65: "VersionMismatch", 75: "VolumeInUse"}
+
+
+class Fills:
+    """One for all Databases."""
+
+    def __init__(self, api: Session, cache: Cache, settings: Settings, admin: Admin) -> None:
+        self._api = api
+        self._cache = cache
+        self._settings = settings
+        self._admin = admin
+        self._stores = Stores(api, settings)
+
+    def look(self, db: Database, volume: Volume | None) -> Fill | None:
+        """The latest attempt that is there."""
+        if volume is None:
+            return None
+        for attempt in range(ATTEMPTS, 0, -1):
+            name = job_name(volume.name, volume.restore, attempt)
+            job = self._cache.get(JOB, db.metadata.namespace, name)
+            if job is not None:
+                pods = self._cache.children(POD, db.metadata.namespace, db.metadata.name)
+                return fill_of(volume.name, job, backup_jobs.pod_of(job, pods))
+        return None
+
+    async def start(self, db: Database, step: steps.FillVolume) -> None:
+        """The Job, and before it what it mounts. Leaves: each by itself."""
+        project = self._cache.get(PROJECT, db.metadata.namespace, db.spec.project_ref.name)
+        where = self._stores.source(Project.model_validate(project) if project else None)
+        if where is None:
+            raise InvalidSpec("spec.objectStore", "there is none", reason="NoObjectStore")
+        await self._admin.bring_store(db, await self._stores.data(where))
+        held = self._cache.get(CONFIG_MAP, db.metadata.namespace, f"{db.metadata.name}-config")
+        if held is None:  # a new Database has none yet, and recover.sh is in it
+            made = await apply(self._api, body_of(config.config_map(db, "")), None)
+            self._cache.put(CONFIG_MAP, made)
+        digest = db.status.image.digest if db.status.image is not None else None
+        image = digest if digest and "@sha256:" in digest else images.image(db, self._settings)
+        run = FillRun(object_key=step.object_key)
+        name = job_name(step.volume, step.restore, step.attempt)
+        job = fill_job(db, step.volume, name, run, image, self._settings)
+        try:
+            body = await self._api.create(JOB, db.metadata.namespace, body_of(job), MANAGER)
+        except AlreadyExists:
+            return
+        self._cache.put(JOB, body)
+
+
+def fill_of(volume: str, job: Body, pod: Body | None) -> Fill:
+    """PURE. The attempt by its Job and pod, and what its containers have left as last words."""
+    meta, status = job["metadata"], job.get("status") or {}
+    attempt = int(meta["name"].rpartition("-")[2])
+    since = datetime.fromisoformat(meta["creationTimestamp"])
+    if "deletionTimestamp" in meta:
+        return Fill(volume, JobState(attempt, RunState.STOPPING, since))
+    ended = {c["type"]: c for c in status.get("conditions") or [] if c["status"] == "True"}
+    if "Complete" in ended:
+        return Fill(volume, JobState(attempt, RunState.SUCCEEDED, since), _system_id(pod))
+    if "Failed" in ended:
+        when = datetime.fromisoformat(ended["Failed"]["lastTransitionTime"])
+        reason, message = _why(pod)
+        return Fill(volume, JobState(attempt, RunState.FAILED, since, when, reason, message))
+    return Fill(volume, JobState(attempt, RunState.RUNNING, since, message=_doing(pod)))
+
+
+def _doing(pod: Body | None) -> str:
+    if "running" in _state(pod, "containerStatuses", RECOVER):
+        return "PostgreSQL recovers the copy"
+    if "running" in _state(pod, "initContainerStatuses", FILL):
+        return "The backup is being fetched"
+    return ""
+
+
+def _system_id(pod: Body | None) -> str:
+    ended = _state(pod, "containerStatuses", RECOVER).get("terminated") or {}
+    try:
+        return Recovered.from_bytes(str(ended.get("message", "")).encode()).system_id
+    except UnreadableRecord:
+        return ""
+
+
+def _why(pod: Body | None) -> tuple[str, str]:
+    if pod is None:
+        return "RunLost", "its pod is gone"
+    evicted = (pod.get("status") or {}).get("reason")
+    if evicted:
+        return str(evicted), str(pod["status"].get("message", ""))
+    filled = _state(pod, "initContainerStatuses", FILL).get("terminated") or {}
+    if filled.get("exitCode"):
+        try:
+            word = LastWord.from_bytes(str(filled.get("message", "")).encode())
+        except UnreadableRecord:
+            return str(filled.get("reason") or "RunFailed"), f"ended with {filled['exitCode']}"
+        return word.reason, word.message
+    ended = _state(pod, "containerStatuses", RECOVER).get("terminated") or {}
+    reason = EXIT_REASONS.get(int(ended.get("exitCode", 1)), "RecoveryFailed")
+    lines = str(ended.get("message") or "").strip().splitlines()
+    return reason, lines[-1] if lines else "PostgreSQL could not recover the copy"
+
+
+def _state(pod: Body | None, field: str, name: str) -> Body:
+    statuses = ((pod or {}).get("status") or {}).get(field) or []
+    found: Body = next((each for each in statuses if each["name"] == name), {})
+    return found.get("state") or {}

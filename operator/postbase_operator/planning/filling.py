@@ -1,0 +1,77 @@
+"""A volume out of a physical backup: made, filled and recovered, promoted. PURE.
+
+The one machinery of all restores: of a new Database that begins with a backup, and of one in place.
+Nothing that serves is touched before the volume is whole; what fails is told, and goes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from postbase_operator.api.restore_status import RestoreStep
+from postbase_operator.planning import plan as steps
+from postbase_operator.planning.backup_failure import back_off, can_help
+from postbase_operator.planning.backup_observed import RunState
+from postbase_operator.planning.observed import Fill, Observed, Volume, VolumeRole
+from postbase_operator.planning.plan import Step
+
+ATTEMPTS = 3
+NEVER_AGAIN = frozenset(
+    {"BackupMissing", "BackupNotPhysical", "ChecksumMismatch", "WalGap", "VersionMismatch"}
+)
+"""Reasons of a fill that another attempt would only find again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filling:
+    """Where it stands. `ready`: the volume is whole and may be promoted."""
+
+    step: RestoreStep
+    message: str
+    todo: tuple[Step, ...] = ()
+    ready: Volume | None = None
+    system_id: str = ""
+    failed: str = ""
+    """The reason for which it is given up."""
+    again: float = 15.0
+
+
+def filling(seen: Observed, restore: str, object_key: str, now: datetime) -> Filling:
+    """What is done now for the restore with this UID."""
+    mine = [each for each in seen.volumes if each.restore == restore and not each.deleting]
+    volume = max(mine, key=lambda each: each.generation, default=None)
+    if volume is None:
+        make = steps.CreateVolume(seen.highest_generation + 1, restore=restore)
+        return Filling(RestoreStep.FILLING, "A volume is being made", (make,), again=0.0)
+    if volume.role is not VolumeRole.FILLING:
+        return Filling(RestoreStep.SWITCHING, "", ready=volume, system_id=volume.system_id)
+    fill = seen.fill if seen.fill is not None and seen.fill.volume == volume.name else None
+    if fill is None:
+        return _start(volume, object_key, 1)
+    return _judge(volume, object_key, fill, now)
+
+
+def _start(volume: Volume, object_key: str, attempt: int) -> Filling:
+    todo = (steps.FillVolume(volume.name, volume.restore, object_key, attempt),)
+    return Filling(RestoreStep.FILLING, "The backup is being fetched", todo, again=5.0)
+
+
+def _judge(volume: Volume, object_key: str, fill: Fill, now: datetime) -> Filling:
+    job = fill.job
+    if job.state is RunState.SUCCEEDED and fill.system_id:
+        step = RestoreStep.SWITCHING
+        return Filling(step, "Recovered", ready=volume, system_id=fill.system_id, again=0.0)
+    if job.state not in (RunState.FAILED, RunState.SUCCEEDED):
+        message = job.message or "The backup is being fetched and recovered"
+        return Filling(RestoreStep.FILLING, message)
+    reason = job.reason or "RecoveryFailed"
+    final = reason in NEVER_AGAIN or not can_help(reason)
+    if final or job.attempt >= ATTEMPTS:
+        return Filling(RestoreStep.FILLING, job.message, failed=reason)
+    due = (job.ended_at or job.since) + back_off(job.attempt)
+    if now < due:
+        wait = max(1.0, (due - now).total_seconds())
+        message = f"Attempt {job.attempt} of {ATTEMPTS} failed ({reason}: {job.message})"
+        return Filling(RestoreStep.FILLING, message, again=wait)
+    return _start(volume, object_key, job.attempt + 1)

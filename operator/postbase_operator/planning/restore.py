@@ -1,0 +1,287 @@
+"""The plan of one PitrRestore: planned, filled, switched over; or failed with nothing changed.
+
+Level-triggered: each look decides anew from the volumes' own marks, which survive a lost status. A
+restore in place fills the next volume while the Database runs on, and is switched over by marks;
+one into a new Database makes that Database, which does the same by itself. What has ended for good
+never runs again, and one that was done before under this name is not run either. PURE.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from postbase_operator.api.backup import Backup
+from postbase_operator.api.base import ObjectMeta, Reference
+from postbase_operator.api.bootstrap import Bootstrap
+from postbase_operator.api.database import Database
+from postbase_operator.api.pitr_restore import NewDatabase, PitrRestore
+from postbase_operator.api.policies import BackupMethod
+from postbase_operator.api.restore_status import PitrRestoreStatus, RestorePlan, RestoreStep
+from postbase_operator.api.runs import RunPhase
+from postbase_operator.errors import InvalidSpec
+from postbase_operator.planning import plan as steps
+from postbase_operator.planning import restore_status as tell
+from postbase_operator.planning.filling import filling
+from postbase_operator.planning.judgement import switching
+from postbase_operator.planning.observed import Observed, Volume, VolumeRole
+from postbase_operator.planning.plan import Plan, Step
+from postbase_operator.planning.restore_done import was_done
+
+AGAIN = 10.0
+SOON = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreSeen:
+    """Everything that the planner of a PitrRestore may know beside the object itself."""
+
+    db: Database | None
+    seen: Observed
+    backup: Backup | None = None
+    """The one that source.backupRef names."""
+    made: Database | None = None
+    """The one that target.newDatabase names, where it is there."""
+    others: Sequence[PitrRestore] = ()
+    """Restores of the same Database that have not ended."""
+
+
+def plan_restore(
+    restore: PitrRestore, known: RestoreSeen, now: datetime
+) -> Plan[PitrRestoreStatus]:
+    """What is done now for one PitrRestore, and what its status tells."""
+    if restore.is_done():
+        return Plan(restore.status)
+    db = known.db
+    if db is None:
+        name = restore.spec.database_ref.name
+        message = f"spec.databaseRef: there is no Database {name!r} here"
+        return _wait(restore, "DatabaseNotFound", message, now)
+    if was_done(restore, db):
+        return Plan(tell.done_before(restore, now))
+    try:
+        planned = restore.status.plan or _planned(restore, db, known)
+    except InvalidSpec as error:
+        return _fail(restore, error.reason, str(error), now)
+    if restore.spec.dry_run:
+        return Plan(tell.dry_run(restore, planned, now))
+    before = _before(restore, known.others)
+    if before:
+        return _wait(restore, "Queued", f"Waits for PitrRestore {before!r} of this Database", now)
+    if restore.status.plan is None:  # written down before anything is touched
+        after = tell.running(restore, planned, RestoreStep.PLANNING, "Planned", now)
+        return Plan(after, requeue_after=0.1)
+    if restore.spec.target.new_database is not None:
+        return _into_new(restore, restore.spec.target.new_database, known, db, now)
+    if restore.spec.source.previous is not None:
+        return _undo(restore, known, now)
+    return _in_place(restore, known, now)
+
+
+def _before(restore: PitrRestore, others: Sequence[PitrRestore]) -> str:
+    """The restore whose turn it is, where that is another: one at a time, the eldest first."""
+
+    def order(each: PitrRestore) -> tuple[bool, float, str]:
+        made = each.metadata.creation_timestamp
+        return (each.status.plan is None, made.timestamp() if made else 0.0, each.metadata.name)
+
+    mine = restore.metadata.name
+    waiting = [each for each in others if not each.is_done() and not each.spec.dry_run]
+    first = min([*(e for e in waiting if e.metadata.name != mine), restore], key=order)
+    return "" if first.metadata.name == mine else first.metadata.name
+
+
+def _planned(restore: PitrRestore, db: Database, known: RestoreSeen) -> RestorePlan:
+    """Raises InvalidSpec for what cannot be, before anything is touched."""
+    source, target = restore.spec.source, restore.spec.target
+    if source.previous is not None:
+        previous = _previous(restore, known.seen)
+        if previous is None:
+            why = "no volume of a former state is kept: its keepPrevious is over, or none was made"
+            raise InvalidSpec("spec.source.previous", why, "NoPreviousVolume")
+        return RestorePlan(warnings=("What is committed until the switch stays on the volume",))
+    if source.backup_ref is None:
+        why = "this release restores backupRef and previous; point-in-time recovery follows"
+        raise InvalidSpec("spec.source", why, "NotImplemented")
+    backup = known.backup
+    if backup is None:
+        why = f"there is no Backup {source.backup_ref.name!r} here"
+        raise InvalidSpec("spec.source.backupRef", why, "NoBaseBackup")
+    _check_backup(backup, db)
+    if target.new_database is not None and known.made is not None:
+        _check_made(restore, known.made)
+    return RestorePlan(
+        backup_id=backup.status.id,
+        backup_time=backup.status.completed_at,
+        bytes=backup.status.size_bytes,
+        timelines=(backup.status.timeline,) if backup.status.timeline else (),
+        target_lsn=backup.status.stop_lsn,
+        warnings=_warnings(restore),
+    )
+
+
+def _warnings(restore: PitrRestore) -> tuple[str, ...]:
+    usual = "Replication slots, statistics and the rows of unlogged tables are not in a backup"
+    if restore.spec.target.in_place is None:
+        return (usual,)
+    lost = (
+        "What was committed after the backup, and is until the switch, stays on the previous "
+        "volume: spec.source.previous brings it back within keepPrevious"
+    )
+    return (usual, lost)
+
+
+def _check_backup(backup: Backup, db: Database) -> None:
+    field, name = "spec.source.backupRef", backup.metadata.name
+    if backup.status.phase is not RunPhase.COMPLETED or backup.status.object_key is None:
+        why = f"Backup {name!r} is not complete, or its bytes are gone"
+        raise InvalidSpec(field, why, "NoBaseBackup")
+    if backup.spec.method is not BackupMethod.PHYSICAL:
+        why = f"Backup {name!r} is Logical; this release restores those of method Physical"
+        raise InvalidSpec(field, why, "NotImplemented")
+    if backup.status.database_uid != db.metadata.uid:
+        why = f"Backup {name!r} is of another Database: restore it with target.newDatabase there"
+        raise InvalidSpec(field, why, "OtherDatabase")
+    theirs, ours = (str(v or "").split(".")[0] for v in (backup.status.version, db.status.version))
+    if theirs != ours:
+        why = f"Backup {name!r} is of PostgreSQL {theirs}, and the Database of {ours}"
+        raise InvalidSpec(field, why, "VersionMismatch")
+
+
+def _check_made(restore: PitrRestore, made: Database) -> None:
+    """A Database of the new one's name: ours where a look before this one has made it."""
+    wanted = restore.spec.source.backup_ref
+    bootstrap = made.spec.bootstrap
+    if bootstrap is None or wanted is None or bootstrap.backup_ref != wanted:
+        why = f"there is a Database {made.metadata.name!r} already; take another name"
+        raise InvalidSpec("spec.target.newDatabase.name", why, "NameTaken")
+
+
+# -- in place ------------------------------------------------------------------------------
+
+
+def _in_place(restore: PitrRestore, known: RestoreSeen, now: datetime) -> Plan[PitrRestoreStatus]:
+    uid = restore.metadata.uid
+    key = str(known.backup.status.object_key) if known.backup is not None else ""
+    state = filling(known.seen, uid, key, now)
+    if state.failed:
+        mine = [each for each in known.seen.volumes if each.restore == uid]
+        drop = tuple(steps.FailVolume(each.name) for each in mine)
+        message = f"{state.message}. The Database was not touched"
+        return _fail(restore, state.failed, message, now, drop)
+    if state.ready is None:
+        after = tell.running(restore, restore.status.plan, state.step, state.message, now)
+        return Plan(after, state.todo, state.again or 0.1, tell.notices(restore.status, after))
+    return _switch(restore, known, state.ready, state.system_id, now)
+
+
+def _undo(restore: PitrRestore, known: RestoreSeen, now: datetime) -> Plan[PitrRestoreStatus]:
+    volume = _previous(restore, known.seen)
+    if volume is None:
+        return _fail(restore, "NoPreviousVolume", "The previous volume is gone", now)
+    return _switch(restore, known, volume, volume.system_id, now)
+
+
+def _previous(restore: PitrRestore, seen: Observed) -> Volume | None:
+    """The one that this restore has taken already, else the last that was replaced."""
+    there = [each for each in seen.volumes if not each.deleting]
+    mine = [each for each in there if each.restore == restore.metadata.uid]
+    left = [each for each in there if each.role is VolumeRole.PREVIOUS]
+    return max(mine or left, key=_left_at, default=None)
+
+
+def _left_at(volume: Volume) -> float:
+    """Which was replaced last: it is kept longest."""
+    return volume.delete_after.timestamp() if volume.delete_after is not None else math.inf
+
+
+def _switch(
+    restore: PitrRestore, known: RestoreSeen, volume: Volume, system_id: str, now: datetime
+) -> Plan[PitrRestoreStatus]:
+    """The marks first; then the Database moves by itself, and is done once it answers there."""
+    seen, plan = known.seen, restore.status.plan
+    serving = [v for v in seen.volumes if v.role is VolumeRole.CURRENT and not v.deleting]
+    marked = volume.role is VolumeRole.CURRENT and serving == [volume]
+    if not marked:
+        until = now + restore.spec.keep_previous
+        promote = steps.PromoteVolume(volume.name, system_id, restore.metadata.uid, until)
+        after = tell.running(restore, plan, RestoreStep.SWITCHING, "The volumes change places", now)
+        return Plan(after, (promote,), SOON, tell.notices(restore.status, after))
+    answers = seen.server is not None and seen.server.access_right and not switching(seen)
+    if not answers:
+        message = "PostgreSQL moves to the restored volume"
+        after = tell.running(restore, plan, RestoreStep.SWITCHING, message, now)
+        return Plan(after, (), SOON, tell.notices(restore.status, after))
+    former = [v for v in seen.volumes if v.role is VolumeRole.PREVIOUS and not v.deleting]
+    after = tell.completed(restore, restore.spec.database_ref, former, now)
+    return Plan(after, notices=tell.notices(restore.status, after))
+
+
+# -- a new Database ------------------------------------------------------------------------
+
+
+def _into_new(
+    restore: PitrRestore, wanted: NewDatabase, known: RestoreSeen, db: Database, now: datetime
+) -> Plan[PitrRestoreStatus]:
+    if known.made is None:
+        make: Step = steps.CreateDatabase(_like(db, restore, wanted))
+        after = tell.running(
+            restore, restore.status.plan, RestoreStep.FILLING, "Is being made", now
+        )
+        return Plan(after, (make,), SOON, tell.notices(restore.status, after))
+    ready = tell.ready_of(known.made)
+    if ready is not None and ready.status == "True":
+        after = tell.completed(restore, Reference(name=wanted.name), (), now)
+        return Plan(after, notices=tell.notices(restore.status, after))
+    message = f"{ready.reason}: {ready.message}" if ready is not None else "Is being made"
+    after = tell.running(restore, restore.status.plan, RestoreStep.FILLING, message, now)
+    return Plan(after, (), AGAIN, tell.notices(restore.status, after))
+
+
+def _like(db: Database, restore: PitrRestore, wanted: NewDatabase) -> Database:
+    """As the source, but for what belongs to the source alone; no labels, which are Git's."""
+    storage = db.spec.storage.model_copy(
+        update={
+            key: value
+            for key, value in {
+                "size": wanted.size,
+                "storage_class_name": wanted.storage_class_name,
+            }.items()
+            if value is not None
+        }
+    )
+    spec = db.spec.model_copy(
+        update={
+            "storage": storage,
+            "resources": wanted.resources or db.spec.resources,
+            "bootstrap": Bootstrap(backup_ref=restore.spec.source.backup_ref),
+            "adopt_volume": None,
+            "paused": False,
+            "deletion_protection": False,
+        }
+    )
+    place = ObjectMeta(name=wanted.name, namespace=db.metadata.namespace)
+    return Database(metadata=place, spec=spec)
+
+
+# -- ends ----------------------------------------------------------------------------------
+
+
+def _wait(
+    restore: PitrRestore, reason: str, message: str, now: datetime
+) -> Plan[PitrRestoreStatus]:
+    after = tell.waiting(restore, reason, message, now)
+    return Plan(after, requeue_after=AGAIN, notices=tell.notices(restore.status, after))
+
+
+def _fail(
+    restore: PitrRestore,
+    reason: str,
+    message: str,
+    now: datetime,
+    todo: tuple[Step, ...] = (),
+) -> Plan[PitrRestoreStatus]:
+    after = tell.failed(restore, reason, message, now)
+    return Plan(after, todo, notices=tell.notices(restore.status, after))

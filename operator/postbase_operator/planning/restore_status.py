@@ -1,0 +1,137 @@
+"""What a PitrRestore's status tells: phase, conditions, plan and progress. PURE."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from postbase_operator.api import conditions as cond
+from postbase_operator.api.base import Reference
+from postbase_operator.api.conditions import Condition, ConditionType
+from postbase_operator.api.database import Database
+from postbase_operator.api.pitr_restore import PitrRestore
+from postbase_operator.api.restore_status import (
+    PitrRestoreStatus,
+    PreviousVolume,
+    RestorePlan,
+    RestoreProgress,
+    RestoreStep,
+)
+from postbase_operator.api.runs import RunPhase
+from postbase_operator.planning.observed import Volume
+from postbase_operator.planning.plan import Notice
+
+PERCENT = {
+    RestoreStep.PLANNING: 0,
+    RestoreStep.FILLING: 10,
+    RestoreStep.RECOVERING: 70,
+    RestoreStep.VERIFYING: 85,
+    RestoreStep.SWITCHING: 90,
+}
+"""Shares of the whole, as the steps usually take them."""
+QUIET = frozenset({"Queued", "Filling", "Recovering"})
+
+
+def waiting(restore: PitrRestore, reason: str, message: str, now: datetime) -> PitrRestoreStatus:
+    held = _reconciling(restore, reason, message, now)
+    return _status(restore, RunPhase.PENDING, held)
+
+
+def running(
+    restore: PitrRestore,
+    plan: RestorePlan | None,
+    step: RestoreStep,
+    message: str,
+    now: datetime,
+) -> PitrRestoreStatus:
+    """The message goes into the condition, which is written where it differs: no moving figures."""
+    held = _reconciling(restore, step.value, message, now)
+    progress = RestoreProgress(step=step, percent=PERCENT[step])
+    return _status(
+        restore,
+        RunPhase.RUNNING,
+        held,
+        plan=plan,
+        progress=progress,
+        started_at=restore.status.started_at or now,
+    )
+
+
+def dry_run(restore: PitrRestore, plan: RestorePlan, now: datetime) -> PitrRestoreStatus:
+    said = ("Planned", "status.plan says what would be done; nothing was", now)
+    held = cond.set_ready(restore.status.conditions, *said, restore.metadata.generation)
+    return _status(restore, RunPhase.COMPLETED, held, plan=plan, completed_at=now)
+
+
+def done_before(restore: PitrRestore, now: datetime) -> PitrRestoreStatus:
+    message = "Was done before, under this name; another name does it once more"
+    said = ("DoneBefore", message, now, restore.metadata.generation)
+    held = cond.set_ready(restore.status.conditions, *said)
+    return _status(restore, RunPhase.COMPLETED, held, completed_at=now)
+
+
+def completed(
+    restore: PitrRestore, target: Reference, former: Sequence[Volume], now: datetime
+) -> PitrRestoreStatus:
+    latest = max(former, key=lambda each: each.generation, default=None)
+    message = f"Database {target.name} holds what was restored"
+    held = cond.set_ready(
+        restore.status.conditions, "Completed", message, now, restore.metadata.generation
+    )
+    facts: dict[str, Any] = {}
+    if latest is not None:
+        until = latest.delete_after
+        facts["previous_volume"] = PreviousVolume(claim_name=latest.name, kept_until=until)
+    return _status(
+        restore,
+        RunPhase.COMPLETED,
+        held,
+        database_ref=target,
+        completed_at=now,
+        progress=RestoreProgress(percent=100),
+        recovered_lsn=restore.status.plan.target_lsn if restore.status.plan else None,
+        **facts,
+    )
+
+
+def failed(restore: PitrRestore, reason: str, message: str, now: datetime) -> PitrRestoreStatus:
+    generation = restore.metadata.generation
+    held = cond.set_stalled(restore.status.conditions, reason, message, now, generation)
+    return _status(restore, RunPhase.FAILED, held, completed_at=now, progress=None)
+
+
+def ready_of(db: Database) -> Condition | None:
+    """The condition Ready, where it is about the present spec."""
+    if db.status.observed_generation != db.metadata.generation:
+        return None
+    return cond.find_condition(db.status.conditions, ConditionType.READY)
+
+
+def notices(before: PitrRestoreStatus, after: PitrRestoreStatus) -> tuple[Notice, ...]:
+    """An Event at each change of the Ready condition's reason to one that is news."""
+    old, new = (cond.find_condition(s.conditions, ConditionType.READY) for s in (before, after))
+    if new is None or new.reason in QUIET or (old is not None and old.reason == new.reason):
+        return ()
+    type = "Warning" if after.phase is RunPhase.FAILED else "Normal"
+    return (Notice(type, new.reason, new.message),)
+
+
+def _reconciling(
+    restore: PitrRestore, reason: str, message: str, now: datetime
+) -> tuple[Condition, ...]:
+    generation = restore.metadata.generation
+    return cond.set_reconciling(restore.status.conditions, reason, message, now, generation)
+
+
+def _status(
+    restore: PitrRestore, phase: RunPhase, conditions: tuple[Condition, ...], **facts: Any
+) -> PitrRestoreStatus:
+    update = {
+        "id": restore.id,
+        "phase": phase,
+        "observed_generation": restore.metadata.generation,
+        "conditions": conditions,
+        **facts,
+    }
+    return restore.status.model_copy(update=update)
