@@ -26,10 +26,19 @@ def reason(seen: Observed, **spec: Any) -> tuple[str, str, tuple[Any, ...]]:
     return ready.reason, ready.message, made.steps
 
 
-@pytest.mark.parametrize("bootstrap", [{"latest": {}}, {"backupRef": {"name": "b"}}, RESTORE])
-def test_what_should_start_from_a_backup_never_starts_empty(bootstrap: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("bootstrap", "said"),
+    [
+        ({"latest": {}}, "NotImplemented"),
+        ({"backupRef": {"name": "b"}}, "BackupNotFound"),
+        (RESTORE, "NotImplemented"),
+    ],
+)
+def test_what_should_start_from_a_backup_never_starts_empty(
+    bootstrap: dict[str, Any], said: str
+) -> None:
     why, message, todo = reason(Observed(), bootstrap=bootstrap)
-    assert why == "NotImplemented"
+    assert why == said
     assert "spec.bootstrap" in message
     assert todo == ()
 
