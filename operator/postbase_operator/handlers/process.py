@@ -20,6 +20,7 @@ from postbase_operator.handlers.keys import Key
 from postbase_operator.handlers.queue import WorkQueue
 from postbase_operator.handlers.reconcile import Reconciler, now
 from postbase_operator.handlers.watcher import Watcher
+from postbase_operator.kube.backup_leftovers import BackupLeftovers
 from postbase_operator.kube.budget import WriteBudget
 from postbase_operator.kube.cache import Cache
 from postbase_operator.kube.kinds import DATABASE
@@ -101,6 +102,7 @@ class Operator:
             asyncio.create_task(queue.run(), name="queue"),
             asyncio.create_task(watcher.sweep(), name="sweep"),
             asyncio.create_task(_clear_up(Leftovers(api, cache, now)), name="leftovers"),
+            asyncio.create_task(_clear_up(BackupLeftovers(api, cache, now)), name="old-backups"),
         ]
         # Tasks that begin after kopf has begun count as kopf's own: it waits for them at its end.
         await asyncio.sleep(0)
@@ -157,7 +159,7 @@ async def _list(watcher: Watcher, keeping: asyncio.Task[None]) -> None:
             keeping.result()
 
 
-async def _clear_up(leftovers: Leftovers) -> None:
+async def _clear_up(leftovers: Leftovers | BackupLeftovers) -> None:
     """Every minute, until cancelled."""
     while True:
         try:

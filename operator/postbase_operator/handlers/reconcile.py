@@ -21,7 +21,7 @@ from postbase_operator.desired.names import FINALIZER
 from postbase_operator.errors import Conflict, InvalidSpec, PostbaseError, Unavailable
 from postbase_operator.handlers.keys import Key, project_key
 from postbase_operator.kube import objects
-from postbase_operator.kube.backups import Backups
+from postbase_operator.kube.backups import Backups, hindrance
 from postbase_operator.kube.cache import Cache, place_of
 from postbase_operator.kube.kinds import BACKUP, DATABASE, PITR_RESTORE, PROJECT, Body, Kind
 from postbase_operator.kube.session import KUBERNETES, NamespaceGoing, Refused, Session
@@ -176,8 +176,18 @@ class Reconciler:
             await objects.add_finalizer(self._api, self._cache, BACKUP, body, FINALIZER)
         seen = await self._backups.looks.look(backup)
         limits = Limits(concurrent=self._settings.max_concurrent_backups)
-        plan = plan_backup(backup, seen, self._backups.looks.policies(backup), limits, now())
-        await self._backups.execute(backup, plan)
+        policies = self._backups.looks.policies(backup)
+        plan = plan_backup(backup, seen, policies, limits, now())
+        try:
+            await self._backups.execute(backup, plan)
+        except Conflict:
+            raise  # somebody wrote in between: looked at again in a second
+        except PostbaseError as error:
+            if isinstance(error, Unavailable) and error.service == KUBERNETES:
+                raise  # of that the log and the metrics tell
+            seen = replace(seen, hindrance=hindrance(error))
+            await self._tell(BACKUP, body, plan_backup(backup, seen, policies, limits, now()))
+            raise
         await self._tell(BACKUP, body, plan)
         return plan.requeue_after if plan.requeue_after is not None else self._resync()
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from postbase_operator.archive.record import UnreadableRecord
-from postbase_operator.archive.run import LastWord
+from postbase_operator.archive.run import VARIABLE, BackupRun, LastWord
 from postbase_operator.desired.backup_job import PROGRAM
 from postbase_operator.kube.kinds import Body
 from postbase_operator.planning.backup_observed import JobState, RunState
@@ -19,6 +19,22 @@ def pod_of(job: Body, pods: Iterable[Body]) -> Body | None:
     name = job["metadata"]["name"]
     own = (pod for pod in pods if (pod["metadata"].get("labels") or {}).get(JOB_NAME) == name)
     return next(own, None)
+
+
+def source_bytes(job: Body) -> int | None:
+    """How much there is to read, as the run has been told; None where a later release wrote it."""
+    for container in job["spec"]["template"]["spec"]["containers"]:
+        for variable in container.get("env") or []:
+            if variable["name"] == VARIABLE:
+                return _told(variable.get("value", ""))
+    return None
+
+
+def _told(run: str) -> int | None:
+    try:
+        return BackupRun.from_bytes(run.encode()).server.source_bytes
+    except UnreadableRecord:
+        return None
 
 
 def state_of(job: Body, pod: Body | None) -> JobState:

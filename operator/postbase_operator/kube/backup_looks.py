@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime
 
 from postbase_operator.api.backup import Backup
 from postbase_operator.api.database import Database, DatabasePhase
+from postbase_operator.api.database_status import FinishedRun
 from postbase_operator.api.ids import public_id
+from postbase_operator.api.pitr_restore import PitrRestore
 from postbase_operator.api.policies import BackupPolicy, PitrPolicy
 from postbase_operator.api.project import Project
+from postbase_operator.api.quantity import whole_bytes
 from postbase_operator.api.runs import RunPhase
 from postbase_operator.archive.keys import LogicalStem, parse_backup
-from postbase_operator.archive.record import BackupRecord, Progress, UnreadableRecord
 from postbase_operator.desired.backup_job import job_name
-from postbase_operator.errors import InvalidSpec
-from postbase_operator.kube import backup_jobs
+from postbase_operator.kube import backup_bytes, backup_jobs
+from postbase_operator.kube.backup_bytes import NOWHERE, SILENT, Answer
 from postbase_operator.kube.cache import Cache
 from postbase_operator.kube.cache import place_of as place_of_body
-from postbase_operator.kube.kinds import BACKUP, DATABASE, JOB, NAMESPACE, POD, PROJECT, Body
+from postbase_operator.kube.kinds import (
+    BACKUP,
+    DATABASE,
+    JOB,
+    NAMESPACE,
+    PITR_RESTORE,
+    POD,
+    PROJECT,
+    Body,
+)
 from postbase_operator.kube.session import Session
 from postbase_operator.kube.stores import Source as StoreSource
 from postbase_operator.kube.stores import Stores
-from postbase_operator.objectstore.store import NotFound, ObjectStore, StoreUnavailable
 from postbase_operator.planning import retention
 from postbase_operator.planning.backup_done import done_before
 from postbase_operator.planning.backup_observed import (
@@ -31,18 +41,13 @@ from postbase_operator.planning.backup_observed import (
     JobState,
     RunState,
     Source,
-    Trouble,
     place_of,
 )
 from postbase_operator.planning.backup_queue import turn
 from postbase_operator.planning.database_backups import Backups as Known
+from postbase_operator.planning.database_backups import is_of
 from postbase_operator.planning.retention import Policies
 from postbase_operator.settings import Settings
-
-NO_STORE = Trouble(
-    "NoObjectStore",
-    "There is no object store: set spec.objectStore of the Project, or objectStore of the chart",
-)
 
 
 class BackupLooks:
@@ -78,53 +83,57 @@ class BackupLooks:
     def of(self, database: Body, project: Project | None) -> Known:
         """What a Database's planner is told."""
         place = place_of_body(database)
-        named = tuple(each for each in self._all() if _names(each) == place)
-        return Known(named, has_store=self._stores.source(project) is not None)
+        return Known(
+            tuple(each for each in self.all() if _names(each) == place),
+            has_store=self._stores.source(project) is not None,
+            pinned=pinned(self._cache, place[0]),
+        )
 
     async def look(self, backup: Backup) -> BackupSeen:
-        """Raises Unavailable where the cluster cannot be asked; of the store it says so itself."""
+        """Raises what the cluster raises where it cannot be asked; of the store it says so."""
         db = self.database(backup)
         project = self.project(db) if db is not None else None
-        source = self.source(db, project) if db is not None else None
-        job = self._job(backup)
-        store, record, unknown = None, None, ""
-        where = self.store_of(backup, project)
-        if where is None:
-            store = NO_STORE
-        elif not backup.is_done() and not backup.metadata.is_deleting:
-            store, record, unknown, job = await self._ask_store(backup, source, where, job)
-        siblings = list(self._siblings(backup))
+        held = self._held(backup)
+        source, job = self.source(db, project, held), self._state(backup, held)
+        done = done_before(backup, db.status.finished_runs) if db is not None else None
+        answer = await self._ask_store(backup, source, project, job, done)
+        if job is not None and answer.progress is not None:
+            job = replace(job, progress=answer.progress)
+        verified = answer.record or answer.earlier
         return BackupSeen(
             source=source,
             job=job,
-            record=record,
-            record_unknown=unknown,
-            store=store,
+            record=answer.record,
+            record_unknown=answer.unknown,
+            store=answer.trouble,
             over_quota=self._over_quota(project),
             queued=turn(backup, list(self._unfinished()), self._settings.max_concurrent_backups),
-            done=done_before(backup, db.status.finished_runs) if db is not None else None,
-            verified_at=record.completed_at if record is not None else None,
-            is_needed=retention.is_needed(backup, siblings, self.policies(backup), self._now()),
+            done=done,
+            done_record=answer.earlier,
+            verified_at=verified.completed_at if verified is not None else None,
+            is_needed=self._is_needed(backup),
             namespace_going=backup.metadata.is_deleting and await self._is_going(backup),
         )
 
     async def _ask_store(
-        self, backup: Backup, source: Source | None, where: StoreSource, job: JobState | None
-    ) -> tuple[Trouble | None, BackupRecord | None, str, JobState | None]:
-        """Trouble, record, why that is not known, and the attempt with how far it is."""
-        place = place_of(backup, source)
-        if place is None:
-            return None, None, "", job
-        try:
-            store = await self._stores.client(where)
-            if job is not None and job.state is RunState.RUNNING:
-                return None, None, "", await _with_progress(store, str(place.progress), job)
-            return None, await _record(store, str(place.record)), "", job
-        except InvalidSpec as error:
-            return Trouble(error.reason, str(error)), None, str(error), job
-        except StoreUnavailable as error:
-            trouble = None if error.passing else Trouble(error.reason.value, str(error))
-            return trouble, None, str(error), job
+        self,
+        backup: Backup,
+        source: Source | None,
+        project: Project | None,
+        job: JobState | None,
+        done: FinishedRun | None,
+    ) -> Answer:
+        """Nothing is asked of what has ended, nor of what goes."""
+        if backup.is_done() or backup.metadata.is_deleting:
+            return SILENT
+        if source is not None and project is None:
+            return Answer(unknown="The Project is not there, and may have a store of its own")
+        where, place = self.store_of(backup, project), place_of(backup, source)
+        if where is None or place is None:
+            return NOWHERE if where is None else SILENT
+        earlier = replace(place, backup_id=done.id) if done is not None and done.id else None
+        runs = job is not None and job.state is RunState.RUNNING
+        return await backup_bytes.ask(self._stores, where, place, earlier, runs=runs)
 
     def database(self, backup: Backup) -> Database | None:
         name = backup.spec.database_ref.name
@@ -135,17 +144,20 @@ class BackupLooks:
         body = self._cache.get(PROJECT, db.metadata.namespace, db.spec.project_ref.name)
         return None if body is None else Project.model_validate(body)
 
-    def source(self, db: Database, project: Project | None) -> Source | None:
-        """None where its Project is gone, whose id its dumps are filed under."""
-        if project is None:
+    def source(
+        self, db: Database | None, project: Project | None, job: Body | None = None
+    ) -> Source | None:
+        """The Database as it is now; `job` has been told how much there is to read of it."""
+        if db is None:
             return None
         return Source(
             uid=db.metadata.uid,
             name=db.metadata.name,
-            project_id=public_id("Project", project.metadata.uid),
+            project_id=public_id("Project", project.metadata.uid) if project is not None else "",
             incarnation=f"{db.status.system_id or 0}-1",
             is_running=bool(db.status.system_id) and db.status.phase is DatabasePhase.RUNNING,
             is_deleting=db.metadata.is_deleting,
+            size_bytes=backup_jobs.source_bytes(job) if job is not None else _capacity(db),
         )
 
     def store_of(self, backup: Backup, project: Project | None) -> StoreSource | None:
@@ -161,26 +173,38 @@ class BackupLooks:
                     project = each
         return self._stores.source(project)
 
-    def _job(self, backup: Backup) -> JobState | None:
-        """The latest attempt that is there: the status may not know of it yet."""
+    def _held(self, backup: Backup) -> Body | None:
+        """The Job of the latest attempt that is there: the status may not know of it yet."""
         namespace, last = backup.metadata.namespace, backup.status.attempts + 1
         for attempt in range(last, 0, -1):
             job = self._cache.get(JOB, namespace, job_name(backup, attempt))
             if job is not None:
-                name = backup.spec.database_ref.name
-                pods = self._cache.children(POD, namespace, name)
-                return backup_jobs.state_of(job, backup_jobs.pod_of(job, pods))
+                return job
         return None
 
-    def _all(self) -> Iterator[Backup]:
+    def _state(self, backup: Backup, job: Body | None) -> JobState | None:
+        if job is None:
+            return None
+        place = backup.metadata.namespace, backup.spec.database_ref.name
+        pods = self._cache.children(POD, *place)
+        return backup_jobs.state_of(job, backup_jobs.pod_of(job, pods))
+
+    def all(self) -> Iterator[Backup]:
         for body in self._cache.all(BACKUP):
             yield Backup.model_validate(body)
 
-    def _siblings(self, backup: Backup) -> Iterator[Backup]:
-        return (each for each in self._all() if _names(each) == _names(backup))
+    def _is_needed(self, backup: Backup) -> bool:
+        uid = backup.status.database_uid
+        siblings = [
+            each
+            for each in self.all()
+            if _names(each) == _names(backup) and (uid is None or is_of(each, uid))
+        ]
+        kept = pinned(self._cache, backup.metadata.namespace)
+        return retention.is_needed(backup, siblings, self.policies(backup), self._now(), kept)
 
     def _unfinished(self) -> Iterator[Backup]:
-        return (backup for backup in self._all() if not backup.is_done())
+        return (backup for backup in self.all() if not backup.is_done())
 
     def _over_quota(self, project: Project | None) -> str:
         if project is None or project.spec.quota.backup_gib is None:
@@ -193,7 +217,7 @@ class BackupLooks:
         }
         used = sum(
             backup.status.size_bytes or 0
-            for backup in self._all()
+            for backup in self.all()
             if backup.metadata.namespace == project.metadata.namespace
             and backup.spec.database_ref.name in databases
             and backup.status.phase is RunPhase.COMPLETED
@@ -205,24 +229,24 @@ class BackupLooks:
         return live is not None and "deletionTimestamp" in live["metadata"]
 
 
+def pinned(cache: Cache, namespace: str) -> frozenset[str]:
+    """Names of the Backups there that restores which have not ended read from."""
+    restores = map(PitrRestore.model_validate, cache.all(PITR_RESTORE))
+    return frozenset(
+        each.spec.source.backup_ref.name
+        for each in restores
+        if each.metadata.namespace == namespace
+        and each.spec.source.backup_ref is not None
+        and not each.is_done()
+    )
+
+
 def _names(backup: Backup) -> tuple[str, str]:
     """The Database that it is of, by namespace and name."""
     return backup.metadata.namespace, backup.spec.database_ref.name
 
 
-async def _with_progress(store: ObjectStore, key: str, job: JobState) -> JobState:
-    """How far it is; where that cannot be read, nothing is said of it."""
-    try:
-        progress = Progress.from_bytes(await asyncio.to_thread(store.get, key))
-    except (NotFound, UnreadableRecord):
-        return job
-    return JobState(
-        job.attempt, job.state, job.since, job.ended_at, job.reason, job.message, progress
-    )
-
-
-async def _record(store: ObjectStore, key: str) -> BackupRecord | None:
-    try:
-        return BackupRecord.from_bytes(await asyncio.to_thread(store.get, key))
-    except NotFound:
-        return None
+def _capacity(db: Database) -> int | None:
+    """What its volume holds at most, in bytes."""
+    volume = db.status.volume
+    return whole_bytes(volume.capacity) if volume is not None and volume.capacity else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from postbase_operator.api.backup import Backup
 from postbase_operator.api.database import Database
@@ -12,28 +12,24 @@ from postbase_operator.archive.run import BackupRun, ServerFacts
 from postbase_operator.desired import meta, names
 from postbase_operator.desired.backup_job import backup_job, job_name
 from postbase_operator.desired.images import image
-from postbase_operator.errors import NotReady, Unavailable
-from postbase_operator.kube import objects
+from postbase_operator.errors import Denied, InvalidSpec, NotReady, PostbaseError, Unavailable
+from postbase_operator.kube import backup_bytes, objects
 from postbase_operator.kube import observe as observing
 from postbase_operator.kube.admin import Admin
 from postbase_operator.kube.apply import MANAGER, body_of
-from postbase_operator.kube.backup_looks import NO_STORE, BackupLooks
+from postbase_operator.kube.backup_bytes import NO_STORE
+from postbase_operator.kube.backup_looks import BackupLooks
 from postbase_operator.kube.backup_objects import BackupObjects
 from postbase_operator.kube.cache import Cache
 from postbase_operator.kube.kinds import BACKUP, JOB, POD
-from postbase_operator.kube.session import AlreadyExists, Session
+from postbase_operator.kube.session import AlreadyExists, QuotaExceeded, Refused, Session
 from postbase_operator.kube.stores import Stores
-from postbase_operator.objectstore.store import ObjectStore
+from postbase_operator.objectstore.store import ObjectStore, StoreUnavailable
 from postbase_operator.planning import backup_steps as steps
 from postbase_operator.planning.backup_done import wish
-from postbase_operator.planning.backup_observed import (
-    Source,
-)
+from postbase_operator.planning.backup_observed import Source, Trouble
 from postbase_operator.planning.backup_steps import BackupPlan, BackupStep
 from postbase_operator.settings import Settings
-
-ORPHANED = timedelta(0)
-"""Age of the uploads that an attempt before this one has left: all of them."""
 
 
 class Backups:
@@ -77,9 +73,9 @@ class Backups:
     async def _start(self, backup: Backup, attempt: int, until: datetime) -> None:
         db = self.looks.database(backup)
         project = self.looks.project(db) if db is not None else None
-        source = self.looks.source(db, project) if db is not None else None
+        source = self.looks.source(db, project)
         where = self._stores.source(project)
-        if db is None or source is None or where is None:
+        if db is None or source is None or project is None or where is None:
             raise NotReady("the Database, its Project or their store is gone", retry_after=1.0)
         run = await self._described(backup, db, source)
         await self._admin.bring_store(db, await self._stores.data(where))
@@ -139,7 +135,10 @@ class Backups:
 
     async def _store(self, backup: Backup) -> ObjectStore:
         db = self.looks.database(backup)
-        where = self.looks.store_of(backup, self.looks.project(db) if db is not None else None)
+        project = self.looks.project(db) if db is not None else None
+        if db is not None and project is None:
+            raise NotReady(f"the Project of Database {db.metadata.name!r} is not there")
+        where = self.looks.store_of(backup, project)
         if where is None:
             raise Unavailable(NO_STORE.reason, NO_STORE.message)
         return await self._stores.client(where)
@@ -147,14 +146,14 @@ class Backups:
     async def _clear(self, backup: Backup, prefix: str, *, needed: bool) -> None:
         try:
             store = await self._store(backup)
-            await asyncio.to_thread(_clear, store, prefix)
-        except Unavailable:
+            await asyncio.to_thread(backup_bytes.clear, store, prefix)
+        except (Unavailable, Denied, InvalidSpec, NotReady):
             if needed:
                 raise
 
     async def _delete_bytes(self, backup: Backup, prefix: str) -> None:
         store = await self._store(backup)
-        await asyncio.to_thread(_delete, store, prefix)
+        await asyncio.to_thread(backup_bytes.delete, store, prefix)
 
     async def _release(self, backup: Backup) -> None:
         body = self._cache.get(BACKUP, backup.metadata.namespace, backup.metadata.name)
@@ -163,14 +162,19 @@ class Backups:
             await objects.remove_finalizer(self._api, cache, BACKUP, body, finalizer)
 
 
-def _clear(store: ObjectStore, prefix: str) -> None:
-    store.abort_orphans(prefix, ORPHANED)
-    _delete(store, prefix)
-
-
-def _delete(store: ObjectStore, prefix: str) -> None:
-    """Records first: what a kill leaves is no backup that lacks a piece."""
-    keys = [each.key for each in store.list(prefix)]
-    for key in (key for key in keys if key.endswith(".json")):
-        store.delete(key)
-    store.delete_many(key for key in keys if not key.endswith(".json"))
+def hindrance(error: PostbaseError) -> Trouble:
+    """What is told of a step that could not be done."""
+    match error:
+        case InvalidSpec():
+            reason = error.reason
+        case StoreUnavailable():
+            reason = error.reason.value
+        case QuotaExceeded():
+            reason = "QuotaExceeded"
+        case Denied():
+            reason = "Denied"
+        case Refused():
+            reason = "Refused"
+        case _:  # PostgreSQL does not answer, or has no address yet
+            reason = "DatabaseNotReady"
+    return Trouble(reason, str(error))
