@@ -138,7 +138,7 @@ async def test_a_storm_of_refusals_is_weathered(own: OwnPlane) -> None:
         await it.change("storm-changed", parameters={"work_mem": "8MB"})
         await it.delete("storm-going")
         await passes(8.0, doing=lambda: it.nudge("storm-still"))
-        assert refused > 30
+        assert refused > 15
         it.relay.refuse = lambda _: None
         await it.wells("storm-still", "storm-changed", "storm-new", "storm-newer", seconds=90)
         await it.gone("storm-going")
@@ -178,23 +178,23 @@ async def test_one_that_is_told_when_to_ask_again_asks_no_sooner(own: OwnPlane) 
 
 
 async def test_a_slow_etcd_is_waited_for(own: OwnPlane) -> None:
-    """Stopped for two seconds of each two and a half."""
+    """Stopped for two seconds of each two and a half, and once for longer than a Lease lasts."""
     async with world(own) as it:
         await it.create("slow-old")
         await it.wells("slow-old")
         await it.create("slow-new", "slow-newer")
         await it.change("slow-old", parameters={"work_mem": "8MB"})
         try:
-            for _ in range(6):
+            for seconds in (2.0, 2.0, 2.0, 2.0, 2.0, DEADLINE + 2.0):
                 own.freeze()
-                await passes(2.0)
+                await passes(seconds)
                 own.thaw()
                 await passes(0.5)
         finally:
             own.thaw()
         await it.wells("slow-old", "slow-new", "slow-newer", seconds=90)
         assert unrenewed(it.relay.log) < DEADLINE, "it wrote when it could not know that it leads"
-        assert set(it.ends) <= {1}
+        assert set(it.ends) == {1}, "it went on without its Lease"
         for name in ("slow-new", "slow-newer"):
             twice = Counter(it.made(name)) - Counter(CHILDREN_MADE)
             assert not twice  # fewer: an answer was lost, and what is there was found
