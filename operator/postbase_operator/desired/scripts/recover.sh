@@ -28,7 +28,8 @@ if [ -e "$pgdata/recovery.signal" ] || [ "$(state 'Database cluster state')" != 
     -c recovery_target=immediate -c recovery_target_action=promote \
     -c restore_command='exit 1' &
   server=$!
-  until [ "$(state 'Database cluster state')" = "in production" ]; do
+  # "in production" is also what a copy says that nobody has touched yet.
+  until [ ! -e "$pgdata/recovery.signal" ] && [ "$(state 'Database cluster state')" = "in production" ]; do
     kill -0 "$server" 2>/dev/null || { wait "$server"; exit 1; }
     sleep 0.2
   done
