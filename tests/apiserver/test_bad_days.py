@@ -29,6 +29,7 @@ from postbase_operator.kube.kinds import (
 from postbase_operator.kube.lease import Timing
 from postbase_operator.kube.session import NotFound
 
+pytestmark = pytest.mark.timeout(300)
 CLAIM = "main-1-1"
 DEADLINE = Timing().deadline
 OUTAGE = 120.0
@@ -269,6 +270,5 @@ async def test_a_definition_that_went_and_came_back_begins_nothing_empty(own: Ow
 # -- and at last ---------------------------------------------------------------------------------
 
 
-@pytest.mark.timeout(300)
 def test_two_minutes_without_an_api_server(outage: Future[None]) -> None:
     outage.result()
