@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 import pytest
@@ -11,58 +10,50 @@ from e2e.cluster import ROOT, eventually, throughout
 from e2e.conftest import NewDb
 from e2e.database import Db
 from e2e.operators import on_our_node
+from e2e.rebuilt import rebuilt
 from node.bringup import ctr
+from node.images import recipes
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("steady")]
 
-MOVING = "localhost/postbase/moving:15"
+REPOSITORY = "localhost/postbase/e2e-moving"
+MOVING = f"{REPOSITORY}:15"
 REQUEST = "postbase.sh/request-upgrade"
-UID = 70
-"""Of the second image; what either of them runs as is the Database's choice."""
-
-
-def images() -> tuple[str, str]:
-    """Two images of the same major, of different makes."""
-    known = json.loads((ROOT / ".cluster" / "images.json").read_text())["postgres"]
-    return known["15"], known["postgis-15"]
-
-
-def digest(image: str) -> str:
-    for row in ctr("images", "list").splitlines():
-        reference, _, rest = row.partition(" ")
-        if reference == image:
-            return rest.split()[1]
-    raise AssertionError(f"{image} is not on the node")
-
-
-def move(image: str) -> str:
-    """The tag means this image from now on, as if somebody had pushed it; answers its digest."""
-    meant = digest(image)
-    ctr("images", "tag", "--force", image, MOVING)
-    ctr("images", "tag", "--force", image, f"{MOVING.rpartition(':')[0]}@{meant}")
-    return meant
 
 
 @pytest.fixture(scope="module")
-def digests() -> Iterator[tuple[str, str]]:
+def digests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """Two builds that the tag means one after the other, both on the node; neither is known by
+    any other name, because the kubelet would tell that one."""
     if not on_our_node():
         pytest.skip("moves a tag in the containerd of `make up`")
-    first, second = images()
-    known = (move(first), digest(second))
-    yield known
-    repository = MOVING.rpartition(":")[0]
-    ctr("images", "remove", MOVING, *(f"{repository}@{each}" for each in known))
+    folder, archive = tmp_path_factory.mktemp("images"), recipes(ROOT)["postgres-15"].archive
+    known = []
+    for build in ("first", "second"):
+        digest = rebuilt(archive, f"{REPOSITORY}:{build}", build, folder / build)
+        ctr("images", "import", folder / build)
+        ctr("images", "tag", "--force", f"{REPOSITORY}:{build}", f"{REPOSITORY}@{digest}")
+        known.append(digest)
+    move("first")
+    yield known[0], known[1]
+    tags = (MOVING, f"{REPOSITORY}:first", f"{REPOSITORY}:second")
+    ctr("images", "remove", *tags, *(f"{REPOSITORY}@{digest}" for digest in known))
+
+
+def move(build: str) -> None:
+    """As if somebody had pushed it."""
+    ctr("images", "tag", "--force", f"{REPOSITORY}:{build}", MOVING)
 
 
 @pytest.fixture(scope="module")
 def moved(digests: tuple[str, str], new_db: NewDb) -> Db:
-    """Made while the tag meant the first image; it means the second one by now."""
+    """Made while the tag meant the first build; it means the second one by now."""
     db = new_db("moved")
-    db.apply(image=MOVING, podSecurity={"runAsUser": UID})
+    db.apply(image=MOVING)
     db.wait_ready()
-    db.fill("of the first image")
+    db.fill("of the first build")
     eventually(lambda: template(db).endswith(digests[0]), "the template by digest", seconds=30)
-    move(images()[1])
+    move("second")
     return db
 
 
@@ -91,7 +82,7 @@ def test_a_start_runs_the_digest_that_the_tag_meant_at_first(
     assert running(db) == first
     db.wait_ready(seconds=30)
     assert db.condition("RestartPending") is None
-    assert db.notes() == ["of the first image"]
+    assert db.notes() == ["of the first build"]
 
 
 def test_a_request_restarts_once_and_learns_the_tag_anew(
@@ -109,7 +100,7 @@ def test_a_request_restarts_once_and_learns_the_tag_anew(
     assert status["image"]["digest"].endswith(second)
     assert status["image"]["requested"] == MOVING
     assert status["requests"] == {"upgrade": "1"}
-    assert db.notes() == ["of the first image"]
+    assert db.notes() == ["of the first build"]
 
 
 def test_the_same_request_again_does_nothing(moved: Db, digests: tuple[str, str]) -> None:
