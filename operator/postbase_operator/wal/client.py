@@ -6,6 +6,7 @@ runs no SQL.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ from types import TracebackType
 from psycopg import pq
 from psycopg.conninfo import make_conninfo
 
-from postbase_operator.errors import InvalidSpec
+from postbase_operator.errors import InvalidSpec, Unavailable
 from postbase_operator.wal.connection import Connection, Row, expect, rows_of
 from postbase_operator.wal.lsn import Lsn, parse_size
 from postbase_operator.wal.protocol import ProtocolError, WalMessage, decode, status_update
@@ -214,10 +215,15 @@ class WalStream:
         return self._end
 
     def send_status(self, written: Lsn, flushed: Lsn, *, reply: bool = False) -> None:
-        """How far we hold the log, and how far it is durable. Nothing to say after the end."""
+        """How far we hold the log, and how far it is durable. Nothing to say after the end.
+
+        Never an error: a server that has gone may have said before why, and `receive` comes to
+        that; or to the error.
+        """
         if self._end is None:
             message = status_update(written, flushed, datetime.now(UTC), reply=reply)
-            self._connection.copy(message)
+            with contextlib.suppress(Unavailable):
+                self._connection.copy(message)
 
     def finish(self) -> None:
         """Ends the stream from our side; the connection then takes the next command."""
