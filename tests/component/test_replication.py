@@ -193,6 +193,26 @@ def test_a_planned_stop_sends_all_and_says_so(servers: Servers, major: int) -> N
 
 
 @full
+def test_a_status_that_crosses_with_the_stop_does_not_hide_it(servers: Servers, major: int) -> None:
+    server = servers.new(major)
+    with streaming(server, "s") as (stream, start):
+        stopping = threading.Thread(target=server.stop)
+        stopping.start()
+        at, message = start, stream.receive(20.0)
+        while stopping.is_alive() and not isinstance(message, StreamEnd):
+            if isinstance(message, WalData):
+                at = message.end
+                stream.send_status(at, at)
+                # With the last of the log acknowledged the server is gone before we read on.
+                stopping.join(1.0 if at >= message.flushed else 0)
+            message = stream.receive(1.0)
+        for _ in range(2):
+            stream.send_status(at, at)
+        stopping.join()
+        assert receive(stream, at)[1] == ServerStopped()
+
+
+@full
 def test_a_server_that_is_killed_is_unavailable(servers: Servers, major: int) -> None:
     server = servers.new(major)
     with streaming(server, "s") as (stream, start):
