@@ -6,9 +6,11 @@ Nothing that serves is touched before the volume is whole; what fails is told, a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from postbase_operator.api.pitr_restore import PitrRestore
 from postbase_operator.api.restore_status import RestoreStep
 from postbase_operator.planning import plan as steps
 from postbase_operator.planning.backup_failure import back_off, can_help
@@ -75,3 +77,13 @@ def _judge(volume: Volume, object_key: str, fill: Fill, now: datetime) -> Fillin
         message = f"Attempt {job.attempt} of {ATTEMPTS} failed ({reason}: {job.message})"
         return Filling(RestoreStep.FILLING, message, again=wait)
     return _start(volume, object_key, job.attempt + 1)
+
+
+def orphans(seen: Observed, restores: Sequence[PitrRestore]) -> list[Step]:
+    """Volumes that were being filled for a restore which is gone, or has ended otherwise."""
+    wanted = {each.metadata.uid for each in restores if not each.is_done()}
+    return [
+        steps.FailVolume(each.name)
+        for each in seen.volumes
+        if each.role is VolumeRole.FILLING and not each.deleting and each.restore not in wanted
+    ]

@@ -114,7 +114,12 @@ def test_in_place_a_volume_is_filled_beside_the_one_that_serves() -> None:
     assert made.steps == (steps.FillVolume(NEXT.name, RESTORE_UID, KEY, 1),)
     made = look(begun(), seen(CURRENT, NEXT, fill=fill(RunState.RUNNING)))
     assert made.steps == ()
-    assert "PromoteVolume" not in kinds(plan(seen(CURRENT, NEXT)))  # nor does the Database do it
+    beside = plan(seen(CURRENT, NEXT), restores=(begun(),))
+    assert not {"PromoteVolume", "FailVolume"} & set(kinds(beside))  # the Database lets it be
+
+
+def test_a_volume_whose_restore_is_gone_goes_too() -> None:
+    assert steps.FailVolume(NEXT.name) in plan(seen(CURRENT, NEXT)).steps
 
 
 def test_it_is_switched_over_once_the_copy_is_recovered_and_done_once_it_answers() -> None:

@@ -20,11 +20,12 @@ if [ "$(cat "$pgdata/PG_VERSION")" != "$(postgres -V | sed 's/^[^0-9]*\([0-9][0-
   exit 65
 fi
 if [ -e "$pgdata/recovery.signal" ] || [ "$(state 'Database cluster state')" != "shut down" ]; then
+  echo "local all all reject" >/tmp/pg_hba.conf
   # hot_standby off: a copy may need more connections than a small server has room for.
   postgres -D "$pgdata" \
     -c listen_addresses= -c unix_socket_directories=/tmp -c ssl=off -c hot_standby=off \
     -c shared_buffers=32MB -c huge_pages=off -c archive_mode=off -c shared_preload_libraries= \
-    -c hba_file=/dev/null -c ident_file=/dev/null -c synchronous_standby_names= \
+    -c hba_file=/tmp/pg_hba.conf -c synchronous_standby_names= \
     -c recovery_target=immediate -c recovery_target_action=promote \
     -c restore_command='exit 1' &
   server=$!
