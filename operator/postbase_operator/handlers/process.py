@@ -88,6 +88,7 @@ class Operator:
         platform = KubePlatform(api, cache, settings, now)
         reconciler = Reconciler(api, cache, platform, settings, instance=self._identity)
         queue = WorkQueue[Key](reconciler.run, workers=settings.workers, rest=REST)
+        reconciler.wake = queue.add
         watcher = Watcher(api, cache, queue, settings.watch_namespaces)
         metrics.QUEUE_DEPTH.set_function(lambda: queue.depth)
         metrics.QUEUE_OLDEST_SECONDS.set_function(queue.oldest)

@@ -67,6 +67,8 @@ class Reconciler:
         self._settings = settings
         self._instance = instance
         self._backups = Backups(api, cache, settings, now)
+        self.wake: Callable[[Key], None] = lambda _: None
+        """Asks for a look at another object; whoever has the queue sets it."""
         self._kinds: dict[str, Callable[[Key], Awaitable[float | None]]] = {
             DATABASE.kind: self._database,
             PROJECT.kind: self._project,
@@ -200,8 +202,10 @@ class Reconciler:
             return None
         known = await self._restore_seen(restore)
         plan = plan_restore(restore, known, now())
-        if known.db is not None:
+        if known.db is not None and plan.steps:
             await self._platform.carry_out(known.db, plan.steps)
+            # Our own writes come back as events that tell nothing new.
+            self.wake(Key(DATABASE.kind, key.namespace, known.db.metadata.name))
         await self._tell(PITR_RESTORE, body, plan)
         return plan.requeue_after if plan.requeue_after is not None else self._resync()
 
