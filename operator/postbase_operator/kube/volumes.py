@@ -18,6 +18,7 @@ from postbase_operator.kube.apply import MANAGER, body_of
 from postbase_operator.kube.cache import Cache
 from postbase_operator.kube.kinds import (
     DATABASE,
+    JOB,
     PERSISTENT_VOLUME,
     PERSISTENT_VOLUME_CLAIM,
     Body,
@@ -143,13 +144,23 @@ class Volumes:
         }
         for each in former:
             await self._patch(db, each["metadata"]["name"], {"metadata": {"annotations": left}})
+        await self._end_fills(db, step.volume)
 
     async def _drop(self, db: Database, name: str) -> None:
         """One that never served."""
         for claim in await self._of(db):
             role = observing.annotation(claim, names.ANNOTATION_VOLUME_ROLE)
             if claim["metadata"]["name"] == name and role == VolumeRole.FILLING.value:
+                await self._end_fills(db, name)
                 await self.delete(claim)
+
+    async def _end_fills(self, db: Database, name: str) -> None:
+        """The Jobs that filled a volume: while their pods are there, ended or not, it cannot go."""
+        for job in self._cache.children(JOB, db.metadata.namespace, db.metadata.name):
+            metadata = job["metadata"]
+            if metadata["name"].startswith(f"{name}-") and "deletionTimestamp" not in metadata:
+                uid = metadata["uid"]
+                await self._api.delete(JOB, db.metadata.namespace, metadata["name"], uid)
 
     async def adoptable(self, db: Database, name: str) -> tuple[Volume | None, str]:
         """The claim that spec.adoptVolume names, and the Database that still has it ("": none)."""
