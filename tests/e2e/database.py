@@ -176,6 +176,13 @@ class Db:
         """When this postmaster was started: what differs after a restart and after nothing else."""
         return self.value("SELECT pg_postmaster_start_time()")
 
+    def is_restarted(self, started: Any) -> bool:
+        """Whether another postmaster answers than the one that was started then."""
+        try:
+            return bool(self.started_at() != started)
+        except psycopg.OperationalError:
+            return False
+
     def answers(self) -> bool:
         try:
             return bool(self.rows("SELECT 1"))
