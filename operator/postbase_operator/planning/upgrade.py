@@ -19,9 +19,18 @@ NO_PROCESS = "none"
 
 def pinned(db: Database, volume: Volume) -> str:
     """The image by digest that a start runs; "" for the tag that the spec stands for."""
-    known = "@sha256:" in volume.image and volume.image_tag and not volume.upgrading
+    known = _is_of(volume.image, volume.image_tag) and not volume.upgrading
     meant = db.spec.image in (None, volume.image_tag)
     return volume.image if known and meant else ""
+
+
+def _is_of(digest: str, tag: str) -> bool:
+    """Whether the digest is of the tag's own repository: a node that knows one image by several
+    names tells any of them, and that one may lie where the cluster cannot pull from."""
+    found, at, _ = digest.partition("@sha256:")
+    first, _, last = tag.rpartition("/")
+    repository = f"{first}/{last.partition(':')[0]}".strip("/")
+    return bool(at and repository) and f"/{found}".endswith(f"/{repository}")
 
 
 def begin(db: Database, volume: Volume, process: Process) -> list[Step]:

@@ -51,6 +51,9 @@ def test_what_the_tag_meant_first_is_what_runs() -> None:
     [
         replace(PINNED, image="", image_tag=""),  # never ran
         replace(PINNED, image=f"sha256:{'a' * 64}"),  # a runtime that tells no repository
+        replace(
+            PINNED, image=f"elsewhere.example.com/postgres@sha256:{'a' * 64}"
+        ),  # its other name
         replace(PINNED, image_tag=""),  # of a release that kept no tag
         replace(PINNED, upgrade="1", upgrading="pod-1"),
     ],
@@ -60,8 +63,9 @@ def test_what_cannot_be_run_by_digest_runs_by_its_tag(volume: Volume) -> None:
 
 
 def test_an_image_of_ones_own_is_pinned_as_long_as_its_tag_is_the_same() -> None:
-    volume = replace(PINNED, image_tag=OWN)
-    assert upgrade.pinned(database(image=OWN), volume) == OLD
+    digest = f"registry.example.com/postgis@sha256:{'a' * 64}"
+    volume = replace(PINNED, image=digest, image_tag=OWN)
+    assert upgrade.pinned(database(image=OWN), volume) == digest
     assert upgrade.pinned(database(image=f"{OWN}.1"), volume) == ""
 
 
