@@ -26,10 +26,14 @@ def read_pipe(path: Path, over: Callable[[], bool]) -> Iterator[bytes]:
     poll.register(descriptor, select.POLLIN)
     try:
         while True:
-            events = poll.poll(TURN * 1000)
-            if not events and not over():
+            # Asked first: all that was written before the end is in the pipe by the time of a look
+            # that comes after it. The other way round a short text fell between the two.
+            ended = over()
+            if not poll.poll(0 if ended else TURN * 1000):
+                if ended:
+                    return
                 continue
-            chunk = os.read(descriptor, BLOCK) if events else b""
+            chunk = os.read(descriptor, BLOCK)
             if not chunk:
                 return
             yield chunk

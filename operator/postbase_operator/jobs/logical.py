@@ -63,7 +63,7 @@ class LogicalBackup:
         """Returns once the record is durable. Raises Failed, or what the store raises."""
         started = datetime.now(UTC)
         if is_recorded(self._store, str(self._place.record)):
-            return
+            return self._reporter.close()
         clear(self._store, self._place.prefix)
         objects = (self._dump_globals(), self._dump())
         self._verify(objects[1])

@@ -46,10 +46,10 @@ def make(run: BackupRun, store: ObjectStore, connect: Connect) -> None:
     started, place = datetime.now(UTC), run.place
     if not isinstance(place, PhysicalFolder):
         raise Failed("BackupFailed", f"{run.method} is not physical")
-    if is_recorded(store, str(place.record)):
-        return
-    clear(store, place.prefix)
     reporter = Reporter(store, place.progress)
+    if is_recorded(store, str(place.record)):
+        return reporter.close()
+    clear(store, place.prefix)
 
     def sink(key: str, chunks: Iterator[bytes]) -> Stored:
         return store.put_stream(key, chunks)
