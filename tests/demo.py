@@ -39,6 +39,23 @@ spec:
   parameters: {work_mem: 8MB}
 """
 
+CHECKSUM = "SELECT count(*), md5(string_agg(v, '' ORDER BY n)) FROM items"
+BACKUP = """\
+apiVersion: postbase.sh/v1alpha1
+kind: Backup
+metadata: {name: before-the-mistake}
+spec: {databaseRef: {name: shop-main}, method: Physical}
+"""
+RESTORE = """\
+apiVersion: postbase.sh/v1alpha1
+kind: PitrRestore
+metadata: {name: %(name)s}
+spec:
+  databaseRef: {name: shop-main}
+  source: %(source)s
+  target: {inPlace: {}}
+"""
+
 # A client as any application would be one: the Secret in its environment, the certificate
 # authority in a file, no right and no privilege of its own.
 CLIENT = """\
@@ -142,6 +159,56 @@ def story() -> None:
     kubectl("wait", "pod/shop-main-1-0", "--for=create", "--timeout=60s")
     kubectl("wait", "pod/shop-main-1-0", "--for=condition=Ready", "--timeout=180s", show=True)
     expect("the row", psql("SELECT id, item FROM orders"), "1|coffee")
+    backups()
+
+
+def backups() -> None:
+    """A backup by hand, a mistake, its restore, and the restore taken back; then the schedule."""
+    tell("A table of 100,000 rows, and a backup of it, by kubectl apply")
+    psql("CREATE TABLE items AS SELECT n, md5(n::text) AS v FROM generate_series(1, 100000) n")
+    before = psql(CHECKSUM)
+    apply(BACKUP)
+    kubectl("wait", "backup/before-the-mistake", "--for=condition=Ready", "--timeout=120s")
+    kubectl("get", "backups", show=True)
+
+    tell("A mistake")
+    psql("DROP TABLE items")
+    psql("INSERT INTO orders (id, item) VALUES (2, 'tea, after the backup')")
+
+    tell("The database as it was in the backup, in place: it serves until the copy is whole")
+    restore("undo-the-mistake", "{backupRef: {name: before-the-mistake}}")
+    expect("the rows and their checksum", psql(CHECKSUM), before)
+    expect("what came after the backup", psql("SELECT count(*) FROM orders WHERE id = 2"), "0")
+
+    tell("The restore itself can be taken back")
+    restore("undo-the-restore", "{previous: {}}")
+    expect("what came after", psql("SELECT item FROM orders WHERE id = 2"), "tea, after the backup")
+    gone = psql("SELECT to_regclass('items') IS NULL")
+    expect("the table is gone again", gone, "t")
+
+    tell("And a backup by schedule: every minute, for a minute")
+    schedule = '{"spec": {"backup": {"schedule": "* * * * *", "spread": "0s"}}}'
+    kubectl("patch", "database", "shop-main", "--type=merge", f"--patch={schedule}")
+    kubectl(
+        *("wait", "database/shop-main", "--for=condition=BackupHealthy=True", "--timeout=150s"),
+        show=True,
+    )
+    daily = '{"spec": {"backup": {"schedule": "0 3 * * *"}}}'
+    kubectl("patch", "database", "shop-main", "--type=merge", f"--patch={daily}")
+    kubectl("get", "backups,pitrrestores", show=True)
+
+
+def apply(manifest: str) -> None:
+    print(manifest, end="")
+    kubectl("apply", "-f", "-", stdin=manifest, show=True)
+
+
+def restore(name: str, source: str) -> None:
+    apply(RESTORE % {"name": name, "source": source})
+    began = time.monotonic()
+    kubectl("wait", f"pitrrestore/{name}", "--for=condition=Ready", "--timeout=180s", show=True)
+    print(f"Restored {time.monotonic() - began:.1f} s after the apply")
+    kubectl("get", "pitrrestore", name, show=True)
 
 
 def wait_for_client() -> None:
@@ -169,7 +236,8 @@ def psql(statement: str) -> str:
 
 def clear() -> None:
     """Takes away what the last demo left, its kept volumes too: nobody wants those."""
-    kubectl("delete", "databases", "--all", "--ignore-not-found", "--timeout=120s")
+    for kind in ("databases", "backups"):
+        kubectl("delete", kind, "--all", "--ignore-not-found", "--timeout=120s")
     kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=120s")
     claimed = "{range .items[*]}{.metadata.name} {.spec.claimRef.namespace}{'\\n'}{end}"
     release = '{"spec": {"persistentVolumeReclaimPolicy": "Delete"}}'

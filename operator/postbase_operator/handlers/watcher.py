@@ -60,7 +60,10 @@ class Watcher:
         else:
             self._cache.put(kind, body)
             now = self._cache.get(kind, *place_of(body))
-            if held is not None and now is not None and not is_news(kind, held, now):
+            # One of ours that is new (a Backup by schedule) has not been looked at by anybody.
+            is_new = type == "ADDED" and kind in RESOURCES
+            echo = held is not None and now is not None and not is_news(kind, held, now)
+            if echo and not is_new:
                 if kind is DATABASE:  # the echo of a status: its Project counts who is ready
                     self._queue.add_after(project_key(body), COUNTED_AGAIN)
                 return

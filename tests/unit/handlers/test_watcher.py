@@ -12,6 +12,7 @@ from postbase_operator.handlers.queue import WorkQueue
 from postbase_operator.handlers.watcher import Watcher
 from postbase_operator.kube.cache import Cache
 from postbase_operator.kube.kinds import (
+    BACKUP,
     DATABASE,
     POD_DISRUPTION_BUDGET,
     PROJECT,
@@ -134,3 +135,19 @@ def test_a_change_of_a_project_reaches_its_databases_but_its_status_does_not() -
     later = {**project["metadata"], "generation": 2}
     watcher.event(PROJECT, "MODIFIED", {**project, "metadata": later, "spec": {"displayName": "S"}})
     assert DB in noted.at_once
+
+
+def test_what_we_have_made_ourselves_is_looked_at_like_any_other() -> None:
+    """Its answer is in the cache before its event comes."""
+    watcher, noted, cache = watching()
+    made: Body = {
+        "apiVersion": BACKUP.api_version,
+        "kind": "Backup",
+        "metadata": {"name": "nightly", "namespace": "team", "uid": "b", "resourceVersion": "3"},
+        "spec": {"databaseRef": {"name": "shop-main"}},
+    }
+    cache.put(BACKUP, made)
+    watcher.event(BACKUP, "ADDED", made)
+    assert noted.at_once == [Key("Backup", "team", "nightly")]
+    watcher.event(BACKUP, "MODIFIED", made)
+    assert len(noted.at_once) == 1
