@@ -177,10 +177,13 @@ def is_policy(each: Body) -> bool:
         ("patch", "databases.postbase.sh/status", True),
         ("update", "databases.postbase.sh/finalizers", True),
         ("update", "databases.postbase.sh", False),
-        ("create", "databases.postbase.sh", False),
+        ("create", "databases.postbase.sh", True),  # the new one of a PitrRestore
         ("delete", "databases.postbase.sh", False),
         ("patch", "projects.postbase.sh", False),
-        ("patch", "backups.postbase.sh", False),
+        ("patch", "backups.postbase.sh", True),  # finalizers; deletionPolicy, by retention
+        ("update", "backups.postbase.sh", False),
+        ("create", "jobs.batch", True),
+        ("patch", "jobs.batch", False),
         ("get", "secrets", True),
         ("create", "secrets", True),
         ("list", "secrets", False),
