@@ -18,6 +18,7 @@ from postbase_operator.kube.volumes import Volumes
 from postbase_operator.planning.observed import VolumeRole
 
 logger = logging.getLogger(__name__)
+NOT_SERVING = (VolumeRole.PREVIOUS.value, VolumeRole.FAILED.value)
 
 
 class Leftovers:
@@ -34,7 +35,7 @@ class Leftovers:
             namespace, name = place_of(claim)
             told = {"object": f"PersistentVolumeClaim/{namespace}/{name}"}
             logger.info("a volume that was kept for a time goes", extra=told)
-            await self._volumes.delete(claim)
+            await self._volumes.give_up(claim)
 
     def _overdue(self) -> Iterator[Body]:
         """Never one of a Database that is there: it may have adopted it since."""
@@ -43,7 +44,7 @@ class Leftovers:
             after = _moment(observing.annotation(claim, names.ANNOTATION_DELETE_AFTER))
             owner = observing.annotation(claim, names.ANNOTATION_DATABASE_UID)
             role = observing.annotation(claim, names.ANNOTATION_VOLUME_ROLE)
-            left = owner not in alive or role == VolumeRole.PREVIOUS.value
+            left = owner not in alive or role in NOT_SERVING
             going = "deletionTimestamp" in claim["metadata"]
             if after is not None and after <= self._now() and left and not going:
                 yield claim

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from postbase_operator.api.database import Database
 from postbase_operator.desired import names, volume
-from postbase_operator.errors import Denied, InvalidSpec
+from postbase_operator.errors import Denied, InvalidSpec, NotReady
 from postbase_operator.kube import observe as observing
 from postbase_operator.kube.apply import MANAGER, body_of
 from postbase_operator.kube.cache import Cache
@@ -177,6 +177,8 @@ class Volumes:
     async def adopt(self, db: Database, name: str) -> None:
         """Conditional on what is read here: of two that adopt at once one fails and looks again."""
         live = await self._api.get(CLAIM, db.metadata.namespace, name)
+        if observing.annotation(live, names.ANNOTATION_VOLUME_ROLE) == VolumeRole.FAILED.value:
+            raise NotReady(f"volume {name} is being cleared up", retry_after=2.0)
         patch: Body = {
             "metadata": {
                 "resourceVersion": live["metadata"]["resourceVersion"],
@@ -225,6 +227,19 @@ class Volumes:
         """Those of this very Database, by its UID; they go once nothing mounts them."""
         for claim in await self._of(db):
             await self.delete(claim)
+
+    async def give_up(self, claim: Body) -> None:
+        """Deletes a claim as it was read. Conflict where somebody has adopted it meanwhile: the
+        mark comes first, and whoever adopts looks at it."""
+        metadata = claim["metadata"]
+        mark: Body = {
+            "metadata": {
+                "resourceVersion": metadata["resourceVersion"],
+                "annotations": {names.ANNOTATION_VOLUME_ROLE: VolumeRole.FAILED.value},
+            }
+        }
+        await self._api.merge(CLAIM, metadata["namespace"], metadata["name"], mark, MANAGER)
+        await self.delete(claim)
 
     async def delete(self, claim: Body) -> None:
         """The claim and, where it was to be kept until now, the volume behind it."""
