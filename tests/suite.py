@@ -95,12 +95,14 @@ def layer(name: str, *options: str, declared: bool = True) -> Part:
     return Part(name, command, pytest=True, declared=declared)
 
 
+SIDE_BY_SIDE = ("--numprocesses=2", "--dist=loadfile")
+
 CHECK = (
     Part("format", (str(BIN / "ruff"), "format", "--check", "--quiet", "operator", "tests")),
     Part("lint", (str(BIN / "ruff"), "check", "--quiet", "operator", "tests")),
     Part("types", module("mypy", "--no-error-summary")),
     Part("layers", (str(BIN / "lint-imports"), "--no-logo")),
-    layer("unit", declared=False),
+    layer("unit", *SIDE_BY_SIDE, declared=False),
 )
 
 
@@ -116,13 +118,15 @@ def full() -> Iterator[Part]:
     # -trimpath, as the build has it: without it all of Kubernetes is compiled a second time.
     go = ("go", "test", "-C", "tests/node/go", "-trimpath", ".")
     yield Part("go", go, declared=True)
-    yield layer("apiserver")
+    # PostgreSQL's servers come from npm, which is not among the node's declared programs.
+    yield layer("component", *SIDE_BY_SIDE, declared=False)
+    yield layer("apiserver", *SIDE_BY_SIDE)
     yield layer("machine")
     yield node("up")
     # For a while these have the cluster run another release, or no operator at all.
     upgrades = ("tests/e2e/test_upgrade.py", "tests/e2e/test_template_upgrade.py")
     apart = (f"--ignore={file}" for file in upgrades)
-    yield layer("e2e", "--numprocesses=3", "--dist=loadfile", *apart)
+    yield layer("e2e", "--numprocesses=4", "--dist=loadfile", *apart)
     yield Part("upgrade", module("pytest", "-q", *upgrades), True, True)
     if os.environ.get("CI") == "true":
         yield node("down")
