@@ -5,6 +5,7 @@ The operator's part of an upgrade, and PostgreSQL's, is in tests/e2e/test_upgrad
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -21,8 +22,18 @@ from node import golang, waiting
 from node.control_plane import control_plane
 
 PREVIOUS = ROOT / "tests" / "e2e" / "releases" / "0.1.0" / "postbase-0.1.0.tgz"
+FORMER = {"accessKeyID": "AWS_ACCESS_KEY_ID", "secretAccessKey": "AWS_SECRET_ACCESS_KEY"}
+"""What the keys of the embedded store were called before 0.2."""
 PROJECT = "{apiVersion: postbase.sh/v1alpha1, kind: Project, metadata: {name: shop}, spec: {}}"
 EMBEDDED = "objectStore.embedded.enabled=true,objectStore.embedded.image=versitygw:1"
+
+
+def store_keys(api: Api) -> dict[str, str]:
+    """The embedded store's keys, by the names that they have now."""
+    data = json.loads(
+        api.kubectl("get", "secret", "postbase-object-store", "-o", "jsonpath={.data}")
+    )
+    return {FORMER.get(name, name): value for name, value in data.items()}
 
 
 @pytest.fixture(scope="module")
@@ -74,11 +85,11 @@ def test_a_release_is_upgraded_and_taken_away(empty: Api, tmp_path: Path) -> Non
     empty.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
     empty.kubectl("apply", "-f", "-", stdin=PROJECT)
     uid = empty.kubectl("get", "project", "shop", "-o", "jsonpath={.metadata.uid}")
-    keys = empty.kubectl("get", "secret", "postbase-object-store", "-o", "jsonpath={.data}")
+    keys = store_keys(empty)
 
     helm(empty, "upgrade", "postbase", str(with_a_new_field(tmp_path)), f"--set={EMBEDDED}")
     waiting.until(lambda: written(empty) == f"{uid} open late", "the field is served", seconds=15)
-    assert keys == empty.kubectl("get", "secret", "postbase-object-store", "-o", "jsonpath={.data}")
+    assert keys == store_keys(empty)
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
     assert f"postbase-{chart['version']}" in helm(empty, "list")
 
