@@ -87,6 +87,7 @@ class BackupLooks:
             tuple(each for each in self.all() if _names(each) == place),
             has_store=self._stores.source(project) is not None,
             pinned=pinned(self._cache, place[0]),
+            over_quota=self._over_quota(project),
         )
 
     async def look(self, backup: Backup) -> BackupSeen:

@@ -48,6 +48,8 @@ class Backups:
     has_store: bool = False
     pinned: Collection[str] = ()
     """Names of those that unfinished restores read from."""
+    over_quota: str = ""
+    """Why the Project may have no more (retention.quota)."""
 
 
 NO_BACKUPS = Backups()
@@ -154,7 +156,7 @@ def _outlook(
     )
     return Outlook(
         summary,
-        _health(own, policy, has_store=known.has_store),
+        _health(own, policy, known),
         remember(db.status.finished_runs, known.all),
         tuple(todo),
         due.next if known.has_store else None,
@@ -171,11 +173,13 @@ def _last_success(backups: Sequence[Backup]) -> datetime | None:
     return max((moment for moment in done if moment is not None), default=None)
 
 
-def _health(own: Sequence[Backup], policy: BackupPolicy, *, has_store: bool) -> Health:
-    """Whether the last backup by schedule was well."""
-    if not has_store:
+def _health(own: Sequence[Backup], policy: BackupPolicy, known: Backups) -> Health:
+    """Whether the last backup by schedule was well, and whether there can be a next."""
+    if not known.has_store:
         message = "No backup is made: set spec.objectStore of the Project, or of the installation"
         return Health(None, "NoObjectStore", message)
+    if known.over_quota:
+        return Health(False, "PlanLimitExceeded", known.over_quota)
     ended = [b for b in own if b.origin is BackupOrigin.SCHEDULE and b.is_done()]
     last = max(ended, key=_completed, default=None)
     if last is not None and last.status.phase is RunPhase.FAILED:

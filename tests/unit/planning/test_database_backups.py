@@ -159,6 +159,16 @@ def test_the_last_by_schedule_is_what_is_told(
     assert (answer.health.healthy, answer.health.reason) == (healthy, reason)
 
 
+def test_a_project_that_may_have_no_more_is_told() -> None:
+    known = Backups((backup("a", ago(1)),), has_store=True, over_quota="11 of 10 GiB")
+    health = told(of(), known).health
+    assert (health.healthy, health.reason, health.message) == (
+        False,
+        "PlanLimitExceeded",
+        "11 of 10 GiB",
+    )
+
+
 def test_a_schedule_that_means_nothing_is_told_and_costs_what_was_held_nothing() -> None:
     held = {"schedule": "0 3 * * *", "lastSuccessfulTime": ago(3).isoformat()}
     answer = told(of(spec={"backup": {"schedule": "0 0 31 2 *"}}, backup=held))
