@@ -12,6 +12,7 @@ import pytest
 
 from e2e.children import Child, children_of, edit, ours, parts
 from e2e.cluster import Body, eventually
+from e2e.conftest import NewDb
 from e2e.database import Db
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.usefixtures("steady")]
@@ -20,6 +21,19 @@ MENDED_WITHIN = 5
 CHILDREN = children_of("main")
 GIVEN_ANEW = ("clusterIP", "clusterIPs")
 """What the API server chooses for each new object."""
+
+
+@pytest.fixture(scope="module")
+def db(new_db: NewDb) -> Db:
+    """Its pod is of the present template, with the image by digest: one that is of an older would
+    be replaced by the controller itself as soon as somebody edits updateStrategy."""
+    made = new_db("main")
+    made.apply()
+    made.wait_ready()
+    eventually(lambda: "@sha256:" in made.live()["status"]["image"]["digest"], "a pin", seconds=20)
+    made.restart_pod()
+    made.wait_ready()
+    return made
 
 
 @pytest.fixture(params=CHILDREN, ids=str)

@@ -10,7 +10,7 @@ from postbase_operator.api.conditions import ConditionType
 from postbase_operator.api.database import Database, DatabasePhase, DatabaseStatus
 from postbase_operator.api.database_status import Endpoint, ImageStatus, VolumeStatus
 from postbase_operator.api.quantity import format_bytes
-from postbase_operator.planning import restart, rotation, upgrade
+from postbase_operator.planning import database_backups, restart, rotation, upgrade
 from postbase_operator.planning.acceptance import accepted
 from postbase_operator.planning.database_backups import Outlook
 from postbase_operator.planning.judgement import Outlook as Way
@@ -66,7 +66,7 @@ def status(
         health = backups.health
         said = (health.healthy, health.reason, health.message, now, generation)
         conditions = cond.set_condition(conditions, ConditionType.BACKUP_HEALTHY, *said)
-    requests = _requests(db, seen)
+    requests = _requests(db, seen, backups)
     phase = DatabasePhase(verdict.phase)
     told = (held.conditions, held.phase, held.observed_generation)
     quiet = verdict.outlook is Way.RECONCILING and not requests
@@ -188,7 +188,7 @@ def _kept(
     return cond.set_condition(held, "VolumeNotRetained", True, "Denied", message, now, generation)
 
 
-def _requests(db: Database, seen: Observed) -> dict[str, object]:
+def _requests(db: Database, seen: Observed, backups: Outlook | None) -> dict[str, object]:
     """What was asked for by annotation: written down before it is done, done until it shows."""
     told: dict[str, object] = {}
     served = dict(db.status.requests)
@@ -204,6 +204,8 @@ def _requests(db: Database, seen: Observed) -> dict[str, object]:
     upgraded = upgrade.served(db, seen.current)
     if upgraded is not None:
         served[upgrade.VERB] = upgraded
+    if backups is not None and backups.requested is not None:
+        served[database_backups.VERB] = backups.requested
     return told | ({"requests": served} if served != db.status.requests else {})
 
 
