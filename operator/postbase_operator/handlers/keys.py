@@ -39,3 +39,9 @@ def project_key(database: Body) -> Key:
     """The Project that a Database is in."""
     namespace, _ = place_of(database)
     return Key("Project", namespace, database["spec"]["projectRef"]["name"])
+
+
+def database_key(run: Body) -> Key:
+    """The Database that a Backup or a PitrRestore is of."""
+    namespace, _ = place_of(run)
+    return Key(DATABASE.kind, namespace, run["spec"]["databaseRef"]["name"])

@@ -19,7 +19,7 @@ from postbase_operator.api.pitr_restore import PitrRestore
 from postbase_operator.api.project import Project
 from postbase_operator.desired.names import FINALIZER
 from postbase_operator.errors import Conflict, InvalidSpec, PostbaseError, Unavailable
-from postbase_operator.handlers.keys import Key, project_key
+from postbase_operator.handlers.keys import Key, database_key, project_key
 from postbase_operator.kube import objects
 from postbase_operator.kube.backups import Backups, hindrance
 from postbase_operator.kube.cache import Cache, place_of
@@ -191,6 +191,8 @@ class Reconciler:
             await self._tell(BACKUP, body, plan_backup(backup, seen, policies, limits, now()))
             raise
         await self._tell(BACKUP, body, plan)
+        if plan.status.phase is not backup.status.phase:
+            self.wake(database_key(body))  # it tells of it, and remembers what was done
         return plan.requeue_after if plan.requeue_after is not None else self._resync()
 
     async def _restore(self, key: Key) -> float | None:
@@ -207,6 +209,8 @@ class Reconciler:
             # Our own writes come back as events that tell nothing new.
             self.wake(Key(DATABASE.kind, key.namespace, known.db.metadata.name))
         await self._tell(PITR_RESTORE, body, plan)
+        if plan.status.phase is not restore.status.phase:
+            self.wake(database_key(body))  # it remembers what was done
         return plan.requeue_after if plan.requeue_after is not None else self._resync()
 
     async def _restore_seen(self, restore: PitrRestore) -> RestoreSeen:

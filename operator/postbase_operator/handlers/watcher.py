@@ -11,7 +11,7 @@ import logging
 
 from postbase_operator.desired import names
 from postbase_operator.errors import PostbaseError
-from postbase_operator.handlers.keys import Key, key_of, owner_key, project_key
+from postbase_operator.handlers.keys import Key, database_key, key_of, owner_key, project_key
 from postbase_operator.handlers.queue import WorkQueue
 from postbase_operator.kube.cache import Cache, place_of
 from postbase_operator.kube.kinds import (
@@ -88,10 +88,19 @@ class Watcher:
         if kind is PROJECT:
             key = key_of("Project", body)
             return [key, *(key_of("Database", db) for db in self.databases_of(key))]
-        if kind in RESOURCES:
-            return [key_of(kind.kind, body)]
+        if kind in RESOURCES:  # a Database clears up after one of these that is gone
+            return [key_of(kind.kind, body), database_key(body)]
         owner = owner_key(body)
-        return [owner] if owner is not None else []
+        if owner is None:
+            return []
+        return [owner, *self._restores_of(owner)] if kind is JOB else [owner]
+
+    def _restores_of(self, database: Key) -> list[Key]:
+        """Those that may wait for the Job that fills their volume."""
+        listed = self._cache.all(PITR_RESTORE)
+        return [
+            key_of(PITR_RESTORE.kind, each) for each in listed if database_key(each) == database
+        ]
 
     def databases_of(self, project: Key) -> list[Body]:
         return [db for db in self._cache.all(DATABASE) if project_key(db) == project]

@@ -14,6 +14,9 @@ from postbase_operator.kube.cache import Cache
 from postbase_operator.kube.kinds import (
     BACKUP,
     DATABASE,
+    JOB,
+    PITR_RESTORE,
+    POD,
     POD_DISRUPTION_BUDGET,
     PROJECT,
     SERVICE,
@@ -148,7 +151,36 @@ def test_what_we_have_made_ourselves_is_looked_at_like_any_other() -> None:
     }
     cache.put(BACKUP, made)
     watcher.event(BACKUP, "ADDED", made)
-    assert set(noted.at_once) == {Key("Backup", "team", "nightly")}
+    assert set(noted.at_once) == {Key("Backup", "team", "nightly"), DB}
     noted.at_once.clear()
     watcher.event(BACKUP, "MODIFIED", made)
     assert noted.at_once == []
+
+
+def restore(name: str, of: str) -> Body:
+    return {
+        "apiVersion": PITR_RESTORE.api_version,
+        "kind": PITR_RESTORE.kind,
+        "metadata": {"name": name, "namespace": "team", "uid": name, "resourceVersion": "3"},
+        "spec": {"databaseRef": {"name": of}},
+    }
+
+
+def test_a_restore_that_goes_is_cleared_up_after_by_its_database() -> None:
+    watcher, noted, cache = watching()
+    cache.put(PITR_RESTORE, restore("back", "shop-main"))
+    watcher.event(PITR_RESTORE, "DELETED", restore("back", "shop-main"))
+    assert DB in noted.at_once
+
+
+@pytest.mark.parametrize(("kind", "told"), [(JOB, True), (POD, False)])
+def test_the_end_of_a_job_is_told_to_the_restores_that_may_wait_for_it(
+    kind: Kind, told: bool
+) -> None:
+    watcher, noted, cache = watching()
+    for name, of in (("mine", "shop-main"), ("another's", "shop-other")):
+        cache.put(PITR_RESTORE, restore(name, of))
+    watcher.event(kind, "MODIFIED", child(kind))
+    assert (Key("PitrRestore", "team", "mine") in noted.at_once) is told
+    assert Key("PitrRestore", "team", "another's") not in noted.at_once
+    assert DB in noted.at_once
