@@ -6,6 +6,7 @@ import gzip
 import os
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -119,7 +120,13 @@ def test_a_container_that_is_killed_in_its_dump_and_starts_again_says_so(
 ) -> None:
     its_pod.program("pg_dump", f"head -c 1500000 {its_pod.folder / 'dump'}; exec sleep 60")
     with its_pod.dumping() as first:
-        stored = threading.Timer(1.0, lambda: end(first))
+
+        def kill() -> None:
+            while not (its_pod.run / "globals.status").exists():
+                time.sleep(0.02)
+            end(first)
+
+        stored = threading.Thread(target=kill)
         again: list[object] = []
 
         def restart() -> None:
@@ -187,6 +194,24 @@ class Damaging:
     def get_stream(self, key: str) -> Iterator[bytes]:
         self._flip(key)
         return self._store.get_stream(key)
+
+
+class Lengthening(Damaging):
+    """A store in which a byte comes to the end of the dump: gzip's own sum does not see it."""
+
+    def get_stream(self, key: str) -> Iterator[bytes]:
+        yield from self._store.get_stream(key)
+        yield b"x"
+
+
+def test_a_byte_too_many_is_found_before_there_is_a_backup(
+    its_pod: Pod, s3_store: S3Store, s3_server: StoreServer, s3_config: StoreConfig
+) -> None:
+    longer = Lengthening(s3_store, s3_server, s3_config, 0)
+    with its_pod.dumping(), pytest.raises(Failed) as caught:
+        logical.LogicalBackup(RUN, cast(ObjectStore, longer), its_pod.run).make()
+    assert caught.value.reason == "ChecksumMismatch"
+    assert str(PLACE.record) not in keys(s3_store)
 
 
 @pytest.mark.parametrize("at", [0, 12, 1000, 500_000, -4])

@@ -16,6 +16,7 @@ from component.job_runs import (
     flip,
     keys,
     killed_at,
+    record_in,
     run_of,
     take_physical,
     uploads,
@@ -118,7 +119,7 @@ def test_killed_at_any_request_and_run_again_it_is_one_backup(
             break
         killed += 1
         if str(run.place.record) in keys(store):
-            made = assert_whole_but_for_progress(store, run)
+            made = record_in(store, run)
             take_physical(run, store, server.conninfo)
             assert assert_whole(store, run) == made, "a backup that was there was made anew"
         else:
@@ -132,9 +133,14 @@ def test_killed_at_any_request_and_run_again_it_is_one_backup(
     assert server.sql("SELECT count(*) FROM pg_replication_slots") == [(0,)]
 
 
-def assert_whole_but_for_progress(store: S3Store, run: BackupRun) -> object:
-    store.delete(str(place(run).progress))
-    return assert_whole(store, run)
+def test_what_is_complete_is_not_made_again(
+    server: Server, run: BackupRun, s3_store: S3Store
+) -> None:
+    take_physical(run, s3_store, server.conninfo)
+    made = assert_whole(s3_store, run)
+    s3_store.put(str(place(run).progress), b"{}")  # as a kill after the record leaves it
+    take_physical(run, s3_store, "host=/nowhere")
+    assert assert_whole(s3_store, run) == made
 
 
 def test_a_run_of_another_server_leaves_no_backup(server: Server, s3_store: S3Store) -> None:

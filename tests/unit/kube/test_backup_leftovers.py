@@ -97,6 +97,11 @@ def test_an_earlier_database_of_the_same_name_has_its_own_last_one() -> None:
     assert clear(made) == [("older", True)]
 
 
+def test_each_of_two_that_bore_the_name_keeps_its_last_one() -> None:
+    other = "4b1e4f5c-0000-4000-8000-0000000000a0"
+    assert clear(holding(backup("a", 90), backup("b", 80, other))) == []
+
+
 def test_one_that_a_restore_reads_stays() -> None:
     made = holding(backup("a", 90), backup("b", 80))
     restore = {
