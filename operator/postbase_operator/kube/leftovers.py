@@ -9,10 +9,11 @@ import logging
 from collections.abc import Callable, Iterator
 from datetime import datetime
 
+from postbase_operator.api.runs import RunPhase
 from postbase_operator.desired import names
 from postbase_operator.kube import observe as observing
-from postbase_operator.kube.cache import Cache, place_of
-from postbase_operator.kube.kinds import DATABASE, PERSISTENT_VOLUME_CLAIM, Body
+from postbase_operator.kube.cache import Cache, Place, place_of
+from postbase_operator.kube.kinds import DATABASE, PERSISTENT_VOLUME_CLAIM, PITR_RESTORE, Body
 from postbase_operator.kube.session import Session
 from postbase_operator.kube.volumes import Volumes
 from postbase_operator.planning.observed import VolumeRole
@@ -38,16 +39,47 @@ class Leftovers:
             await self._volumes.give_up(claim)
 
     def _overdue(self) -> Iterator[Body]:
-        """Never one of a Database that is there: it may have adopted it since."""
-        alive = {body["metadata"]["uid"] for body in self._cache.all(DATABASE)}
+        """Never one of a Database that is there and may need it."""
+        alive = {body["metadata"]["uid"]: place_of(body) for body in self._cache.all(DATABASE)}
         for claim in self._cache.all(PERSISTENT_VOLUME_CLAIM):
             after = _moment(observing.annotation(claim, names.ANNOTATION_DELETE_AFTER))
-            owner = observing.annotation(claim, names.ANNOTATION_DATABASE_UID)
-            role = observing.annotation(claim, names.ANNOTATION_VOLUME_ROLE)
-            left = owner not in alive or role in NOT_SERVING
-            going = "deletionTimestamp" in claim["metadata"]
-            if after is not None and after <= self._now() and left and not going:
+            if after is None or after > self._now() or _is_going(claim):
+                continue
+            owner = alive.get(observing.annotation(claim, names.ANNOTATION_DATABASE_UID))
+            if owner is None or self._is_spare(claim, owner):
                 yield claim
+
+    def _is_spare(self, claim: Body, owner: Place) -> bool:
+        """It does not serve, another one does, and nothing is under way that may come back to it: a
+        restored volume may turn out not to start, and an undo may just have chosen this one."""
+        role = observing.annotation(claim, names.ANNOTATION_VOLUME_ROLE)
+        if role not in NOT_SERVING or (role == VolumeRole.PREVIOUS.value and self._restores(owner)):
+            return False
+        uid = observing.annotation(claim, names.ANNOTATION_DATABASE_UID)
+        return any(
+            observing.annotation(each, names.ANNOTATION_VOLUME_ROLE) == VolumeRole.CURRENT.value
+            and observing.annotation(each, names.ANNOTATION_DATABASE_UID) == uid
+            and not _is_going(each)
+            for each in self._cache.all(PERSISTENT_VOLUME_CLAIM)
+        )
+
+    def _restores(self, owner: Place) -> bool:
+        """A restore in place of this Database has not ended."""
+        return any(
+            (place_of(body)[0], body["spec"]["databaseRef"]["name"]) == owner
+            and "inPlace" in body["spec"]["target"]
+            and not _has_ended(body)
+            for body in self._cache.all(PITR_RESTORE)
+        )
+
+
+def _is_going(claim: Body) -> bool:
+    return "deletionTimestamp" in claim["metadata"]
+
+
+def _has_ended(run: Body) -> bool:
+    phase = (run.get("status") or {}).get("phase")
+    return phase is not None and RunPhase(phase).is_final
 
 
 def _moment(text: str) -> datetime | None:
