@@ -48,7 +48,7 @@ def refusal(db: Database, seen: Observed, context: Context) -> Verdict | None:
             check_beginning(db, seen)
     except InvalidSpec as error:
         return stalled(error.reason, str(error))
-    if seen.volumes and seen.current is None and seen.filling is None:
+    if seen.volumes and seen.current is None and not _is_beginning(db, seen):
         found = ", ".join(volume.name for volume in seen.volumes)
         return stalled(
             "NoCurrentVolume",
@@ -56,6 +56,12 @@ def refusal(db: Database, seen: Observed, context: Context) -> Verdict | None:
             "postbase.sh/role: current on the one that holds the data",
         )
     return None
+
+
+def _is_beginning(db: Database, seen: Observed) -> bool:
+    """Its first volume is being filled. One that a PitrRestore fills is no beginning: where the
+    volume that served is deleted meanwhile, an empty one would be made in its place."""
+    return seen.filling is not None and seen.filling.restore == db.metadata.uid
 
 
 def check_spec(db: Database, context: Context) -> None:

@@ -8,7 +8,6 @@ never runs again, and one that was done before under this name is not run either
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,6 +28,8 @@ from postbase_operator.planning.judgement import switching
 from postbase_operator.planning.observed import Observed, Volume, VolumeRole
 from postbase_operator.planning.plan import Plan, Step
 from postbase_operator.planning.restore_done import was_done
+from postbase_operator.planning.restore_previous import previous
+from postbase_operator.planning.restore_queue import before
 
 AGAIN = 10.0
 SOON = 2.0
@@ -45,7 +46,7 @@ class RestoreSeen:
     made: Database | None = None
     """The one that target.newDatabase names, where it is there."""
     others: Sequence[PitrRestore] = ()
-    """Restores of the same Database that have not ended."""
+    """Restores of the same Database, those that have ended as well."""
 
 
 def plan_restore(
@@ -59,19 +60,21 @@ def plan_restore(
         name = restore.spec.database_ref.name
         message = f"spec.databaseRef: there is no Database {name!r} here"
         return _wait(restore, "DatabaseNotFound", message, now)
-    if was_done(restore, db):
-        return Plan(tell.done_before(restore, now))
+    over = _over(restore, db, now)
+    if over is not None:
+        return over
     try:
         planned = restore.status.plan or _planned(restore, db, known)
     except InvalidSpec as error:
         return _fail(restore, error.reason, str(error), now)
     if restore.spec.dry_run:
         return Plan(tell.dry_run(restore, planned, now))
-    before = _before(restore, known.others)
-    if before:
-        return _wait(restore, "Queued", f"Waits for PitrRestore {before!r} of this Database", now)
+    first = before(restore, known.others)
+    if first:
+        return _wait(restore, "Queued", f"Waits for PitrRestore {first!r} of this Database", now)
     if restore.status.plan is None:  # written down before anything is touched
-        after = tell.running(restore, planned, RestoreStep.PLANNING, "Planned", now)
+        serving = known.seen.current if restore.spec.target.in_place is not None else None
+        after = tell.planned(restore, planned, serving, now)
         return Plan(after, requeue_after=0.1)
     if restore.spec.target.new_database is not None:
         return _into_new(restore, restore.spec.target.new_database, known, db, now)
@@ -80,25 +83,19 @@ def plan_restore(
     return _in_place(restore, known, now)
 
 
-def _before(restore: PitrRestore, others: Sequence[PitrRestore]) -> str:
-    """The restore whose turn it is, where that is another: one at a time, the eldest first."""
-
-    def order(each: PitrRestore) -> tuple[bool, float, str]:
-        made = each.metadata.creation_timestamp
-        return (each.status.plan is None, made.timestamp() if made else 0.0, each.metadata.name)
-
-    mine = restore.metadata.name
-    waiting = [each for each in others if not each.is_done() and not each.spec.dry_run]
-    first = min([*(e for e in waiting if e.metadata.name != mine), restore], key=order)
-    return "" if first.metadata.name == mine else first.metadata.name
+def _over(restore: PitrRestore, db: Database, now: datetime) -> Plan[PitrRestoreStatus] | None:
+    """Its end where it must not be begun at all."""
+    if db.metadata.is_deleting and restore.spec.target.in_place is not None:
+        # A volume that is made now would be left behind.
+        return _fail(restore, "DatabaseDeleted", "The Database is being deleted", now)
+    return Plan(tell.done_before(restore, now)) if was_done(restore, db) else None
 
 
 def _planned(restore: PitrRestore, db: Database, known: RestoreSeen) -> RestorePlan:
     """Raises InvalidSpec for what cannot be, before anything is touched."""
     source, target = restore.spec.source, restore.spec.target
     if source.previous is not None:
-        previous = _previous(restore, known.seen)
-        if previous is None:
+        if previous(restore, known.seen, known.others) is None:
             why = "no volume of a former state is kept: its keepPrevious is over, or none was made"
             raise InvalidSpec("spec.source.previous", why, "NoPreviousVolume")
         return RestorePlan(warnings=("What is committed until the switch stays on the volume",))
@@ -171,30 +168,34 @@ def _in_place(restore: PitrRestore, known: RestoreSeen, now: datetime) -> Plan[P
         drop = tuple(steps.FailVolume(each.name) for each in mine)
         message = f"{state.message}. The Database was not touched"
         return _fail(restore, state.failed, message, now, drop)
+    if any(isinstance(step, steps.CreateVolume | steps.FillVolume) for step in state.todo):
+        try:
+            _check_still(restore, known)
+        except InvalidSpec as error:
+            return _fail(restore, error.reason, str(error), now)
     if state.ready is None:
         after = tell.running(restore, restore.status.plan, state.step, state.message, now)
         return Plan(after, state.todo, state.again or 0.1, tell.notices(restore.status, after))
     return _switch(restore, known, state.ready, state.system_id, now)
 
 
+def _check_still(restore: PitrRestore, known: RestoreSeen) -> None:
+    """What was planned may be gone by now, or the Database be another of the same name."""
+    wanted = restore.spec.source.backup_ref
+    field, backup, db = "spec.source.backupRef", known.backup, known.db
+    if backup is None or backup.status.object_key is None:
+        name = wanted.name if wanted is not None else ""
+        raise InvalidSpec(field, f"Backup {name!r} or its bytes are gone", "BackupMissing")
+    if db is not None and backup.status.database_uid != db.metadata.uid:
+        why = f"Backup {backup.metadata.name!r} is of an earlier Database of this name"
+        raise InvalidSpec(field, why, "OtherDatabase")
+
+
 def _undo(restore: PitrRestore, known: RestoreSeen, now: datetime) -> Plan[PitrRestoreStatus]:
-    volume = _previous(restore, known.seen)
+    volume = previous(restore, known.seen, known.others)
     if volume is None:
         return _fail(restore, "NoPreviousVolume", "The previous volume is gone", now)
     return _switch(restore, known, volume, volume.system_id, now)
-
-
-def _previous(restore: PitrRestore, seen: Observed) -> Volume | None:
-    """The one that this restore has taken already, else the last that was replaced."""
-    there = [each for each in seen.volumes if not each.deleting]
-    mine = [each for each in there if each.restore == restore.metadata.uid]
-    left = [each for each in there if each.role is VolumeRole.PREVIOUS]
-    return max(mine or left, key=_left_at, default=None)
-
-
-def _left_at(volume: Volume) -> float:
-    """Which was replaced last: it is kept longest."""
-    return volume.delete_after.timestamp() if volume.delete_after is not None else math.inf
 
 
 def _switch(
@@ -202,6 +203,10 @@ def _switch(
 ) -> Plan[PitrRestoreStatus]:
     """The marks first; then the Database moves by itself, and is done once it answers there."""
     seen, plan = known.seen, restore.status.plan
+    mine = volume.restore == restore.metadata.uid
+    if mine and volume.role not in (VolumeRole.FILLING, VolumeRole.CURRENT):
+        message = "It was switched to, and another restore has taken its place since"
+        return _fail(restore, "Undone", message, now)  # else the two would take turns for ever
     serving = [v for v in seen.volumes if v.role is VolumeRole.CURRENT and not v.deleting]
     marked = volume.role is VolumeRole.CURRENT and serving == [volume]
     if not marked:

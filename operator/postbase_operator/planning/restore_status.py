@@ -58,6 +58,16 @@ def running(
     )
 
 
+def planned(
+    restore: PitrRestore, plan: RestorePlan, serving: Volume | None, now: datetime
+) -> PitrRestoreStatus:
+    """With the volume that will be replaced: afterwards nothing else tells which it was."""
+    after = running(restore, plan, RestoreStep.PLANNING, "Planned", now)
+    if serving is None:
+        return after
+    return after.model_copy(update={"previous_volume": PreviousVolume(claim_name=serving.name)})
+
+
 def dry_run(restore: PitrRestore, plan: RestorePlan, now: datetime) -> PitrRestoreStatus:
     said = ("Planned", "status.plan says what would be done; nothing was", now)
     held = cond.set_ready(restore.status.conditions, *said, restore.metadata.generation)
@@ -74,7 +84,9 @@ def done_before(restore: PitrRestore, now: datetime) -> PitrRestoreStatus:
 def completed(
     restore: PitrRestore, target: Reference, former: Sequence[Volume], now: datetime
 ) -> PitrRestoreStatus:
-    latest = max(former, key=lambda each: each.generation, default=None)
+    told = restore.status.previous_volume
+    named = [each for each in former if told is not None and each.name == told.claim_name]
+    latest = max(named or former, key=lambda each: each.generation, default=None)
     message = f"Database {target.name} holds what was restored"
     held = cond.set_ready(
         restore.status.conditions, "Completed", message, now, restore.metadata.generation
@@ -98,7 +110,8 @@ def completed(
 def failed(restore: PitrRestore, reason: str, message: str, now: datetime) -> PitrRestoreStatus:
     generation = restore.metadata.generation
     held = cond.set_stalled(restore.status.conditions, reason, message, now, generation)
-    return _status(restore, RunPhase.FAILED, held, completed_at=now, progress=None)
+    ended: dict[str, Any] = {"completed_at": now, "progress": None, "previous_volume": None}
+    return _status(restore, RunPhase.FAILED, held, **ended)
 
 
 def ready_of(db: Database) -> Condition | None:
