@@ -18,6 +18,7 @@ from postbase_operator.desired.names import FINALIZER
 from postbase_operator.handlers.keys import Key
 from postbase_operator.kube.backup_leftovers import BackupLeftovers
 from postbase_operator.kube.kinds import BACKUP, DATABASE, JOB, Kind
+from postbase_operator.planning.database_backups import REQUEST, VERB
 
 __all__ = ["its_own_time", "worlds_apart"]
 pytestmark = pytest.mark.usefixtures("its_own_time")
@@ -278,6 +279,25 @@ def test_what_the_cluster_refuses_is_told_and_stops_no_clock(play: Play) -> None
         made_ = await life.ends("one")
         assert (made_.status.phase, life.reason("one")) == ("Failed", "QuotaExceeded")
         assert life.jobs_of("one") == []
+
+    play(scene)
+
+
+def test_a_request_makes_one_backup_and_is_told_as_served(play: Play) -> None:
+    async def scene(life: BackupLife) -> None:
+        for number in (1, 2):
+            asked = {"metadata": {"annotations": {REQUEST: f"number {number}"}}}
+            await life.session.merge(DATABASE, life.namespace, NAME, asked, MANAGER)
+            await life.until(
+                lambda told=f"number {number}": (
+                    life.database["status"].get("requests", {}).get(VERB) == told
+                )
+            )
+            await life.wait(60.0)
+            names = [name for kind, name in life.controllers.objects if kind is BACKUP]
+            assert len(names) == number
+            for name in names:
+                assert (await life.ends(name)).status.phase == "Completed"
 
     play(scene)
 
