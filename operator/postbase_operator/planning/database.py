@@ -16,7 +16,7 @@ from postbase_operator.planning import plan as steps
 from postbase_operator.planning import upgrade
 from postbase_operator.planning.beginning import begins_with_backup, plan_beginning
 from postbase_operator.planning.database_backups import outlook
-from postbase_operator.planning.filling import orphans
+from postbase_operator.planning.filling import left_halfway, orphans
 from postbase_operator.planning.judgement import DISK_FULL, Exit, is_lost, judge, switching
 from postbase_operator.planning.observed import (
     Observed,
@@ -66,6 +66,7 @@ def plan_database(db: Database, seen: Observed, context: Context) -> Plan[Databa
     backups = outlook(db, context.backups, context.defaults, context.now, answers=answers)
     todo += backups.steps
     todo += orphans(seen, context.restores)
+    todo += left_halfway(seen, context.restores)
     runs = remember(backups.finished_runs, context.restores)
     backups = replace(backups, finished_runs=runs)
     again = _again(db, seen, todo, context.now)

@@ -87,3 +87,14 @@ def orphans(seen: Observed, restores: Sequence[PitrRestore]) -> list[Step]:
         for each in seen.volumes
         if each.role is VolumeRole.FILLING and not each.deleting and each.restore not in wanted
     ]
+
+
+def left_halfway(seen: Observed, restores: Sequence[PitrRestore]) -> list[Step]:
+    """The second mark of a switch whose restore was deleted after the first: else the volume that
+    was replaced counts as serving for ever, and no undo finds it. It is nobody's to delete."""
+    marked = [v for v in seen.volumes if v.role is VolumeRole.CURRENT and not v.deleting]
+    under_way = any(not each.is_done() and not each.spec.dry_run for each in restores)
+    current = seen.current
+    if current is None or len(marked) < 2 or under_way:
+        return []
+    return [steps.PromoteVolume(current.name, current.system_id, current.restore)]

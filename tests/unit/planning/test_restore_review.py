@@ -136,3 +136,11 @@ def test_a_restore_into_a_new_database_waits_for_nobody_and_nobody_for_it() -> N
     assert reason(look(restore(**beside), seen(), others=[other])) == "Planning"
     new = named(restore(look(restore(**beside), seen()).status, **beside), "other", NOW - HOUR)
     assert look(begun(), seen(), others=[new]).steps == (steps.CreateVolume(2, RESTORE_UID),)
+
+
+def test_a_switch_whose_restore_was_deleted_halfway_is_ended() -> None:
+    both = seen(CURRENT, SERVES)
+    mend = steps.PromoteVolume(NEXT.name, NEXT.system_id, RESTORE_UID)
+    assert mend in plan(both).steps
+    assert mend not in plan(both, restores=(begun(),)).steps  # that one does it itself
+    assert mend not in plan(seen(LEFT, SERVES)).steps
