@@ -33,7 +33,7 @@ from postbase_operator.planning.judgement import reconciling, stalled
 from postbase_operator.planning.observed import Observed
 from postbase_operator.planning.plan import Plan
 from postbase_operator.planning.project import plan_project
-from postbase_operator.planning.restore import RestoreSeen, plan_restore
+from postbase_operator.planning.restore import RestoreSeen, hindered, plan_restore
 from postbase_operator.planning.status import finish
 from postbase_operator.platforms import Platform
 from postbase_operator.settings import Settings
@@ -205,7 +205,14 @@ class Reconciler:
         known = await self._restore_seen(restore)
         plan = plan_restore(restore, known, now())
         if known.db is not None and plan.steps:
-            await self._platform.carry_out(known.db, plan.steps)
+            try:
+                await self._platform.carry_out(known.db, plan.steps)
+            except Conflict:
+                raise
+            except PostbaseError as error:
+                if not (isinstance(error, Unavailable) and error.service == KUBERNETES):
+                    await self._tell(PITR_RESTORE, body, hindered(restore, error, now()))
+                raise
             # Our own writes come back as events that tell nothing new.
             self.wake(Key(DATABASE.kind, key.namespace, known.db.metadata.name))
         await self._tell(PITR_RESTORE, body, plan)

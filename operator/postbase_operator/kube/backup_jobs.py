@@ -54,7 +54,7 @@ def state_of(job: Body, pod: Body | None) -> JobState:
         return JobState(attempt, RunState.FAILED, since, when, reason, message)
     if pod is not None and "running" in _program(pod).get("state", {}):
         return JobState(attempt, RunState.RUNNING, since)
-    reason, message = _waits_for(pod)
+    reason, message = waits_for(pod)
     return JobState(attempt, RunState.WAITING, since, reason=reason, message=message)
 
 
@@ -76,7 +76,8 @@ def _why(condition: Body, pod: Body | None) -> tuple[str, str]:
     return word.reason, word.message
 
 
-def _waits_for(pod: Body | None) -> tuple[str, str]:
+def waits_for(pod: Body | None) -> tuple[str, str]:
+    """The platform's word and sentence for why a pod has not begun."""
     if pod is None:
         return "Pending", "the Job has no pod yet"
     status: Body = pod.get("status") or {}

@@ -24,6 +24,7 @@ from postbase_operator.planning.filling import ATTEMPTS
 from postbase_operator.planning.observed import Fill, Volume
 from postbase_operator.settings import Settings
 
+DEADLINE_SECONDS = 24 * 3600
 EXIT_REASONS = {65: "VersionMismatch", 75: "VolumeInUse"}
 
 
@@ -65,8 +66,10 @@ class Fills:
         run = FillRun(object_key=step.object_key)
         name = job_name(step.volume, step.restore, step.attempt)
         job = fill_job(db, step.volume, name, run, image, self._settings)
+        wire = body_of(job)
+        wire["spec"]["activeDeadlineSeconds"] = DEADLINE_SECONDS  # every wait ends
         try:
-            body = await self._api.create(JOB, db.metadata.namespace, body_of(job), MANAGER)
+            body = await self._api.create(JOB, db.metadata.namespace, wire, MANAGER)
         except AlreadyExists:
             return
         self._cache.put(JOB, body)
@@ -94,7 +97,7 @@ def _doing(pod: Body | None) -> str:
         return "PostgreSQL recovers the copy"
     if "running" in _state(pod, "initContainerStatuses", FILL):
         return "The backup is being fetched"
-    return ""
+    return ": ".join(filter(None, backup_jobs.waits_for(pod)))
 
 
 def _system_id(pod: Body | None) -> str:

@@ -120,8 +120,11 @@ class Volumes:
         self._cache.put(CLAIM, made)
 
     async def promote(self, db: Database, step: steps.PromoteVolume) -> None:
-        """Ours first, then the others: see PromoteVolume."""
+        """Ours first, then the others: see PromoteVolume. Conditional on what is read here."""
         claims = {each["metadata"]["name"]: each for each in await self._of(db)}
+        ours = claims.get(step.volume)
+        if ours is None or "deletionTimestamp" in ours["metadata"] or _is_failed(ours):
+            raise NotReady(f"volume {step.volume} is gone, or going", retry_after=2.0)
         former = [
             each
             for name, each in claims.items()
@@ -136,7 +139,10 @@ class Volumes:
         }
         for name in (names.ANNOTATION_IMAGE, names.ANNOTATION_IMAGE_TAG) if former else ():
             known[name] = observing.annotation(former[-1], name) or None
-        await self._patch(db, step.volume, {"metadata": {"annotations": known}})
+        version = ours["metadata"]["resourceVersion"]
+        await self._patch(
+            db, step.volume, {"metadata": {"resourceVersion": version, "annotations": known}}
+        )
         until = step.keep_until.isoformat(timespec="seconds") if step.keep_until else None
         left = {
             names.ANNOTATION_VOLUME_ROLE: VolumeRole.PREVIOUS.value,
@@ -152,7 +158,7 @@ class Volumes:
             role = observing.annotation(claim, names.ANNOTATION_VOLUME_ROLE)
             if claim["metadata"]["name"] == name and role == VolumeRole.FILLING.value:
                 await self._end_fills(db, name)
-                await self.delete(claim)
+                await self.give_up(claim)
 
     async def _end_fills(self, db: Database, name: str) -> None:
         """The Jobs that filled a volume: while their pods are there, ended or not, it cannot go."""
@@ -177,7 +183,7 @@ class Volumes:
     async def adopt(self, db: Database, name: str) -> None:
         """Conditional on what is read here: of two that adopt at once one fails and looks again."""
         live = await self._api.get(CLAIM, db.metadata.namespace, name)
-        if observing.annotation(live, names.ANNOTATION_VOLUME_ROLE) == VolumeRole.FAILED.value:
+        if _is_failed(live):
             raise NotReady(f"volume {name} is being cleared up", retry_after=2.0)
         patch: Body = {
             "metadata": {
@@ -255,6 +261,11 @@ class Volumes:
             for claim in await self._listed(db)
             if observing.annotation(claim, names.ANNOTATION_DATABASE_UID) == db.metadata.uid
         ]
+
+
+def _is_failed(claim: Body) -> bool:
+    role = observing.annotation(claim, names.ANNOTATION_VOLUME_ROLE)
+    return role == VolumeRole.FAILED.value
 
 
 def _own(claims: Iterable[Body], db: Database) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from postbase_operator.api import conditions as cond
 from postbase_operator.api.backup import Backup
 from postbase_operator.api.base import ObjectMeta, Reference
 from postbase_operator.api.bootstrap import Bootstrap
@@ -20,7 +21,7 @@ from postbase_operator.api.pitr_restore import NewDatabase, PitrRestore
 from postbase_operator.api.policies import BackupMethod
 from postbase_operator.api.restore_status import PitrRestoreStatus, RestorePlan, RestoreStep
 from postbase_operator.api.runs import RunPhase
-from postbase_operator.errors import InvalidSpec
+from postbase_operator.errors import InvalidSpec, PostbaseError
 from postbase_operator.planning import plan as steps
 from postbase_operator.planning import restore_status as tell
 from postbase_operator.planning.filling import filling
@@ -272,6 +273,16 @@ def _like(db: Database, restore: PitrRestore, wanted: NewDatabase) -> Database:
 
 
 # -- ends ----------------------------------------------------------------------------------
+
+
+def hindered(restore: PitrRestore, error: PostbaseError, now: datetime) -> Plan[PitrRestoreStatus]:
+    """What is told where a step could not be done: it is tried again, and nothing has changed."""
+    reason = error.reason if isinstance(error, InvalidSpec) else type(error).__name__
+    held = cond.set_reconciling(
+        restore.status.conditions, reason, str(error), now, restore.metadata.generation
+    )
+    after = restore.status.model_copy(update={"conditions": held})
+    return Plan(after, notices=tell.notices(restore.status, after))
 
 
 def _wait(

@@ -13,10 +13,11 @@ from postbase_operator.api.conditions import find_condition
 from postbase_operator.api.database import Database
 from postbase_operator.api.pitr_restore import PitrRestore
 from postbase_operator.api.runs import RunPhase
+from postbase_operator.errors import InvalidSpec
 from postbase_operator.planning import plan as steps
 from postbase_operator.planning.backup_observed import JobState, RunState
 from postbase_operator.planning.observed import Fill, Observed, Volume, VolumeRole
-from postbase_operator.planning.restore import RestoreSeen, plan_restore
+from postbase_operator.planning.restore import RestoreSeen, hindered, plan_restore
 from postbase_operator.planning.restore_done import remember
 from unit.conftest import NOW, database
 from unit.planning.test_database import CURRENT, FACTS, HEALTHY, kinds, plan, verdict
@@ -255,3 +256,10 @@ def test_a_new_database_begins_with_its_backup_and_never_empty() -> None:
     assert verdict(plan(broken, db))[:2] == ("Failed", "ChecksumMismatch")
     old = replace(begins, source_backup=backup(version="14.2"))
     assert verdict(plan(old, db))[1] == "VersionMismatch"
+
+
+def test_what_hinders_a_step_is_told_and_ends_nothing() -> None:
+    told = hindered(begun(), InvalidSpec("spec.objectStore", "there is none", "NoObjectStore"), NOW)
+    assert reason(told) == "NoObjectStore"
+    assert told.status.phase is RunPhase.RUNNING
+    assert told.steps == ()
