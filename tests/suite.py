@@ -106,6 +106,11 @@ CHECK = (
 )
 
 
+APART = ("handover", "node_restart", "upgrade", "template_upgrade")
+"""They count the seconds of a hand-over, restart the node, or have the cluster run another release
+for a while: nothing else runs beside them."""
+
+
 def node(command: str) -> Part:
     """The bring-up runs on the machine's own Python: it must work before there is any other."""
     return Part(command, ("python3", "-m", "node", command))
@@ -123,11 +128,10 @@ def full() -> Iterator[Part]:
     yield layer("apiserver", *SIDE_BY_SIDE)
     yield layer("machine")
     yield node("up")
-    # For a while these have the cluster run another release, or no operator at all.
-    upgrades = ("tests/e2e/test_upgrade.py", "tests/e2e/test_template_upgrade.py")
-    apart = (f"--ignore={file}" for file in upgrades)
-    yield layer("e2e", "--numprocesses=4", "--dist=loadfile", *apart)
-    yield Part("upgrade", module("pytest", "-q", *upgrades), True, True)
+    apart = tuple(f"tests/e2e/test_{name}.py" for name in APART)
+    besides = (f"--ignore={file}" for file in apart)
+    yield layer("e2e", "--numprocesses=4", "--dist=loadfile", *besides)
+    yield Part("apart", module("pytest", "-q", *apart), True, True)
     if os.environ.get("CI") == "true":
         yield node("down")
 

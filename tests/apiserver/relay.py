@@ -75,8 +75,14 @@ class Relay:
         return len(watches)
 
     @property
-    def watches(self) -> int:
-        return len(self._watches)
+    def watched(self) -> frozenset[str]:
+        """What is being watched now: the paths."""
+        return frozenset(watch.path for watch in self._watches.values())
+
+    @property
+    def ever_watched(self) -> frozenset[str]:
+        """A number of watches could be reached with one of them cut and another not open yet."""
+        return frozenset(each.path for each in self.log if each.watch)
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
