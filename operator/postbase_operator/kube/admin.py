@@ -13,6 +13,7 @@ from datetime import datetime
 
 from postbase_operator.api.database import Database
 from postbase_operator.desired import meta, names
+from postbase_operator.errors import Unavailable
 from postbase_operator.kube import credentials
 from postbase_operator.kube.credentials import Credentials
 from postbase_operator.kube.secrets import DatabaseSecrets
@@ -24,7 +25,7 @@ from postbase_operator.postgres import server as pg
 from postbase_operator.postgres.access import Wanted, is_right
 from postbase_operator.postgres.authority import Authority
 from postbase_operator.postgres.certificates import Identity
-from postbase_operator.postgres.connect import ADMIN, Connection, Endpoint, session
+from postbase_operator.postgres.connect import ADMIN, POSTGRESQL, Connection, Endpoint, session
 
 ONE_LOOK = 2.0
 """Seconds for which Secrets that were read count as read."""
@@ -58,18 +59,34 @@ class Admin:
         self._now = now
         self._held: dict[str, Keys] = {}  # by the Database's UID
         self._used: dict[str, tuple[float, int]] = {}  # likewise: when measured, and the bytes
+        self._unanswered: dict[str, datetime] = {}  # likewise: since when
 
     def forget(self, db: Database) -> None:
         self._held.pop(db.metadata.uid, None)
         self._used.pop(db.metadata.uid, None)
+        self._unanswered.pop(db.metadata.uid, None)
 
     async def ensure(self, db: Database, *, first: bool = False) -> None:
         """All Secrets as they should be; nothing where that was so within the minute."""
         if self._looked_over(db) is None:
             await self._look_over(db, first=first)
 
+    def unanswered_since(self, db: Database) -> datetime | None:
+        """When the first was of the looks at its server that have failed in a row."""
+        return self._unanswered.get(db.metadata.uid)
+
     async def ask(self, db: Database, address: str) -> Server:
-        """One session: what the server says of itself, and whether access is as wanted."""
+        """What the server says of itself, and whether access is as wanted."""
+        try:
+            server = await self._ask(db, address)
+        except Unavailable as error:
+            if error.service == POSTGRESQL:
+                self._unanswered.setdefault(db.metadata.uid, self._now())
+            raise
+        self._unanswered.pop(db.metadata.uid, None)
+        return server
+
+    async def _ask(self, db: Database, address: str) -> Server:
         keys = await self._keys(db)
         wanted = self._wanted(keys.credentials)
         endpoint, identity = self._door(db, address, keys)

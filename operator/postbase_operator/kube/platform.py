@@ -113,6 +113,7 @@ class KubePlatform:
             source_backup=self._source_backup(db, own),
             server=server,
             server_error=server_error,
+            unanswered_since=self._admin.unanswered_since(db),
         )
 
     def _source_backup(self, db: Database, own: tuple[Volume, ...]) -> Backup | None:

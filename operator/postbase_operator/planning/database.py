@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
+from postbase_operator.api.conditions import ConditionType, is_true
 from postbase_operator.api.database import Database, DatabaseStatus
 from postbase_operator.api.quantity import whole_bytes
 from postbase_operator.api.upkeep import DeletionPolicy, NodeLoss
@@ -17,7 +18,14 @@ from postbase_operator.planning import upgrade
 from postbase_operator.planning.beginning import begins_with_backup, plan_beginning
 from postbase_operator.planning.database_backups import outlook
 from postbase_operator.planning.filling import left_halfway, orphans
-from postbase_operator.planning.judgement import DISK_FULL, Exit, is_lost, judge, switching
+from postbase_operator.planning.judgement import (
+    DISK_FULL,
+    Exit,
+    hesitates,
+    is_lost,
+    judge,
+    switching,
+)
 from postbase_operator.planning.observed import (
     Observed,
     Process,
@@ -39,6 +47,8 @@ SECRETS_AGAIN = 45.0
 is back within a minute."""
 SOON = 0.3
 """Seconds until a look at what a step on the server has done."""
+ANSWER_AGAIN = 2.0
+"""Seconds until a server that gave no answer is asked again."""
 TURN_AGAIN = 10.0
 """Seconds until a sidecar asks again whether it is its turn to be upgraded."""
 STOP_AGAIN = 15.0
@@ -55,6 +65,8 @@ def plan_database(db: Database, seen: Observed, context: Context) -> Plan[Databa
         return finish(db, seen, refused, context.now, requeue_after=SECRETS_AGAIN)
     if begins_with_backup(db, seen):
         return plan_beginning(db, seen, context)
+    if is_true(db.status.conditions, ConditionType.READY) and hesitates(seen, context.now):
+        return Plan(db.status, requeue_after=ANSWER_AGAIN)
     verdict = judge(seen, context.now, paused=db.spec.paused)
     waiting = restart(db, seen, context.now)
     todo = list(_steps(db, seen, context.now))

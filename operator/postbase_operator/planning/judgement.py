@@ -52,6 +52,8 @@ def stalled(reason: str, message: str) -> Verdict:
 STARTING = "The pod is being made; PostgreSQL starts in it, or recovers from a crash"
 DISK_FULL = "No space left on device"
 OVERDUE = timedelta(seconds=60)
+PATIENCE = timedelta(seconds=10)
+"""For which a server that served may leave us without an answer, as on a node that is too busy."""
 NODE_LOST = (
     "The pod should have ended and its node does not answer. Once that node is surely off, give "
     "it the taint node.kubernetes.io/out-of-service; or set spec.onNodeLoss: Replace where the "
@@ -69,6 +71,16 @@ since each other word would be a write of the status."""
 def is_lost(process: Process, now: datetime) -> bool:
     """It should have ended long ago, by force if need be: its node does not answer."""
     return process.ends_by is not None and now - process.ends_by > OVERDUE
+
+
+def hesitates(seen: Observed, now: datetime) -> bool:
+    """The kubelet finds the server ready and we got no answer just now: no news, one looks again.
+
+    Else one connection that timed out on a busy node would turn a Database unready and back.
+    """
+    since = seen.unanswered_since
+    running = seen.process.state is ProcessState.RUNNING and seen.process.ready
+    return running and since is not None and now - since < PATIENCE
 
 
 def judge(seen: Observed, now: datetime, *, paused: bool) -> Verdict:

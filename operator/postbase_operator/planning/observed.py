@@ -186,6 +186,8 @@ class Observed:
     server: Server | None = None
     server_error: str = ""
     """Why `server` is None although the process runs."""
+    unanswered_since: datetime | None = None
+    """When the first of the looks that failed in a row was made."""
 
     @property
     def current(self) -> Volume | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +12,14 @@ from postbase_operator.api.conditions import KStatus, find_condition, kstatus
 from postbase_operator.api.database import Database, DatabaseStatus
 from postbase_operator.api.project import Project
 from postbase_operator.planning import plan as steps
-from postbase_operator.planning.database import AT_ONCE, SECRETS_AGAIN, SOON, Context, plan_database
+from postbase_operator.planning.database import (
+    ANSWER_AGAIN,
+    AT_ONCE,
+    SECRETS_AGAIN,
+    SOON,
+    Context,
+    plan_database,
+)
 from postbase_operator.planning.observed import (
     Access,
     Observed,
@@ -254,6 +262,36 @@ def test_a_server_that_does_not_answer_is_asked_again_soon() -> None:
     made = plan(replace(HEALTHY, server=None, server_error="PostgreSQL: timeout"))
     assert verdict(made) == ("Running", "ServerUnreachable", KStatus.IN_PROGRESS)
     assert made.requeue_after == SOON
+
+
+SILENT = replace(
+    HEALTHY,
+    process=replace(RUNNING, ready=True),
+    server=None,
+    server_error="PostgreSQL: timeout",
+    unanswered_since=NOW,
+)
+
+
+@pytest.mark.parametrize(
+    ("seen", "seconds", "told"),
+    [
+        (SILENT, 0, "Running"),
+        (SILENT, 9, "Running"),
+        (SILENT, 10, "ServerUnreachable"),
+        (replace(SILENT, process=replace(RUNNING, ready=False)), 0, "ServerUnreachable"),
+        (replace(SILENT, process=Process()), 0, "Starting"),
+    ],
+)
+def test_one_that_serves_and_gave_no_answer_just_now_is_asked_again_first(
+    seen: Observed, seconds: int, told: str
+) -> None:
+    db = database().model_copy(update={"status": plan(HEALTHY).status})
+    made = plan(seen, db, now=NOW + timedelta(seconds=seconds))
+    assert verdict(made)[1] == told
+    if told == "Running":
+        assert (made.status, made.steps, made.notices) == (db.status, (), ())
+        assert made.requeue_after == ANSWER_AGAIN
 
 
 def test_the_data_of_another_system_is_not_served() -> None:
