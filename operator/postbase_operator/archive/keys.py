@@ -73,6 +73,24 @@ class HistoryKey(Key):
 
 
 @dataclass(frozen=True, slots=True)
+class HeartbeatKey(Key):
+    """That up to a moment nothing was beyond `lsn`. The one object that is written again."""
+
+    template: ClassVar[str] = "{archive}wal/{timeline}/heartbeat/{lsn}"
+    archive: Archive
+    timeline: int
+    lsn: int
+
+
+@dataclass(frozen=True, slots=True)
+class WalFolder(Key):
+    """All of an archive's log: objects, histories, heartbeats."""
+
+    template: ClassVar[str] = "{archive}wal/"
+    archive: Archive
+
+
+@dataclass(frozen=True, slots=True)
 class PhysicalFolder(Key):
     """The folder of one physical backup. Without its record there is no backup in it."""
 
@@ -216,6 +234,7 @@ OBJECTS: tuple[type[Key], ...] = (
     ChunkKey,
     SegmentKey,
     HistoryKey,
+    HeartbeatKey,
     PieceKey,
     BackupSegmentKey,
     ManifestKey,

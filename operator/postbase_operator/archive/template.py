@@ -62,6 +62,7 @@ PARTS = {
     "timeline": _number(r"[0-9A-F]{8}", "08X", 16),
     "start": _number(r"[0-9A-F]{16}", "016X", 16),
     "end": _number(r"[0-9A-F]{16}", "016X", 16),
+    "lsn": _number(r"[0-9A-F]{16}", "016X", 16),
     "number": _number(r"[0-9]{6}", "06d"),
 }
 

@@ -31,6 +31,10 @@ AGREED = [
     ),
     (keys.SegmentKey(ARCHIVE, SEG), f"{ROOT}/wal/0000000A/{SEG}"),
     (keys.HistoryKey(ARCHIVE, 11), f"{ROOT}/wal/0000000B.history"),
+    (
+        keys.HeartbeatKey(ARCHIVE, 11, 0x16B374D848),
+        f"{ROOT}/wal/0000000B/heartbeat/00000016B374D848",
+    ),
     (keys.PieceKey(BASE, 7), f"{ROOT}/base/{BKP}/pieces/000007.tar.zst"),
     (keys.BackupSegmentKey(BASE, SEG), f"{ROOT}/base/{BKP}/wal/{SEG}.zst"),
     (keys.ManifestKey(BASE), f"{ROOT}/base/{BKP}/backup_manifest"),
