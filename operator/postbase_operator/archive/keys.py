@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from postbase_operator.archive.lsn import Segment
 from postbase_operator.archive.template import Key as Key
 
 
@@ -134,6 +135,10 @@ class BackupSegmentKey(Key):
     backup: PhysicalFolder
     segment: str
 
+    def parsed(self, size: int) -> Segment:
+        """Of a server whose segments have `size` bytes."""
+        return Segment.parse(self.segment, size)
+
 
 @dataclass(frozen=True, slots=True)
 class ManifestKey(Key):
@@ -157,6 +162,24 @@ class PhysicalProgressKey(Key):
 
     template: ClassVar[str] = "{backup}progress.json"
     backup: PhysicalFolder
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryProgressKey(Key):
+    """How far a recovery out of this archive has come; `restore` is the UID of who wants it."""
+
+    template: ClassVar[str] = "{archive}restores/{restore}/progress.json"
+    archive: Archive
+    restore: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryEndKey(Key):
+    """Where the log ends that a recovery follows: the database has stopped there."""
+
+    template: ClassVar[str] = "{archive}restores/{restore}/end.json"
+    archive: Archive
+    restore: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +263,8 @@ OBJECTS: tuple[type[Key], ...] = (
     ManifestKey,
     PhysicalRecordKey,
     PhysicalProgressKey,
+    RecoveryProgressKey,
+    RecoveryEndKey,
     OwnerKey,
     DumpKey,
     GlobalsKey,

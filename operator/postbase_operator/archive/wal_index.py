@@ -87,6 +87,13 @@ class WalIndex:
         """All of a timeline, also those that a segment or a longer one makes needless."""
         return tuple(self._chunks.get(timeline, ()))
 
+    def chunks_of(self, segment: Segment) -> tuple[ChunkKey, ...]:
+        """Those of a segment, in the order of the log; of one start the longest first."""
+        chunks = self._chunks.get(segment.timeline, [])
+        before = bisect_right(chunks, segment.start - 1, key=lambda chunk: chunk.start)
+        after = bisect_right(chunks, segment.end - 1, key=lambda chunk: chunk.start)
+        return tuple(chunks[before:after])
+
     def heartbeat(self, timeline: int) -> HeartbeatKey | None:
         """The one that is furthest on."""
         return max(self._beats.get(timeline, ()), key=lambda beat: beat.lsn, default=None)
