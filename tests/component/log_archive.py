@@ -77,7 +77,8 @@ def wal_object(
     commits = None
     if ended:
         first, last = ended[0], ended[-1]
-        assert first.ended_at is not None and last.ended_at is not None
+        assert first.ended_at is not None
+        assert last.ended_at is not None
         commits = Commits(first=first.ended_at, last=last.ended_at, last_end=str(last.end))
     (system_id,) = server.sql("SELECT system_identifier::text FROM pg_control_system()")[0]
     header = WalHeader(

@@ -126,6 +126,8 @@ class RecoveryProgress(Record):
     """Files of the log that PostgreSQL has been given."""
     bytes: NonNegativeInt
     """Of the log, fetched."""
+    waits: bool = False
+    """It has all that the archive holds, and follows."""
     at: Instant
 
 

@@ -160,6 +160,10 @@ class Prefetch:
                 time.sleep(pause)
                 pause = min(10.0, pause * 2)
 
+    def _waits(self) -> bool:
+        """PostgreSQL has asked for a file that is not whole yet."""
+        return any(name in self._later for name in self._names("ask"))
+
     def _keep(self, supply: Supply, path: Path) -> None:
         """The history of the timeline that was begun; then all that told of the recovery goes."""
         name = path.name
@@ -176,7 +180,9 @@ class Prefetch:
             return
         self._told = time.monotonic()
         given = sum(not name.endswith(".history") for name in self._handed)
-        now = RecoveryProgress(wal_files=given, bytes=self._bytes, at=datetime.now(UTC))
+        now = RecoveryProgress(
+            wal_files=given, bytes=self._bytes, waits=self._waits(), at=datetime.now(UTC)
+        )
         key = RecoveryProgressKey(supply.archive, self._task.restore)
         try:
             self._store.put(str(key), now.to_bytes(), if_absent=False)

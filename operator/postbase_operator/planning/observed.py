@@ -11,6 +11,8 @@ from datetime import datetime
 from enum import StrEnum
 
 from postbase_operator.api.backup import Backup
+from postbase_operator.archive.run import RecoveryProgress
+from postbase_operator.planning.archived import Offer
 from postbase_operator.planning.backup_observed import JobState
 
 
@@ -153,6 +155,11 @@ class Fill:
     job: JobState
     system_id: str = ""
     """Whose data it has turned out to be, once it has ended well."""
+    last_commit: str = ""
+    """The last one that PostgreSQL says it has recovered."""
+    recovers: bool = False
+    """The backup is there, and PostgreSQL replays the log."""
+    progress: RecoveryProgress | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +190,8 @@ class Observed:
     """What fills a volume, where one is being filled."""
     source_backup: Backup | None = None
     """The Backup that spec.bootstrap names, where there is no volume yet that serves."""
+    source_archive: Offer | None = None
+    """What the archive offers that spec.bootstrap names, where it has to be known now."""
     server: Server | None = None
     server_error: str = ""
     """Why `server` is None although the process runs."""

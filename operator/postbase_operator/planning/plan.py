@@ -12,6 +12,8 @@ from typing import Generic, TypeVar
 
 from postbase_operator.api.backup import Backup
 from postbase_operator.api.database import Database
+from postbase_operator.archive.keys import RecoveryEndKey
+from postbase_operator.archive.run import RecoveryTask
 
 Status = TypeVar("Status")
 
@@ -39,12 +41,23 @@ class CreateVolume:
 
 @dataclass(frozen=True, slots=True)
 class FillVolume:
-    """A backup is fetched onto the volume and recovered there. Leaves: a run of its own."""
+    """A backup is fetched onto the volume and recovered there, with `recovery` on along the log.
+
+    Leaves: a run of its own."""
 
     volume: str
     restore: str
     object_key: str
     attempt: int
+    recovery: RecoveryTask | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PinLog:
+    """A recovery that follows the log is told where it ends. Leaves: a note in the archive."""
+
+    key: RecoveryEndKey
+    end: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +115,13 @@ class ApplyWorkload:
 
     `system_id` "" lets a database be made on the volume; anything else must be found there.
     `image` is the digest to run, "" for what the spec's tag means now.
+    `stopped`: a restore wants PostgreSQL stopped for now, whatever the spec says.
     """
 
     volume: str
     system_id: str
     image: str = ""
+    stopped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +243,7 @@ Step = (
     EnsureSecrets
     | CreateVolume
     | FillVolume
+    | PinLog
     | PromoteVolume
     | FailVolume
     | CreateDatabase
