@@ -231,15 +231,19 @@ class BackupLooks:
 
 
 def pinned(cache: Cache, namespace: str) -> frozenset[str]:
-    """Names of the Backups there that restores which have not ended read from."""
+    """Names of the Backups there that restores which have not ended read from. With a backup all
+    of the log after it stays."""
     restores = map(PitrRestore.model_validate, cache.all(PITR_RESTORE))
-    return frozenset(
-        each.spec.source.backup_ref.name
-        for each in restores
-        if each.metadata.namespace == namespace
-        and each.spec.source.backup_ref is not None
-        and not each.is_done()
-    )
+    reading = [r for r in restores if r.metadata.namespace == namespace and not r.is_done()]
+    named = {r.spec.source.backup_ref.name for r in reading if r.spec.source.backup_ref}
+    ids = {r.status.plan.backup_id for r in reading if r.status.plan is not None}
+    begun = {
+        body["metadata"]["name"]
+        for body in cache.all(BACKUP)
+        if body["metadata"]["namespace"] == namespace
+        and (body.get("status") or {}).get("id") in ids - {None}
+    }
+    return frozenset(named | begun)
 
 
 def _names(backup: Backup) -> tuple[str, str]:

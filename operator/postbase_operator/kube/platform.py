@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from postbase_operator.api.backup import Backup
 from postbase_operator.api.database import Database, DatabaseStatus
+from postbase_operator.api.restore_status import RestorePlan
 from postbase_operator.api.upkeep import DeletionPolicy
+from postbase_operator.archive.run import RecoveryProgress
 from postbase_operator.desired import config, images, meta, names, workload
 from postbase_operator.errors import Conflict, Denied, NotReady, Unavailable
 from postbase_operator.kube import observe as observing
 from postbase_operator.kube.admin import Admin, ServerStep
 from postbase_operator.kube.apply import apply, body_of
+from postbase_operator.kube.archives import Archives
 from postbase_operator.kube.backup_objects import BackupObjects
 from postbase_operator.kube.cache import Cache
 from postbase_operator.kube.fills import Fills
@@ -35,8 +39,11 @@ from postbase_operator.kube.pods import Pods
 from postbase_operator.kube.protection import Protection
 from postbase_operator.kube.secrets import bequeath
 from postbase_operator.kube.session import Refused, Session
+from postbase_operator.kube.stores import Stores
 from postbase_operator.kube.volumes import Volumes, VolumeStep
 from postbase_operator.planning import plan as steps
+from postbase_operator.planning.archived import Offer, Stopped, Wish
+from postbase_operator.planning.beginning_archive import needs_offer
 from postbase_operator.planning.observed import (
     Access,
     Observed,
@@ -80,6 +87,8 @@ class KubePlatform:
         self._volumes = Volumes(api, cache)
         self._schedule = BackupObjects(api, cache)
         self._fills = Fills(api, cache, settings, self._admin)
+        stores = Stores(api, settings)
+        self.archives = Archives(cache, stores, settings.cluster_name, now)
         self._protection = Protection(api, cache, everywhere=not settings.watch_namespaces)
 
     # -- observe ---------------------------------------------------------------------------
@@ -101,7 +110,7 @@ class KubePlatform:
                 if error.service != POSTGRESQL:
                     raise  # nothing is known of the server then, and nothing said of it
                 server_error = str(error)
-        return Observed(
+        seen = Observed(
             wanted_revision=config.revision(db),
             access=Access(secret=known.credentials, host=known.host, port=names.PORT),
             volumes=own,
@@ -114,6 +123,9 @@ class KubePlatform:
             server=server,
             server_error=server_error,
         )
+        if needs_offer(db, seen):
+            seen = replace(seen, source_archive=await self.archives.offer_for(db))
+        return seen
 
     def _source_backup(self, db: Database, own: tuple[Volume, ...]) -> Backup | None:
         """Asked for only where there is no volume yet that serves."""
@@ -122,6 +134,17 @@ class KubePlatform:
             return None
         body = self._cache.get(BACKUP, db.metadata.namespace, wanted.name)
         return None if body is None else Backup.model_validate(body)
+
+    async def offer(self, db: Database, wish: Wish) -> Offer:
+        return await self.archives.offer(db, wish)
+
+    async def stopped(self, db: Database, plan: RestorePlan) -> Stopped | None:
+        return await self.archives.stopped(db, plan)
+
+    async def progress(
+        self, db: Database, plan: RestorePlan, restore: str
+    ) -> RecoveryProgress | None:
+        return await self.archives.progress(db, plan.object_key or "", restore)
 
     # -- execute ---------------------------------------------------------------------------
 
@@ -143,6 +166,8 @@ class KubePlatform:
                 await self._tell_server(db, step)
             case steps.BeginRotation() | steps.FinishRotation():
                 await self._admin.rotate(db, step)
+            case steps.PinLog():
+                await self.archives.pin(db, step)
             case steps.FillVolume():
                 await self._fills.start(db, step)
             case steps.CreateBackup() | steps.ExpireBackup() | steps.CreateDatabase():
@@ -154,6 +179,8 @@ class KubePlatform:
 
     async def _apply_workload(self, db: Database, step: steps.ApplyWorkload) -> None:
         claim, known = step.volume, step.system_id
+        if step.stopped:
+            db = db.model_copy(update={"spec": db.spec.model_copy(update={"paused": True})})
         image = step.image or images.image(db, self._settings)
         for desired in workload.objects(db, claim, known, image, self._settings):
             body = body_of(desired)

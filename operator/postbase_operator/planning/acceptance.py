@@ -18,7 +18,6 @@ from postbase_operator.planning.rotation import REQUEST
 WHERE_SET = {
     "Database": (
         "spec.archivingGrace",
-        "spec.bootstrap",
         "spec.pitr",
     ),
     "Project": (

@@ -15,9 +15,17 @@ from postbase_operator.api.upkeep import DeletionPolicy, NodeLoss
 from postbase_operator.planning import plan as steps
 from postbase_operator.planning import upgrade
 from postbase_operator.planning.beginning import begins_with_backup, plan_beginning
+from postbase_operator.planning.beginning_archive import begins_with_archive, plan_from_archive
 from postbase_operator.planning.database_backups import outlook
 from postbase_operator.planning.filling import left_halfway, orphans
-from postbase_operator.planning.judgement import DISK_FULL, Exit, is_lost, judge, switching
+from postbase_operator.planning.judgement import (
+    DISK_FULL,
+    Exit,
+    is_lost,
+    judge,
+    reconciling,
+    switching,
+)
 from postbase_operator.planning.observed import (
     Observed,
     Process,
@@ -29,6 +37,7 @@ from postbase_operator.planning.plan import Plan, Step
 from postbase_operator.planning.refusal import Context, refusal
 from postbase_operator.planning.restart import request, restart
 from postbase_operator.planning.restore_done import remember
+from postbase_operator.planning.restore_recovery import holds
 from postbase_operator.planning.rotation import rotation
 from postbase_operator.planning.status import finish
 
@@ -53,8 +62,9 @@ def plan_database(db: Database, seen: Observed, context: Context) -> Plan[Databa
         if seen.process.state is ProcessState.RUNNING:  # it serves on, as it was
             refused = replace(refused, phase="Running")
         return finish(db, seen, refused, context.now, requeue_after=SECRETS_AGAIN)
-    if begins_with_backup(db, seen):
-        return plan_beginning(db, seen, context)
+    restoring = _restoring(db, seen, context)
+    if restoring is not None:
+        return restoring
     verdict = judge(seen, context.now, paused=db.spec.paused)
     waiting = restart(db, seen, context.now)
     todo = list(_steps(db, seen, context.now))
@@ -77,6 +87,26 @@ def plan_database(db: Database, seen: Observed, context: Context) -> Plan[Databa
     if backups.again is not None:
         again = min(again, max(SOON, (backups.again - context.now).total_seconds()))
     return finish(db, seen, verdict, context.now, todo, requeue_after=again, backups=backups)
+
+
+def _restoring(db: Database, seen: Observed, context: Context) -> Plan[DatabaseStatus] | None:
+    """It does not serve for now: it begins with what another one left, or rests for a restore."""
+    if begins_with_backup(db, seen):
+        return plan_beginning(db, seen, context)
+    if begins_with_archive(db, seen):
+        return plan_from_archive(db, seen, context)
+    return _rest(db, seen, context) if holds(context.restores) else None
+
+
+def _rest(db: Database, seen: Observed, context: Context) -> Plan[DatabaseStatus]:
+    """A restore has PostgreSQL stopped, and tells when it is over."""
+    current = seen.current
+    todo: list[Step] = []
+    if current is not None:
+        image = upgrade.pinned(db, current)
+        todo.append(steps.ApplyWorkload(current.name, current.system_id, image, stopped=True))
+    verdict = reconciling("Restoring", "Restoring", "PostgreSQL is stopped for a restore in place")
+    return finish(db, seen, verdict, context.now, todo, requeue_after=STOP_AGAIN)
 
 
 def _again(db: Database, seen: Observed, todo: list[Step], now: datetime) -> float:

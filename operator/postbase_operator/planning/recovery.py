@@ -76,6 +76,11 @@ def _ways(archived: Archived, reader: LogReader) -> list[Way]:
     return sorted(found, key=lambda way: way.base.completed_at)
 
 
+def way_from(archived: Archived, reader: LogReader, backup_id: str) -> Way | None:
+    """Along the live branch from one backup, as far as the log goes."""
+    return next((way for way in _ways(archived, reader) if way.base.id == backup_id), None)
+
+
 def _span(ways: Sequence[Way]) -> Span:
     """From the oldest backup whose log goes on to where that of the newest one ends."""
     newest = ways[-1]
@@ -126,7 +131,7 @@ def _to_time(ways: Sequence[Way], time: datetime) -> Recovery:
     if not before:
         why = f"{text(time)} lies before the window: {window(_span(ways))}"
         raise Refused(RestoreReason.TARGET_BEFORE_WINDOW, why)
-    return _first_that_can(before, lambda way: way.to_time(time))
+    return _first_that_can(ways, before, lambda way: way.to_time(time))
 
 
 def _to_lsn(ways: Sequence[Way], lsn: Lsn) -> Recovery:
@@ -135,15 +140,18 @@ def _to_lsn(ways: Sequence[Way], lsn: Lsn) -> Recovery:
         first = min(way.stop for way in ways)
         why = f"{lsn} lies before {first}, where the oldest backup ends: {window(_span(ways))}"
         raise Refused(RestoreReason.TARGET_BEFORE_WINDOW, why)
-    return _first_that_can(before, lambda way: way.to_lsn(lsn))
+    return _first_that_can(ways, before, lambda way: way.to_lsn(lsn))
 
 
-def _first_that_can(ways: Sequence[Way], reach: Callable[[Way], Recovery]) -> Recovery:
-    """The newest backup first; where none can, what hinders the newest is told."""
+def _first_that_can(
+    ways: Sequence[Way], some: Sequence[Way], reach: Callable[[Way], Recovery]
+) -> Recovery:
+    """Of some the newest backup first; where none can, what hinders the newest is told."""
     refused: list[Refused] = []
-    for way in reversed(ways):
+    for way in reversed(some):
         try:
             return reach(way)
         except Refused as error:
             refused.append(error)
-    raise refused[0]
+    why = f"{refused[0]}: {window(_span(ways))}"
+    raise Refused(refused[0].reason, why, passing=refused[0].passing)

@@ -138,7 +138,7 @@ class Way:
         count = min(number + 1, len(self.files))
         last = self._last(count - 2) if count > 1 else None
         for record in self._records(count - 1):
-            if record.ended_at is not None and record.end <= lsn:
+            if record.ended_at is not None and self.stop < record.end <= lsn:
                 last = record.ended_at
         return self._made(lsn, None, last, count)
 
@@ -146,9 +146,9 @@ class Way:
         """Without a target time where no commit follows: PostgreSQL would refuse to end there."""
         if time > self.span.until:
             if self.has_gap:
-                why = f"the log has a hole at {self.end}: {window(self.span)}"
+                why = f"the log has a hole at {self.end}, before {text(time)}"
                 raise Refused(RestoreReason.WAL_GAP, why)
-            why = f"{text(time)} lies after the window: {window(self.span)}"
+            why = f"{text(time)} lies after the window"
             raise Refused(RestoreReason.TARGET_AFTER_WINDOW, why, passing=True)
         first = self.stop // self._log.size - self.start // self._log.size
         number = bisect_left(

@@ -92,14 +92,6 @@ def check_beginning(db: Database, seen: Observed) -> None:
     if db.spec.adopt_volume is not None:
         check_adoption(db, seen)
         return
-    bootstrap = db.spec.bootstrap
-    if bootstrap is not None and bootstrap.empty is None and bootstrap.backup_ref is None:
-        raise InvalidSpec(
-            "spec.bootstrap",
-            "restoring is not served by this release, and no empty database is made in its place; "
-            "take spec.bootstrap out, or set it to {empty: {}}, to begin empty",
-            reason="NotImplemented",
-        )
     if seen.foreign_volumes:
         raise InvalidSpec(
             "spec.adoptVolume",

@@ -20,12 +20,11 @@ from postbase_operator.api.pitr_restore import NewDatabase, PitrRestore
 from postbase_operator.api.policies import BackupMethod
 from postbase_operator.api.restore_status import PitrRestoreStatus, RestorePlan, RestoreStep
 from postbase_operator.api.runs import RunPhase
-from postbase_operator.archive.run import RecoveryTask
 from postbase_operator.errors import InvalidSpec, PostbaseError
 from postbase_operator.planning import plan as steps
 from postbase_operator.planning import restore_recovery as recovery
 from postbase_operator.planning import restore_status as tell
-from postbase_operator.planning.archived import Offer, Stopped, task_of
+from postbase_operator.planning.archived import Offer, Stopped
 from postbase_operator.planning.filling import filling
 from postbase_operator.planning.judgement import switching
 from postbase_operator.planning.observed import Observed, Volume, VolumeRole
@@ -70,12 +69,9 @@ def plan_restore(
     over = _over(restore, db, now)
     if over is not None:
         return over
-    try:
-        planned = restore.status.plan or _planned(restore, db, known, now)
-    except InvalidSpec as error:
-        return _fail(restore, error.reason, str(error), now)
-    except recovery.Waits as error:
-        return replace(_wait(restore, error.reason, str(error), now), requeue_after=SOON)
+    planned = _planned_or_told(restore, db, known, now)
+    if isinstance(planned, Plan):
+        return planned
     if restore.spec.dry_run:
         return Plan(tell.dry_run(restore, planned, now))
     first = before(restore, known.others)
@@ -90,6 +86,17 @@ def plan_restore(
     if restore.spec.source.previous is not None:
         return _undo(restore, known, now)
     return _in_place(restore, known, now)
+
+
+def _planned_or_told(
+    restore: PitrRestore, db: Database, known: RestoreSeen, now: datetime
+) -> RestorePlan | Plan[PitrRestoreStatus]:
+    try:
+        return restore.status.plan or _planned(restore, db, known, now)
+    except InvalidSpec as error:
+        return _fail(restore, error.reason, str(error), now)
+    except recovery.Waits as error:
+        return replace(_wait(restore, error.reason, str(error), now), requeue_after=SOON)
 
 
 def _over(restore: PitrRestore, db: Database, now: datetime) -> Plan[PitrRestoreStatus] | None:
@@ -169,13 +176,13 @@ def _check_made(restore: PitrRestore, db: Database, made: Database) -> None:
 
 def _in_place(restore: PitrRestore, known: RestoreSeen, now: datetime) -> Plan[PitrRestoreStatus]:
     uid = restore.metadata.uid
-    if recovery.is_cut_short(restore, known.seen):
-        return _give_up(restore, known, "RecoveryFailed", _why(known.seen), now)
-    if recovery.has_caught_up(restore, known.seen):
-        return _stop(restore, known, now)
-    state = filling(known.seen, uid, *_fill_of(restore, known, now))
+    last_part = recovery.last_part(restore, known.seen, known.stopped, now)
+    if last_part is not None:
+        return last_part
+    key, task = recovery.fill_of(restore, known.backup)
+    state = filling(known.seen, uid, key, now, task)
     if state.failed:
-        return _give_up(restore, known, state.failed, state.message, now)
+        return recovery.give_up(restore, known.seen, state.failed, state.message, now)
     if any(isinstance(step, steps.CreateVolume | steps.FillVolume) for step in state.todo):
         try:
             _check_still(restore, known)
@@ -187,46 +194,6 @@ def _in_place(restore: PitrRestore, known: RestoreSeen, now: datetime) -> Plan[P
         )
         return Plan(after, state.todo, state.again or 0.1, tell.notices(restore.status, after))
     return _switch(restore, known, state.ready, state.system_id, now)
-
-
-def _fill_of(
-    restore: PitrRestore, known: RestoreSeen, now: datetime
-) -> tuple[str, datetime, RecoveryTask | None]:
-    """What a volume is filled with: the backup's place, and what is replayed after it."""
-    plan, source = restore.status.plan, restore.spec.source
-    if source.backup_ref is not None or plan is None:
-        held = known.backup
-        return (str(held.status.object_key) if held is not None else ""), now, None
-    goes_on = recovery.follows(restore)
-    task = task_of(plan, restore.metadata.uid, in_place=True, follows=goes_on)
-    return plan.object_key or "", now, task
-
-
-def _give_up(
-    restore: PitrRestore, known: RestoreSeen, reason: str, why: str, now: datetime
-) -> Plan[PitrRestoreStatus]:
-    mine = [v for v in known.seen.volumes if v.restore == restore.metadata.uid]
-    drop = tuple(steps.FailVolume(each.name) for each in mine)
-    message = f"{why.rstrip('.')}. The Database was not touched"
-    return _fail(restore, reason, message, now, drop)
-
-
-def _why(seen: Observed) -> str:
-    return seen.fill.job.message if seen.fill is not None else ""
-
-
-def _stop(restore: PitrRestore, known: RestoreSeen, now: datetime) -> Plan[PitrRestoreStatus]:
-    """PostgreSQL rests, by this step in our status, until the volumes have changed places."""
-    message, todo = "PostgreSQL is stopped for the last part of its log", ()
-    if recovery.is_stopping(restore) and recovery.is_stopped(known.seen):
-        try:
-            found = recovery.end_of_log(restore, known.stopped, now)
-        except InvalidSpec as error:
-            return _give_up(restore, known, error.reason, str(error), now)
-        if found is not None:
-            todo, message = (steps.PinLog(*found),), "The last part of the log is replayed"
-    after = tell.running(restore, restore.status.plan, RestoreStep.STOPPING, message, now)
-    return Plan(after, todo, SOON, tell.notices(restore.status, after))
 
 
 def _check_still(restore: PitrRestore, known: RestoreSeen) -> None:
@@ -284,9 +251,8 @@ def _into_new(
 ) -> Plan[PitrRestoreStatus]:
     if known.made is None:
         make: Step = steps.CreateDatabase(_like(db, restore, wanted))
-        after = tell.running(
-            restore, restore.status.plan, RestoreStep.FILLING, "Is being made", now
-        )
+        plan = restore.status.plan
+        after = tell.running(restore, plan, RestoreStep.FILLING, "Is being made", now)
         return Plan(after, (make,), SOON, tell.notices(restore.status, after))
     ready = tell.ready_of(known.made)
     if ready is not None and ready.status == "True":

@@ -9,18 +9,30 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+from postbase_operator.api.backup import Backup
 from postbase_operator.api.base import Empty
 from postbase_operator.api.bootstrap import Bootstrap, Origin, RestoreFrom
 from postbase_operator.api.database import Database
 from postbase_operator.api.pitr_restore import PitrRestore, Source
-from postbase_operator.api.restore_status import RestorePlan, RestoreReason, RestoreStep
+from postbase_operator.api.restore_status import (
+    PitrRestoreStatus,
+    RestorePlan,
+    RestoreReason,
+    RestoreStep,
+)
 from postbase_operator.archive.keys import PhysicalFolder, RecoveryEndKey
 from postbase_operator.archive.lsn import Lsn
+from postbase_operator.archive.run import RecoveryTask
 from postbase_operator.errors import InvalidSpec, PostbaseError
-from postbase_operator.planning.archived import Offer, Stopped, Wish
+from postbase_operator.planning import plan as steps
+from postbase_operator.planning import restore_status as tell
+from postbase_operator.planning.archived import Offer, Stopped, Wish, task_of
 from postbase_operator.planning.backup_observed import RunState
 from postbase_operator.planning.observed import Observed, ProcessState
+from postbase_operator.planning.plan import Plan, Step
 from postbase_operator.planning.recovery import PATIENCE
+
+AGAIN = 2.0
 
 FLUSH_PATIENCE = timedelta(minutes=3)
 """How long the archive may take, after PostgreSQL was stopped, to hold all of its log."""
@@ -143,6 +155,48 @@ def end_of_log(
         )
         raise InvalidSpec("spec.source.latest", why, RestoreReason.FLUSH_PENDING.value)
     return None
+
+
+def last_part(
+    restore: PitrRestore, seen: Observed, stopped: Stopped | None, now: datetime
+) -> Plan[PitrRestoreStatus] | None:
+    """PostgreSQL rests, by this step in our status, until the volumes have changed places."""
+    if is_cut_short(restore, seen):
+        why = seen.fill.job.message if seen.fill is not None else ""
+        return give_up(restore, seen, RestoreReason.RECOVERY_FAILED.value, why, now)
+    if not has_caught_up(restore, seen):
+        return None
+    message = "PostgreSQL is stopped for the last part of its log"
+    todo: tuple[Step, ...] = ()
+    if is_stopping(restore) and is_stopped(seen):
+        try:
+            found = end_of_log(restore, stopped, now)
+        except InvalidSpec as error:
+            return give_up(restore, seen, error.reason, str(error), now)
+        if found is not None:
+            todo, message = (steps.PinLog(*found),), "The last part of the log is replayed"
+    after = tell.running(restore, restore.status.plan, RestoreStep.STOPPING, message, now)
+    return Plan(after, todo, AGAIN, tell.notices(restore.status, after))
+
+
+def fill_of(restore: PitrRestore, backup: Backup | None) -> tuple[str, RecoveryTask | None]:
+    """What a volume is filled with in place: the backup's place, and what is replayed after it."""
+    plan = restore.status.plan
+    if restore.spec.source.backup_ref is not None or plan is None:
+        return (str(backup.status.object_key) if backup is not None else ""), None
+    task = task_of(plan, restore.metadata.uid, in_place=True, follows=follows(restore))
+    return plan.object_key or "", task
+
+
+def give_up(
+    restore: PitrRestore, seen: Observed, reason: str, why: str, now: datetime
+) -> Plan[PitrRestoreStatus]:
+    """Nothing of it stays, and nothing that serves has been changed."""
+    mine = [each for each in seen.volumes if each.restore == restore.metadata.uid]
+    drop = tuple(steps.FailVolume(each.name) for each in mine)
+    message = f"{why.rstrip('.')}. The Database was not touched"
+    after = tell.failed(restore, reason, message, now)
+    return Plan(after, drop, notices=tell.notices(restore.status, after))
 
 
 def is_cut_short(restore: PitrRestore, seen: Observed) -> bool:

@@ -40,6 +40,8 @@ AGREED = [
     (keys.ManifestKey(BASE), f"{ROOT}/base/{BKP}/backup_manifest"),
     (BASE.record, f"{ROOT}/base/{BKP}/backup.json"),
     (BASE.progress, f"{ROOT}/base/{BKP}/progress.json"),
+    (keys.RecoveryProgressKey(ARCHIVE, UID), f"{ROOT}/restores/{UID}/progress.json"),
+    (keys.RecoveryEndKey(ARCHIVE, UID), f"{ROOT}/restores/{UID}/end.json"),
     (
         keys.CatalogueKey("prod", "team", "shop-main", UID),
         f"v1/catalogue/prod/team/shop-main/{UID}.json",

@@ -76,6 +76,7 @@ SAMPLES: dict[str, Any] = {
 
 # Their effect is in an adapter, beyond what is planned; the test that shows it stands beside.
 ELSEWHERE = {
+    "spec.bootstrap": "before there is a volume: tests/unit/planning/test_beginning_archive.py",
     "spec.credentials.overlap": "kube.admin, tests/unit/kube/test_credentials.py",
     "spec.credentials.rotateEvery": "with its age: tests/unit/planning/test_rotation.py",
     "spec.credentials.secretRef": "kube.own_secrets, tests/e2e/test_own_secrets.py",

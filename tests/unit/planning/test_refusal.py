@@ -29,9 +29,9 @@ def reason(seen: Observed, **spec: Any) -> tuple[str, str, tuple[Any, ...]]:
 @pytest.mark.parametrize(
     ("bootstrap", "said"),
     [
-        ({"latest": {}}, "NotImplemented"),
+        ({"latest": {}}, "Pending"),
         ({"backupRef": {"name": "b"}}, "BackupNotFound"),
-        (RESTORE, "NotImplemented"),
+        (RESTORE, "Pending"),
     ],
 )
 def test_what_should_start_from_a_backup_never_starts_empty(
