@@ -15,7 +15,7 @@ from postbase_operator.desired import config, names
 from postbase_operator.jobs import fill
 from postbase_operator.jobs.prefetch import FOLDERS, Prefetch
 from postbase_operator.objectstore.s3 import S3Store
-from postbase_operator.planning.recovery import Recovery
+from postbase_operator.planning.recovery_way import Recovery
 
 UID = "7c1e4f5c-0000-4000-8000-00000000000d"
 SCRIPTS = Path(config.__file__).parent / "scripts"

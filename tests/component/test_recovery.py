@@ -22,8 +22,8 @@ from postbase_operator.archive.lsn import Lsn
 from postbase_operator.objectstore.archive_log import StoredLog, load
 from postbase_operator.objectstore.s3 import S3Store
 from postbase_operator.objectstore.settings import StoreConfig
-from postbase_operator.planning.recovery import Recovery, Target, plan_recovery
-from postbase_operator.planning.recovery_way import Refused
+from postbase_operator.planning.recovery import Target, plan_recovery
+from postbase_operator.planning.recovery_way import Recovery, Refused
 
 __all__ = ["servers"]
 pytestmark = pytest.mark.timeout(300)
