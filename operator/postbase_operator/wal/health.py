@@ -7,7 +7,7 @@ import time
 from datetime import UTC, datetime
 
 from postbase_operator.archive.receiver import Failure, FailureReason
-from postbase_operator.errors import Denied, PostbaseError, Unavailable
+from postbase_operator.errors import Denied, InvalidSpec, PostbaseError, Unavailable
 from postbase_operator.objectstore.store import StoreDenied, StoreUnavailable
 from postbase_operator.wal.connection import ServerError
 
@@ -62,6 +62,13 @@ class Health:
             if of_store and self.store_failing_since is None:
                 self.store_failing_since, self._failing = now, time.monotonic()
 
+    def tell(self, reason: FailureReason, message: str) -> None:
+        """Of what is no error of ours; the same again is no news."""
+        with self._lock:
+            if self.last is None or (self.last.reason, self.last.message) != (reason, message):
+                self.errors += 1
+                self.last = Failure(reason=reason, message=message, at=datetime.now(UTC))
+
     def store_failing_for(self, now: float) -> float:
         """Seconds; 0 while it serves."""
         with self._lock:
@@ -72,6 +79,8 @@ def reason_of(error: PostbaseError) -> FailureReason:
     match error:
         case Refused():
             return error.reason
+        case InvalidSpec():
+            return FailureReason.INVALID_CONFIG
         case StoreDenied():
             return FailureReason.STORE_DENIED
         case StoreUnavailable():

@@ -14,7 +14,7 @@ from postbase_operator.api.database_status import ReceiverState
 from postbase_operator.archive.receiver import SLOT, ArchiveOwner, FailureReason
 from postbase_operator.archive.record import UnreadableRecord
 from postbase_operator.archive.wal_index import WalIndex
-from postbase_operator.errors import Denied, PostbaseError, Unavailable
+from postbase_operator.errors import Conflict, Denied, InvalidSpec, PostbaseError, Unavailable
 from postbase_operator.objectstore.store import NotFound
 from postbase_operator.wal import claim
 from postbase_operator.wal.assembly import Merged, merge_stored, unmerged
@@ -91,7 +91,7 @@ class Receiver:
         except Refused as error:
             self._failed(error)
             return REFUSED_PAUSE
-        except (Unavailable, Denied, UnreadableRecord, Abandoned) as error:
+        except (Unavailable, Denied, Conflict, InvalidSpec, UnreadableRecord, Abandoned) as error:
             self._failed(error)
             self._pause = min(LONGEST_PAUSE, self._pause * 2)
             return self._pause

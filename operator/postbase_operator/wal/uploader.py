@@ -26,7 +26,7 @@ from postbase_operator.archive.wal_object import (
     encode,
     packed,
 )
-from postbase_operator.errors import PostbaseError
+from postbase_operator.errors import Conflict, InvalidSpec, PostbaseError
 from postbase_operator.objectstore.store import (
     AlreadyExists,
     NotFound,
@@ -180,7 +180,7 @@ class Uploader:
         while not self._closed.is_set():
             try:
                 return request()
-            except (StoreUnavailable, StoreDenied) as error:
+            except (StoreUnavailable, StoreDenied, Conflict, InvalidSpec) as error:
                 self._health.failed(error)
                 self._closed.wait(pause)
                 pause = min(LONGEST_PAUSE, pause * 2)
