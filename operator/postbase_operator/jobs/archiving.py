@@ -6,6 +6,7 @@ becomes the idle process again; SIGTERM ends it with what has come by then.
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
 import signal
@@ -156,6 +157,7 @@ def supervise(sidecar: Sidecar, port: Port) -> int:
             sidecar.end()
             return 0
         port.refresh()
+        trim()
         match sidecar.look():
             case None:
                 continue
@@ -165,6 +167,13 @@ def supervise(sidecar: Sidecar, port: Port) -> int:
             case module:
                 sidecar.end()
                 wal_receiver.become(module, {})
+
+
+def trim() -> None:
+    """Gives free memory back to the machine: glibc keeps it, other libraries need no telling."""
+    give_back = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if give_back is not None:
+        give_back(0)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from postbase_operator.archive.wal_object import (
     Commits,
     WalHeader,
     decode,
+    encode,
     packed,
     unpacked,
 )
@@ -41,9 +42,9 @@ class Assembly:
 
     def add(self, part: Packed) -> list[Packed] | None:
         """All parts of the segment, in order, once they make it up."""
-        segment = part.chunk.segment
+        segment = part.place.segment
         parts = self._parts.setdefault(segment, {})
-        parts[part.chunk.start] = part
+        parts[part.place.start] = part
         self.held += len(part.frame)
         if sum(each.header.size for each in parts.values()) < segment.size:
             return None
@@ -54,7 +55,7 @@ class Assembly:
 
 def merge(uploader: Uploader, parts: list[Packed], needless: tuple[Key, ...]) -> Merged:
     """Writes a segment from its parts' frames; durable when it returns."""
-    segment, last = parts[0].chunk.segment, parts[-1].header
+    segment, last = parts[0].place.segment, parts[-1].header
     payload = b"".join(part.frame for part in parts)
     if len(parts) > MOST_FRAMES:
         payload = packed(unpacked(payload, Codec.ZSTD))
@@ -66,7 +67,8 @@ def merge(uploader: Uploader, parts: list[Packed], needless: tuple[Key, ...]) ->
             "commits": joined([part.header.commits for part in parts]),
         }
     )
-    uploader.write(SegmentKey(uploader.place.archive, segment.name), header, payload)
+    body = encode(header, payload, Codec.ZSTD)
+    uploader.write(SegmentKey(uploader.place.archive, segment.name), header, body)
     return Merged(segment, needless)
 
 
@@ -128,7 +130,8 @@ def merge_stored(uploader: Uploader, index: WalIndex, segment: Segment) -> Merge
             "commits": joined([each.header.commits for each in read]),
         }
     )
-    uploader.write(SegmentKey(uploader.place.archive, segment.name), header, packed(data))
+    body = encode(header, packed(data), Codec.ZSTD)
+    uploader.write(SegmentKey(uploader.place.archive, segment.name), header, body)
     return Merged(segment, needless(index, segment))
 
 

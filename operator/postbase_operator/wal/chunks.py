@@ -19,11 +19,25 @@ CONTEXT = 64 << 10
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
-    """A stretch of one segment."""
+class Stretch:
+    """Where a chunk lies, without its bytes."""
 
     segment: Segment
     start: Lsn
+    end: Lsn
+    stored: bool
+    """The archive has it: it is compared, and not written."""
+
+    @property
+    def is_whole(self) -> bool:
+        return self.end - self.start == self.segment.size
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A stretch of one segment, and its bytes."""
+
+    place: Stretch
     data: bytes | bytearray
     before: bytes
     """What precedes it, up to CONTEXT."""
@@ -32,16 +46,6 @@ class Chunk:
     sum that is."""
     since: float
     """When its first byte came, by the monotonic clock."""
-    stored: bool = False
-    """The archive has it: it is compared, and not written."""
-
-    @property
-    def end(self) -> Lsn:
-        return Lsn(self.start + len(self.data))
-
-    @property
-    def is_whole(self) -> bool:
-        return len(self.data) == self.segment.size
 
 
 class Cutter:
@@ -111,13 +115,13 @@ class Cutter:
         if not whole:
             self._sum.update(data)
         chunk = Chunk(
-            segment=self._segment,
-            start=self._start,
+            place=Stretch(
+                self._segment, self._start, self.position, self.position <= self._durable
+            ),
             data=data,
             before=self._before,
             prefix_sha256=None if whole else self._sum.hexdigest(),
             since=self._since,
-            stored=self.position <= self._durable,
         )
         self._before = (self._before + bytes(data[-CONTEXT:]))[-CONTEXT:]
         self._start, self._data = self.position, bytearray()

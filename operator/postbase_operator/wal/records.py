@@ -39,6 +39,7 @@ _INFOS = bytes(
 )
 _BACKWARD = 64 << 10
 """Bytes that are searched at a time, from the end."""
+EDGE = 256 << 10
 SHORT_DATA, LONG_DATA = 255, 254
 ORIGIN, TOPLEVEL = 253, 252
 _TIME = struct.Struct("<q")
@@ -67,13 +68,16 @@ def find(
 ) -> Commits | None:
     """Those whose records end within `data`; they may begin in `before`, the bytes that precede.
 
-    One that begins earlier still (it would need thousands of subtransactions) is not found.
+    One that begins earlier still, or of which more than EDGE bytes are in `data` (it would need
+    thousands of subtransactions) is not found.
     """
-    stretch = _Stretch(before + data, Lsn(start - len(before)), segment_size)
-    first = next(stretch.forward(start), None)
+    edge = _Stretch(before + data[:EDGE], Lsn(start - len(before)), segment_size)
+    whole = _Stretch(data, start, segment_size)
+    across = [each for each in edge.within(len(before), start) if each.start < start]
+    first = across[0] if across else next(whole.forward(start), None)
     if first is None:
         return None
-    return Commits(first, next(stretch.backward(start), first))
+    return Commits(first, next(whole.backward(start), across[-1] if across else first))
 
 
 class _Stretch:
@@ -88,6 +92,10 @@ class _Stretch:
         self._like_a_header = re.compile(
             b"\x01\x00\x00(?<=(?:%b)[%b]\x01\x00\x00)" % (upper, re.escape(_INFOS)), re.DOTALL
         )
+
+    def within(self, end: int, after: Lsn) -> list[Commit]:
+        """Those whose header begins before an offset, and which end after a position."""
+        return list(self._within(0, end + PAGE, after))
 
     def forward(self, after: Lsn) -> Iterator[Commit]:
         """Those that end after a position, in order."""

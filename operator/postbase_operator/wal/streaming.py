@@ -12,7 +12,6 @@ from datetime import timedelta
 
 from postbase_operator.api.policies import RecoveryPoint
 from postbase_operator.archive.keys import HeartbeatKey
-from postbase_operator.archive.template import Key
 from postbase_operator.archive.wal_index import WalIndex
 from postbase_operator.archive.wal_object import Totals, WalHeader
 from postbase_operator.wal import claim
@@ -33,7 +32,7 @@ LEAVE_SECONDS = 2.0
 """How long a receiver that is told to end waits for the store."""
 ASYNC_LANES, ZERO_LANES = 4, 8
 """Writes of chunks on their way at a time."""
-MEMORY = 64 << 20
+MEMORY = 40 << 20
 """Bytes of the log that are held; from then on nothing is received."""
 MESSAGES = 256
 """Received before anything else is looked at."""
@@ -172,25 +171,25 @@ class Streaming:
         self._standing.received = self._cutter.position
 
     def _send(self, chunk: Chunk) -> None:
-        if chunk.stored:
+        place = chunk.place
+        if place.stored:
             self._compare(chunk)
-            if chunk.is_whole:
+            if place.is_whole:
                 return
         else:
-            self._chain.begin(chunk.start, chunk.end, chunk.since)
-            ends = chunk.end == chunk.segment.end
+            self._chain.begin(place.start, place.end, chunk.since)
             self._totals = Totals(
                 received=self._totals.received + len(chunk.data),
-                segments=self._totals.segments + ends,
+                segments=self._totals.segments + (place.end == place.segment.end),
             )
-        totals, sent_at = self._totals, self._coverage.until(chunk.end)
+        box, totals, sent_at = [chunk], self._totals, self._coverage.until(place.end)
         self._in_flight += 1
         self._held += len(chunk.data)
-        self._uploader.submit(lambda: self._uploader.store_chunk(chunk, sent_at, totals))
+        self._uploader.submit(lambda: self._uploader.store_chunk(box, sent_at, totals))
 
     def _compare(self, chunk: Chunk) -> None:
         """What the archive has against what the server has; until then nothing is promised."""
-        if chunk.end == self._origin.durable:
+        if chunk.place.end == self._origin.durable:
             if self._last is not None:
                 claim.compare(self._last, chunk.prefix_sha256 or claim.digest(chunk.data))
             self._compared = True
@@ -215,26 +214,24 @@ class Streaming:
         standing.totals = self._totals
 
     def _is_packed(self, part: Packed) -> None:
-        chunk = part.chunk
-        if not chunk.stored:
-            self._chain.done(chunk.start, chunk.end)
+        place = part.place
+        if not place.stored:
+            self._chain.done(place.start, place.end)
             self._durable_parts.append(part)
             self._note_commits()
-        if chunk.is_whole:
-            self._standing.last_segment = chunk.segment.name
+        if place.is_whole:
+            self._standing.last_segment = place.segment.name
         elif (parts := self._assembly.add(part)) is not None:
-            chunks = (*needless(self._index, chunk.segment), *self._keys(parts))
+            ours = [self._uploader.key_of(each.place) for each in parts if not each.place.stored]
+            chunks = (*needless(self._index, place.segment), *ours)
             self._uploader.submit(lambda: merge(self._uploader, parts, chunks))
-
-    def _keys(self, parts: list[Packed]) -> list[Key]:
-        return [self._uploader.key_of(part.chunk) for part in parts if not part.chunk.stored]
 
     def _note_commits(self) -> None:
         """The last commit of all that is durable without a hole."""
         durable = self._chain.durable
-        done = [part for part in self._durable_parts if part.chunk.end <= durable]
-        self._durable_parts = [part for part in self._durable_parts if part.chunk.end > durable]
-        for part in sorted(done, key=lambda part: part.chunk.end):
+        done = [part for part in self._durable_parts if part.place.end <= durable]
+        self._durable_parts = [part for part in self._durable_parts if part.place.end > durable]
+        for part in sorted(done, key=lambda part: part.place.end):
             if part.header.commits is not None:
                 self._standing.last_commit_at = part.header.commits.last
 

@@ -37,11 +37,13 @@ from postbase_operator.objectstore.store import (
     StoreUnavailable,
 )
 from postbase_operator.wal import records
-from postbase_operator.wal.chunks import Chunk
+from postbase_operator.wal.chunks import Chunk, Stretch
 from postbase_operator.wal.health import Health, Refused
 
 T = TypeVar("T")
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
+PACKERS = 2
+"""Pieces that are packed at a time: each is in memory twice meanwhile."""
 
 
 class ArchiveStore(Protocol):
@@ -74,7 +76,7 @@ class Place:
 class Packed:
     """A chunk that is durable, and what of it is needed for its segment."""
 
-    chunk: Chunk
+    place: Stretch
     header: WalHeader
     frame: bytes
     """Empty for a whole segment, which needs nothing more."""
@@ -87,6 +89,7 @@ class Uploader:
         self.place = place
         self._store, self._health = store, health
         self._closed, self._lock = threading.Event(), threading.Lock()
+        self._packing = threading.BoundedSemaphore(PACKERS)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="store")
         self.results: deque[Future[object]] = deque()
         self.wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -119,30 +122,40 @@ class Uploader:
             found.append(self.results.popleft().result())
         return found
 
-    def store_chunk(self, chunk: Chunk, sent_at: datetime, totals: Totals) -> Packed:
-        """Packs it and writes it, if it is not stored already; durable when it returns."""
-        place, digest = self.place, hashlib.sha256(chunk.data).hexdigest()
-        header = WalHeader(
-            system_id=place.system_id,
-            timeline=chunk.segment.timeline,
-            start=str(chunk.start),
-            end=str(chunk.end),
+    def store_chunk(self, box: list[Chunk], sent_at: datetime, totals: Totals) -> Packed:
+        """Packs it and writes it, if it is not stored already; durable when it returns.
+
+        The chunk is taken out of the box: its raw bytes are gone while the store has its time.
+        """
+        with self._packing:
+            chunk = box.pop()
+            place, header = chunk.place, self._header(chunk, sent_at, totals)
+            frame = packed(chunk.data)
+            del chunk
+            body, size = encode(header, frame, Codec.ZSTD), len(frame)
+            del frame
+        if not place.stored:
+            self.write(self.key_of(place), header, body)
+        return Packed(place, header, b"" if place.is_whole else body[-size:])
+
+    def _header(self, chunk: Chunk, sent_at: datetime, totals: Totals) -> WalHeader:
+        place, digest = chunk.place, hashlib.sha256(chunk.data).hexdigest()
+        return WalHeader(
+            system_id=self.place.system_id,
+            timeline=place.segment.timeline,
+            start=str(place.start),
+            end=str(place.end),
             size=len(chunk.data),
             sha256=digest,
             prefix_sha256=chunk.prefix_sha256 or digest,
-            commits=commits_of(chunk, place.segment_size),
+            commits=commits_of(chunk, self.place.segment_size),
             totals=totals,
             sent_at=sent_at,
-            writer=place.writer,
+            writer=self.place.writer,
         )
-        frame = packed(chunk.data)
-        if not chunk.stored:
-            self.write(self.key_of(chunk), header, frame)
-        return Packed(chunk, header, b"" if chunk.is_whole else frame)
 
-    def write(self, key: ChunkKey | SegmentKey, header: WalHeader, payload: bytes) -> None:
-        """Until it is there. Refused (SplitBrain) where other bytes are."""
-        body = encode(header, payload, Codec.ZSTD)
+    def write(self, key: ChunkKey | SegmentKey, header: WalHeader, body: bytes) -> None:
+        """An object, until it is there. Refused (SplitBrain) where other bytes of the log are."""
 
         def once() -> None:
             began = time.monotonic()
@@ -186,10 +199,10 @@ class Uploader:
                 pause = min(LONGEST_PAUSE, pause * 2)
         raise Abandoned("the receiver ends")
 
-    def key_of(self, chunk: Chunk) -> ChunkKey | SegmentKey:
-        if chunk.is_whole:
-            return SegmentKey(self.place.archive, chunk.segment.name)
-        return ChunkKey(self.place.archive, chunk.segment.timeline, chunk.start, chunk.end)
+    def key_of(self, place: Stretch) -> ChunkKey | SegmentKey:
+        if place.is_whole:
+            return SegmentKey(self.place.archive, place.segment.name)
+        return ChunkKey(self.place.archive, place.segment.timeline, place.start, place.end)
 
     def _must_be_same(self, key: ChunkKey | SegmentKey, ours: WalHeader) -> None:
         """The same bytes of the log are a success: sent before, or by another receiver."""
@@ -215,7 +228,7 @@ class Uploader:
 
 
 def commits_of(chunk: Chunk, segment_size: int) -> Commits | None:
-    found = records.find(chunk.data, chunk.start, chunk.before, segment_size)
+    found = records.find(chunk.data, chunk.place.start, chunk.before, segment_size)
     if found is None:
         return None
     return Commits(first=found.first.at, last=found.last.at, last_end=str(found.last.end))

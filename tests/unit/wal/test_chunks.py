@@ -51,16 +51,17 @@ def test_however_the_stream_is_split_the_segments_are_the_same(
     found = cut_up(sizes, cuts, durable)
     at = Lsn(SIZE)
     for chunk in found:
-        assert chunk.start == at, "chunks follow each other"
-        assert bytes(chunk.data) == log(chunk.start, chunk.end)
-        assert chunk.segment == Segment.containing(chunk.start, 1, SIZE)
-        assert chunk.end <= chunk.segment.end
-        assert chunk.stored == (chunk.end <= durable), "what is stored is apart from what is not"
-        prefix = hashlib.sha256(log(chunk.segment.start, chunk.end)).hexdigest()
-        assert chunk.prefix_sha256 == (None if chunk.is_whole else prefix)
-        assert log(SIZE, chunk.start).endswith(chunk.before)
-        assert len(chunk.before) == min(chunks.CONTEXT, chunk.start - SIZE)
-        at = chunk.end
+        place = chunk.place
+        assert place.start == at, "chunks follow each other"
+        assert bytes(chunk.data) == log(place.start, place.end)
+        assert place.segment == Segment.containing(place.start, 1, SIZE)
+        assert place.end <= place.segment.end
+        assert place.stored == (place.end <= durable), "what is stored is apart from what is not"
+        prefix = hashlib.sha256(log(place.segment.start, place.end)).hexdigest()
+        assert chunk.prefix_sha256 == (None if place.is_whole else prefix)
+        assert log(SIZE, place.start).endswith(chunk.before)
+        assert len(chunk.before) == min(chunks.CONTEXT, place.start - SIZE)
+        at = place.end
     assert at == end or (at < durable and end < durable), "nothing is left out"
 
 
