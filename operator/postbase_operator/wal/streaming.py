@@ -104,7 +104,10 @@ class Streaming:
     @property
     def acknowledged(self) -> Lsn:
         """What the server is told to be durable."""
-        return max(self._chain.durable, self._promised) if self._compared else NOTHING
+        begins = self._origin.fresh and self._chain.durable == self._origin.durable
+        if begins or not self._compared:
+            return self._promised  # before its first byte nothing is in the archive
+        return max(self._chain.durable, self._promised)
 
     @property
     def _is_settled(self) -> bool:
