@@ -17,7 +17,6 @@ from postbase_operator.errors import Conflict, Denied, NotReady, Unavailable
 from postbase_operator.kube import observe as observing
 from postbase_operator.kube.admin import Admin, ServerStep
 from postbase_operator.kube.apply import apply, body_of
-from postbase_operator.kube.archives import Archives
 from postbase_operator.kube.backup_objects import BackupObjects
 from postbase_operator.kube.cache import Cache
 from postbase_operator.kube.fills import Fills
@@ -37,6 +36,7 @@ from postbase_operator.kube.kinds import (
 from postbase_operator.kube.ownership import is_owned, refuse_stranger
 from postbase_operator.kube.pods import Pods
 from postbase_operator.kube.protection import Protection
+from postbase_operator.kube.recoveries import Recoveries
 from postbase_operator.kube.secrets import bequeath
 from postbase_operator.kube.session import Refused, Session
 from postbase_operator.kube.stores import Stores
@@ -88,7 +88,7 @@ class KubePlatform:
         self._schedule = BackupObjects(api, cache)
         self._fills = Fills(api, cache, settings, self._admin)
         stores = Stores(api, settings)
-        self.archives = Archives(cache, stores, settings.cluster_name, now)
+        self._recoveries = Recoveries(cache, stores, settings.cluster_name, now)
         self._protection = Protection(api, cache, everywhere=not settings.watch_namespaces)
 
     # -- observe ---------------------------------------------------------------------------
@@ -124,7 +124,7 @@ class KubePlatform:
             server_error=server_error,
         )
         if needs_offer(db, seen):
-            seen = replace(seen, source_archive=await self.archives.offer_for(db))
+            seen = replace(seen, source_archive=await self._recoveries.offer_for(db))
         return seen
 
     def _source_backup(self, db: Database, own: tuple[Volume, ...]) -> Backup | None:
@@ -136,15 +136,15 @@ class KubePlatform:
         return None if body is None else Backup.model_validate(body)
 
     async def offer(self, db: Database, wish: Wish) -> Offer:
-        return await self.archives.offer(db, wish)
+        return await self._recoveries.offer(db, wish)
 
     async def stopped(self, db: Database, plan: RestorePlan) -> Stopped | None:
-        return await self.archives.stopped(db, plan)
+        return await self._recoveries.stopped(db, plan)
 
     async def progress(
         self, db: Database, plan: RestorePlan, restore: str
     ) -> RecoveryProgress | None:
-        return await self.archives.progress(db, plan.object_key or "", restore)
+        return await self._recoveries.progress(db, plan.object_key or "", restore)
 
     # -- execute ---------------------------------------------------------------------------
 
@@ -167,7 +167,7 @@ class KubePlatform:
             case steps.BeginRotation() | steps.FinishRotation():
                 await self._admin.rotate(db, step)
             case steps.PinLog():
-                await self.archives.pin(db, step)
+                await self._recoveries.pin(db, step)
             case steps.FillVolume():
                 await self._fills.start(db, step)
             case steps.CreateBackup() | steps.ExpireBackup() | steps.CreateDatabase():

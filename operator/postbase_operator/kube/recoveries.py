@@ -42,7 +42,7 @@ class Whose:
     but: str = ""
 
 
-class Archives:
+class Recoveries:
     """One for all Databases."""
 
     def __init__(
