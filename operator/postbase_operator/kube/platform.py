@@ -14,6 +14,7 @@ from postbase_operator.errors import Conflict, Denied, NotReady, Unavailable
 from postbase_operator.kube import observe as observing
 from postbase_operator.kube.admin import Admin, ServerStep
 from postbase_operator.kube.apply import apply, body_of
+from postbase_operator.kube.archives import Archives
 from postbase_operator.kube.backup_objects import BackupObjects
 from postbase_operator.kube.cache import Cache
 from postbase_operator.kube.fills import Fills
@@ -37,6 +38,7 @@ from postbase_operator.kube.secrets import bequeath
 from postbase_operator.kube.session import Refused, Session
 from postbase_operator.kube.volumes import Volumes, VolumeStep
 from postbase_operator.planning import plan as steps
+from postbase_operator.planning.archive_observed import NONE_EARLIER, Earlier
 from postbase_operator.planning.observed import (
     Access,
     Observed,
@@ -80,6 +82,7 @@ class KubePlatform:
         self._volumes = Volumes(api, cache)
         self._schedule = BackupObjects(api, cache)
         self._fills = Fills(api, cache, settings, self._admin)
+        self.archives = Archives(api, cache, settings, self._admin, now)
         self._protection = Protection(api, cache, everywhere=not settings.watch_namespaces)
 
     # -- observe ---------------------------------------------------------------------------
@@ -93,6 +96,8 @@ class KubePlatform:
         pod = self._cache.get(POD, known.namespace, known.pod)
         workload = self._cache.get(STATEFUL_SET, known.namespace, known.statefulset)
         process = observing.process(pod, workload, resizable=self._pods.resizable(db))
+        serving = _current(own)
+        archive = await self.archives.look(db, process, serving.system_id if serving else "")
         server, server_error = None, ""
         if process.state is ProcessState.RUNNING and process.address:
             try:
@@ -103,6 +108,12 @@ class KubePlatform:
                 server_error = str(error)
         return Observed(
             wanted_revision=config.revision(db),
+            synchronous_revision=config.revision(db, synchronous=True),
+            archiving=observing.archiving(
+                self._cache.get(CONFIG_MAP, known.namespace, known.config)
+            ),
+            archive=archive,
+            earlier=await self._earlier(db, own),
             access=Access(secret=known.credentials, host=known.host, port=names.PORT),
             volumes=own,
             foreign_volumes=foreign,
@@ -114,6 +125,14 @@ class KubePlatform:
             server=server,
             server_error=server_error,
         )
+
+    async def _earlier(self, db: Database, own: tuple[Volume, ...]) -> Earlier:
+        """Asked once, before the first volume of a Database that is to begin empty."""
+        spec = db.spec
+        said = spec.bootstrap is not None or spec.adopt_volume is not None
+        if own or said or db.status.system_id:
+            return NONE_EARLIER
+        return await self.archives.earlier(db)
 
     def _source_backup(self, db: Database, own: tuple[Volume, ...]) -> Backup | None:
         """Asked for only where there is no volume yet that serves."""
@@ -139,7 +158,9 @@ class KubePlatform:
                 await self._admin.ensure(db, first=first)
             case steps.ApplyWorkload():
                 await self._apply_workload(db, step)
-            case steps.SetUpAccess() | steps.ReloadConfig() | steps.CreateExtensions():
+            case steps.BringStore() | steps.EnterCatalogue():
+                await self.archives.take(db, step)
+            case _ if isinstance(step, ServerStep):
                 await self._tell_server(db, step)
             case steps.BeginRotation() | steps.FinishRotation():
                 await self._admin.rotate(db, step)
@@ -155,7 +176,8 @@ class KubePlatform:
     async def _apply_workload(self, db: Database, step: steps.ApplyWorkload) -> None:
         claim, known = step.volume, step.system_id
         image = step.image or images.image(db, self._settings)
-        for desired in workload.objects(db, claim, known, image, self._settings):
+        made = workload.objects(db, claim, known, image, self._settings, step.archiving)
+        for desired in made:
             body = body_of(desired)
             self._cache.put(kind_of(body), await self._apply(db, body))
 
@@ -206,10 +228,12 @@ class KubePlatform:
         if db.spec.deletion_policy is DeletionPolicy.DELETE:
             await self._volumes.delete_all(db)
             await self._let_credentials_go(db)
+            await self.archives.give_up(db)
         elif db.spec.retain_volume_for is not None:
             await self._volumes.leave(db, self._now() + db.spec.retain_volume_for)
         await self._protection.keep(db)
         self._admin.forget(db)
+        self.archives.forget(db)
         return True
 
     async def _let_credentials_go(self, db: Database) -> None:
@@ -222,6 +246,10 @@ class KubePlatform:
                 "the credentials were left behind",
                 extra={"object": str(db.metadata.name), "error": str(error)},
             )
+
+
+def _current(own: tuple[Volume, ...]) -> Volume | None:
+    return Observed(volumes=own).current
 
 
 def _filling(own: tuple[Volume, ...]) -> Volume | None:
