@@ -253,6 +253,17 @@ class CatalogueKey(Key):
     database_uid: str
 
 
+@dataclass(frozen=True, slots=True)
+class GivenUpKey(Key):
+    """That a Database was deleted with all it had: one of its name may begin empty."""
+
+    template: ClassVar[str] = "v1/catalogue/{cluster}/{namespace}/{name}/{database_uid}.given-up"
+    cluster: str
+    namespace: str
+    name: str
+    database_uid: str
+
+
 OBJECTS: tuple[type[Key], ...] = (
     ChunkKey,
     SegmentKey,
@@ -271,6 +282,7 @@ OBJECTS: tuple[type[Key], ...] = (
     LogicalProgressKey,
     LogicalRecordKey,
     CatalogueKey,
+    GivenUpKey,
 )
 """The kinds of keys that objects have; the others are folders."""
 

@@ -75,6 +75,10 @@ def wal_receiver(settings: Settings) -> V1Container:
         image_pull_policy=settings.sidecar_pull_policy,
         args=["wal-receiver"],
         restart_policy="Always",
+        ports=[V1ContainerPort(name="receiver", container_port=names.SIDECAR_PORT, protocol="TCP")],
+        # Its signal comes only once PostgreSQL has ended, and PostgreSQL's own stop waits for it:
+        # from this file it learns at once that the time which is left is the pod's grace.
+        lifecycle=_run_before_stop("touch", names.STOPPING_FILE),
         resources=V1ResourceRequirements(
             requests={"cpu": "10m", "memory": "32Mi"}, limits={"memory": "256Mi"}
         ),

@@ -15,6 +15,8 @@ OWNER = "app"
 LOGINS = ("app_a", "app_b")
 
 PORT = 5432
+SIDECAR_PORT = 8432
+"""Where the sidecar tells how it does, while archiving is on: TLS, and a token."""
 MOUNT = "/postbase/data"
 PGDATA = f"{MOUNT}/pgdata"
 CONFIG_MOUNT = "/postbase/config"
@@ -30,6 +32,8 @@ FALLBACK_FILE = f"{MOUNT}/postgresql.conf.running"
 """What start.sh gives the server to read where it refuses the mounted settings."""
 CERTIFICATE_FILE = f"{TLS_MOUNT}/tls.crt"
 REVISION_FILE = f"{CONFIG_MOUNT}/revision"
+STOPPING_FILE = "/tmp/stopping"  # noqa: S108 - the sidecar's own
+"""What the hook before the sidecar's stop leaves there: from then on the pod is going."""
 
 DATA_VOLUME = "data"
 POSTGRES_CONTAINER = "postgres"
@@ -56,6 +60,7 @@ ANNOTATION_DELETE_AFTER = "postbase.sh/delete-after"
 ANNOTATION_RESTORE = "postbase.sh/restore"
 ANNOTATION_KEPT = "postbase.sh/volume-kept"
 ANNOTATION_CONFIG = "postbase.sh/config-revision"
+ANNOTATION_RECEIVER = "postbase.sh/receiver-revision"
 
 FINALIZER = "postbase.sh/cleanup"
 

@@ -13,7 +13,7 @@ from functools import partial
 import kopf
 
 from postbase_operator import metrics
-from postbase_operator.api.database import DatabasePhase
+from postbase_operator.api.database import Database, DatabasePhase
 from postbase_operator.errors import PostbaseError, Unavailable
 from postbase_operator.handlers import health, logs, registry
 from postbase_operator.handlers.keys import Key
@@ -104,6 +104,10 @@ class Operator:
             asyncio.create_task(watcher.sweep(), name="sweep"),
             asyncio.create_task(_clear_up(Leftovers(api, cache, now)), name="leftovers"),
             asyncio.create_task(_clear_up(BackupLeftovers(api, cache, now)), name="old-backups"),
+            asyncio.create_task(
+                platform.archives.receivers.watch(lambda db: queue.add(_key_of(db))),
+                name="receivers",
+            ),
         ]
         # Tasks that begin after kopf has begun count as kopf's own: it waits for them at its end.
         await asyncio.sleep(0)
@@ -138,6 +142,10 @@ class Operator:
         if self._leading and not self._watching.is_set():
             return "the watches are not open yet"
         return ""
+
+
+def _key_of(db: Database) -> Key:
+    return Key(DATABASE.kind, db.metadata.namespace, db.metadata.name)
 
 
 def _in_phase(cache: Cache, phase: DatabasePhase) -> int:

@@ -35,6 +35,7 @@ from postbase_operator.kube.session import Session
 from postbase_operator.kube.stores import Source as StoreSource
 from postbase_operator.kube.stores import Stores
 from postbase_operator.planning import retention
+from postbase_operator.planning.archiving import incarnation
 from postbase_operator.planning.backup_done import done_before
 from postbase_operator.planning.backup_observed import (
     BackupSeen,
@@ -155,7 +156,7 @@ class BackupLooks:
             uid=db.metadata.uid,
             name=db.metadata.name,
             project_id=public_id("Project", project.metadata.uid) if project is not None else "",
-            incarnation=f"{db.status.system_id or 0}-1",
+            incarnation=incarnation(db),
             is_running=bool(db.status.system_id) and db.status.phase is DatabasePhase.RUNNING,
             is_deleting=db.metadata.is_deleting,
             size_bytes=backup_jobs.source_bytes(job) if job is not None else _capacity(db),

@@ -17,6 +17,7 @@ from postbase_operator.errors import Conflict, Denied, NotReady, Unavailable
 from postbase_operator.kube import observe as observing
 from postbase_operator.kube.admin import Admin, ServerStep
 from postbase_operator.kube.apply import apply, body_of
+from postbase_operator.kube.archives import Archives
 from postbase_operator.kube.backup_objects import BackupObjects
 from postbase_operator.kube.cache import Cache
 from postbase_operator.kube.fills import Fills
@@ -42,6 +43,7 @@ from postbase_operator.kube.session import Refused, Session
 from postbase_operator.kube.stores import Stores
 from postbase_operator.kube.volumes import Volumes, VolumeStep
 from postbase_operator.planning import plan as steps
+from postbase_operator.planning.archive_observed import NONE_EARLIER, Earlier
 from postbase_operator.planning.archived import Offer, Stopped, Wish
 from postbase_operator.planning.beginning_archive import needs_offer
 from postbase_operator.planning.observed import (
@@ -89,6 +91,7 @@ class KubePlatform:
         self._fills = Fills(api, cache, settings, self._admin)
         stores = Stores(api, settings)
         self._recoveries = Recoveries(cache, stores, settings.cluster_name, now)
+        self.archives = Archives(api, cache, settings, self._admin, now)
         self._protection = Protection(api, cache, everywhere=not settings.watch_namespaces)
 
     # -- observe ---------------------------------------------------------------------------
@@ -102,6 +105,8 @@ class KubePlatform:
         pod = self._cache.get(POD, known.namespace, known.pod)
         workload = self._cache.get(STATEFUL_SET, known.namespace, known.statefulset)
         process = observing.process(pod, workload, resizable=self._pods.resizable(db))
+        serving = _current(own)
+        archive = await self.archives.look(db, process, serving.system_id if serving else "")
         server, server_error = None, ""
         if process.state is ProcessState.RUNNING and process.address:
             try:
@@ -112,6 +117,12 @@ class KubePlatform:
                 server_error = str(error)
         seen = Observed(
             wanted_revision=config.revision(db),
+            synchronous_revision=config.revision(db, synchronous=True),
+            archiving=observing.archiving(
+                self._cache.get(CONFIG_MAP, known.namespace, known.config)
+            ),
+            archive=archive,
+            earlier=await self._earlier(db, own),
             access=Access(secret=known.credentials, host=known.host, port=names.PORT),
             volumes=own,
             foreign_volumes=foreign,
@@ -126,6 +137,14 @@ class KubePlatform:
         if needs_offer(db, seen):
             seen = replace(seen, source_archive=await self._recoveries.offer_for(db))
         return seen
+
+    async def _earlier(self, db: Database, own: tuple[Volume, ...]) -> Earlier:
+        """Asked once, before the first volume of a Database that is to begin empty."""
+        spec = db.spec
+        said = spec.bootstrap is not None or spec.adopt_volume is not None
+        if own or said or db.status.system_id:
+            return NONE_EARLIER
+        return await self.archives.earlier(db)
 
     def _source_backup(self, db: Database, own: tuple[Volume, ...]) -> Backup | None:
         """Asked for only where there is no volume yet that serves."""
@@ -162,7 +181,9 @@ class KubePlatform:
                 await self._admin.ensure(db, first=first)
             case steps.ApplyWorkload():
                 await self._apply_workload(db, step)
-            case steps.SetUpAccess() | steps.ReloadConfig() | steps.CreateExtensions():
+            case steps.BringStore() | steps.EnterCatalogue():
+                await self.archives.take(db, step)
+            case _ if isinstance(step, ServerStep):
                 await self._tell_server(db, step)
             case steps.BeginRotation() | steps.FinishRotation():
                 await self._admin.rotate(db, step)
@@ -182,7 +203,8 @@ class KubePlatform:
         if step.stopped:
             db = db.model_copy(update={"spec": db.spec.model_copy(update={"paused": True})})
         image = step.image or images.image(db, self._settings)
-        for desired in workload.objects(db, claim, known, image, self._settings):
+        made = workload.objects(db, claim, known, image, self._settings, step.archiving)
+        for desired in made:
             body = body_of(desired)
             self._cache.put(kind_of(body), await self._apply(db, body))
 
@@ -233,10 +255,12 @@ class KubePlatform:
         if db.spec.deletion_policy is DeletionPolicy.DELETE:
             await self._volumes.delete_all(db)
             await self._let_credentials_go(db)
+            await self.archives.give_up(db)
         elif db.spec.retain_volume_for is not None:
             await self._volumes.leave(db, self._now() + db.spec.retain_volume_for)
         await self._protection.keep(db)
         self._admin.forget(db)
+        self.archives.forget(db)
         return True
 
     async def _let_credentials_go(self, db: Database) -> None:
@@ -249,6 +273,10 @@ class KubePlatform:
                 "the credentials were left behind",
                 extra={"object": str(db.metadata.name), "error": str(error)},
             )
+
+
+def _current(own: tuple[Volume, ...]) -> Volume | None:
+    return Observed(volumes=own).current
 
 
 def _filling(own: tuple[Volume, ...]) -> Volume | None:

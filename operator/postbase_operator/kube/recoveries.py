@@ -27,6 +27,7 @@ from postbase_operator.objectstore.archive_log import StoredLog, load
 from postbase_operator.objectstore.store import NotFound, ObjectStore
 from postbase_operator.planning import plan as steps
 from postbase_operator.planning.archived import Offer, Stopped, Wish, offered
+from postbase_operator.planning.archiving import archive_of
 from postbase_operator.planning.recovery import Target, plan_recovery, way_from
 from postbase_operator.planning.recovery_way import Refused
 
@@ -98,11 +99,6 @@ class Recoveries:
         if where is None:
             raise InvalidSpec("spec.objectStore", "there is none", reason="NoObjectStore")
         return await self._stores.client(where)
-
-
-def archive_of(db: Database) -> Archive:
-    """The one that the Database writes now."""
-    return Archive(db.metadata.uid, f"{db.status.system_id or 0}-1")
 
 
 def _asked(db: Database) -> tuple[Whose, Wish]:

@@ -12,6 +12,8 @@ from enum import StrEnum
 
 from postbase_operator.api.backup import Backup
 from postbase_operator.archive.run import RecoveryProgress
+from postbase_operator.archive.wish import NOTHING, ArchivingWish
+from postbase_operator.planning.archive_observed import NONE_EARLIER, ArchiveSeen, Earlier
 from postbase_operator.planning.archived import Offer
 from postbase_operator.planning.backup_observed import JobState
 
@@ -106,6 +108,8 @@ class Process:
     """Why the platform cannot give it the size that it was asked for."""
     config_revision: str = ""
     """The revision that the platform was last told to bring to the process."""
+    receiver_revision: str = ""
+    """Likewise, of what the sidecar is told; "" where it never was told anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +128,11 @@ class ServerFacts:
     pending_restart: tuple[str, ...] = ()
     rejected: tuple[str, ...] = ()
     """Lines of the configuration that PostgreSQL refuses: "name: why"."""
+    synchronous: bool = False
+    """Commits wait for a standby, which the receiver is to the server."""
+    slot: str = ""
+    """The receiver's replication slot, by what PostgreSQL says of its log: reserved, extended,
+    unreserved, lost, or new; "" where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +185,15 @@ class Observed:
     """Everything that the Database's planner may know."""
 
     wanted_revision: str = ""
-    """The revision of the configuration that the spec asks for."""
+    """The revision of the configuration that the spec asks for …"""
+    synchronous_revision: str = ""
+    """… and of the same one where commits wait for the receiver."""
+    archiving: ArchivingWish = NOTHING
+    """What sidecar and server were last told of archiving."""
+    archive: ArchiveSeen | None = None
+    """None where there is no object store."""
+    earlier: Earlier = NONE_EARLIER
+    """Asked for only where there is no volume yet, and nothing says what to begin with."""
     access: Access | None = None
     volumes: tuple[Volume, ...] = ()
     foreign_volumes: tuple[str, ...] = ()

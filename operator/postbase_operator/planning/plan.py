@@ -14,6 +14,7 @@ from postbase_operator.api.backup import Backup
 from postbase_operator.api.database import Database
 from postbase_operator.archive.keys import RecoveryEndKey
 from postbase_operator.archive.run import RecoveryTask
+from postbase_operator.archive.wish import NOTHING, ArchivingWish
 
 Status = TypeVar("Status")
 
@@ -121,6 +122,7 @@ class ApplyWorkload:
     volume: str
     system_id: str
     image: str = ""
+    archiving: ArchivingWish = NOTHING
     stopped: bool = False
 
 
@@ -182,6 +184,28 @@ class PokeConfig:
     """The process's mounted files are brought up to `revision` now, not in a minute."""
 
     revision: str
+
+
+@dataclass(frozen=True, slots=True)
+class PokeReceiver:
+    """The sidecar's files likewise; PostgreSQL hears nothing of it."""
+
+    revision: str
+
+
+@dataclass(frozen=True, slots=True)
+class BringStore:
+    """The Secret by which the sidecar reaches the object store is as its sources are now."""
+
+
+@dataclass(frozen=True, slots=True)
+class EnterCatalogue:
+    """The object store's catalogue knows of the Database. Leaves: an object that never changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class DropSlot:
+    """The receiver's slot goes, where nobody reads from it; else at the next look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +282,10 @@ Step = (
     | FinishRotation
     | CreateExtensions
     | PokeConfig
+    | PokeReceiver
+    | BringStore
+    | EnterCatalogue
+    | DropSlot
     | ReloadConfig
     | ReplaceProcess
     | RestartProcess

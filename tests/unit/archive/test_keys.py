@@ -46,6 +46,10 @@ AGREED = [
         keys.CatalogueKey("prod", "team", "shop-main", UID),
         f"v1/catalogue/prod/team/shop-main/{UID}.json",
     ),
+    (
+        keys.GivenUpKey("prod", "team", "shop-main", UID),
+        f"v1/catalogue/prod/team/shop-main/{UID}.given-up",
+    ),
     (keys.DumpKey(DUMP), f"{PROJ}/shop-main/{BKP}.dump.gz"),
     (keys.GlobalsKey(DUMP), f"{PROJ}/shop-main/{BKP}.globals.sql"),
     (DUMP.record, f"{PROJ}/shop-main/{BKP}.json"),
