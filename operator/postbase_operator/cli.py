@@ -27,6 +27,9 @@ def parser() -> argparse.ArgumentParser:
     backup.add_argument("part", choices=("prepare", "logical", "physical"))
     roles.add_parser("fill", help="fill a volume with a backup, in a restore's Job")
     roles.add_parser("prefetch", help="fetch the log for a recovery, beside PostgreSQL")
+    catalog = roles.add_parser("catalog", help="Databases that the object stores know")
+    catalog.add_argument("what", choices=("list",))
+    catalog.add_argument("--namespace", help="only of this one")
     crds = roles.add_parser("crds", help="write the custom resource definitions")
     crds.add_argument("folder", nargs="?", help="where to; without it, to standard output")
     return root
@@ -66,6 +69,15 @@ def _prefetch(_: argparse.Namespace) -> int:
     return desk.run(prefetch.prefetch)
 
 
+def _catalog(arguments: argparse.Namespace) -> int:
+    import os
+
+    from postbase_operator.jobs.catalogue import main
+    from postbase_operator.settings import Settings
+
+    return main(Settings.from_env(os.environ), arguments.namespace)
+
+
 def _crds(arguments: argparse.Namespace) -> int:
     from postbase_operator.api.crd import render
 
@@ -83,6 +95,7 @@ ROLES: dict[str, Callable[[argparse.Namespace], int]] = {
     "backup": _backup,
     "fill": _fill,
     "prefetch": _prefetch,
+    "catalog": _catalog,
     "crds": _crds,
 }
 

@@ -94,9 +94,9 @@ class Prefetch:
         return Supply(self._store, record, self._task)
 
     def _step(self, supply: Supply) -> None:
-        for name in [name for name, future in self._fetching.items() if future.done()]:
-            self._fetching.pop(name).result()
         asked, there = self._names("ask"), self._names("have")
+        for name in [name for name, future in self._fetching.items() if future.done()]:
+            self._settle(name, asked=name in asked)
         for name in asked:
             self._handed.add(name)
             if name not in there and not (self._folder / "none" / name).exists():
@@ -111,6 +111,14 @@ class Prefetch:
         for path in sorted((self._folder / "new").iterdir()):
             self._keep(supply, path)
         self._tell(supply)
+
+    def _settle(self, name: str, *, asked: bool) -> None:
+        """What nobody has asked for may not be needed: its trouble is told when it is."""
+        error = self._fetching.pop(name).exception()
+        if isinstance(error, PostbaseError) and not asked:
+            logger.warning("%s was not fetched ahead: %s", name, error)
+        elif error is not None:
+            raise error
 
     def _names(self, folder: str) -> set[str]:
         return {path.name for path in (self._folder / folder).iterdir()}

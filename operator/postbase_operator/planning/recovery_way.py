@@ -12,7 +12,7 @@ from typing import Protocol
 from postbase_operator.api.restore_status import RestoreReason
 from postbase_operator.archive.commits import LogRecord
 from postbase_operator.archive.keys import BackupSegmentKey, ChunkKey, HeartbeatKey, SegmentKey
-from postbase_operator.archive.log_path import ArchivedLog, Assembly, BaseLog
+from postbase_operator.archive.log_path import ArchivedLog, Assembly, BaseLog, LogPath
 from postbase_operator.archive.lsn import Lsn
 from postbase_operator.archive.record import BackupRecord
 from postbase_operator.archive.wal_object import WalHeader
@@ -168,6 +168,11 @@ class Way:
         at = stop.start if stop is not None else self.files[number].end
         return self._made(self.end, time, last, number + 1, at)
 
+    def _end_on(self, path: LogPath) -> Lsn:
+        """How far the log of an older timeline goes: its target comes before it was left."""
+        log = ArchivedLog(self._log.index, path, self._log.base)
+        return max((each.end for each in log.files(self.start)), default=self.stop)
+
     def _is_after(self, time: datetime) -> Callable[[int], int]:
         def key(number: int) -> int:
             last = self._last(number)
@@ -223,6 +228,8 @@ class Way:
         timeline = path.at(max(there - 1, self.stop - 1, 0)).timeline
         if stops is not None:
             timeline = path.at(max(there, self.stop)).timeline
+        if timeline != path.timeline and stops is not None:
+            end = self._end_on(path.up_to(timeline))
         log = max(0, there - self.start)
         size = self.base.size_bytes + log
         return Recovery(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from postbase_operator.api.policies import BackupMethod
@@ -151,6 +151,7 @@ def world(segments: int = 4, tail: int = 3, **more: object) -> World:
 silences = st.frozensets(st.integers(13, 40))
 
 
+@settings(deadline=None)  # a plan is many small lookups, and the machine is shared
 @given(st.floats(12, 34.9), silences)
 def test_any_moment_of_the_window(moment: float, silent: frozenset[int]) -> None:
     there = world(silent=silent)
@@ -166,6 +167,7 @@ def test_any_moment_of_the_window(moment: float, silent: frozenset[int]) -> None
     assert len(there.asked) < 40
 
 
+@settings(deadline=None)
 @given(st.floats(-50, 200).filter(lambda step: not 3 <= step <= 35.5))
 def test_outside_it_is_refused_with_the_window(moment: float) -> None:
     there = world()
@@ -213,6 +215,7 @@ def test_a_moment_in_a_hole_is_told_and_one_before_it_can_be() -> None:
     assert there.plan(Target(time=at(30))).base.id == f"bkp_{'c' * 26}"
 
 
+@settings(deadline=None)
 @given(st.integers(12 * STEP, 35 * STEP))
 def test_a_position_is_the_end_and_no_target(lsn: int) -> None:
     made = world().plan(Target(lsn=Lsn(lsn)))
@@ -265,6 +268,7 @@ def test_a_moment_before_the_fork_ends_on_the_timeline_of_then() -> None:
     """Else PostgreSQL would write a history in which the newer one begins before it was left."""
     made = branched().plan(Target(time=at(15.5)))
     assert (made.timelines, made.last_commit, made.stop_at) == ((1,), at(15), at(15.5))
+    assert made.end == 35 * STEP  # all that there is of it, and not where the newer one ends
 
 
 @pytest.mark.parametrize("moment", [20.5, 30, 50.5])
