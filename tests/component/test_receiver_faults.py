@@ -111,18 +111,18 @@ def test_an_outage_blocks_acknowledgements_and_not_the_server(
     s3_proxy: FaultProxy,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(streaming, "MEMORY", 4 << 20)
+    monkeypatch.setattr(streaming, "MEMORY", 24 << 20)
     server.configure(wal_sender_timeout="'2s'")
     server.stop()
     server.start()
     with receiving(server, proxied) as running:
         safe = running.caught_up()
         s3_proxy.next("PUT", AWAY, times=MANY)
-        server.load(20)
+        server.load(50)
         until("it is told", lambda: running.report.store_failing_since)
-        until("memory is full", lambda: running.report.lag_bytes >= 3 << 20)
+        until("memory is full", lambda: running.report.lag_bytes >= 16 << 20)
         until("seconds go by", lambda: running.report.lag_seconds > 3)
-        assert (running.standing.received or 0) < position(server) - (4 << 20), "not all is held"
+        assert (running.standing.received or 0) < position(server) - (8 << 20), "not all is held"
         assert slot_position(server) <= running.standing.durable
         assert (running.standing.durable or 0) < safe + (8 << 20)
         assert server.sql("SELECT 1 FROM pg_stat_replication"), "the server hears from us"
