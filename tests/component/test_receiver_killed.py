@@ -24,6 +24,8 @@ from postbase_operator.archive.wal_index import WalIndex
 from postbase_operator.objectstore.hot import HotS3Store
 from postbase_operator.objectstore.settings import StoreConfig
 from postbase_operator.wal.lsn import Lsn, segments
+from postbase_operator.wal.receiver import Receiver
+from postbase_operator.wal.streaming import Streaming
 
 __all__ = ["servers"]
 PREPARED = itertools.count(1)
