@@ -21,6 +21,10 @@ CONFIG_FILE = "receiver.json"
 SLOT = "postbase_walrx"
 APPLICATION = "postbase_walrx"
 """The receiver's application_name: what synchronous_standby_names waits for under `Zero`."""
+PORT = 8432
+"""Where the report can be asked for, over TLS with a token."""
+STOPPING_MARK = "/tmp/stopping"  # noqa: S108 - the pod's own
+"""A file that the sidecar's preStop hook makes: the pod goes, and so will the server."""
 TOKEN_KEY = "receiver-token"  # noqa: S105 - the name of a key of Secret <db>-tls, not a token
 
 

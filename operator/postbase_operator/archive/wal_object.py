@@ -49,6 +49,14 @@ class Commits(Part):
     """Where the record of the last one ends."""
 
 
+class Totals(Part):
+    """What came since archiving was switched on, up to the object's end: survives restarts."""
+
+    received: NonNegativeInt = 0
+    """Bytes."""
+    segments: NonNegativeInt = 0
+
+
 class WalHeader(Record):
     """What an object of the log says of itself."""
 
@@ -67,6 +75,7 @@ class WalHeader(Record):
     """Of the segment's raw bytes from its first to `end`: a fork on one timeline shows in one
     comparison. None where the receiver began within the segment."""
     commits: Commits | None = None
+    totals: Totals = Totals()
     sent_at: Instant
     """By the server's clock: nothing beyond `end` existed when it sent this."""
     writer: str
@@ -120,7 +129,7 @@ def header_of(beginning: bytes) -> WalHeader:
     return _head(beginning)[0]
 
 
-def packed(data: bytes, level: int = 1) -> bytes:
+def packed(data: bytes | bytearray, level: int = 1) -> bytes:
     """One frame of zstd, with a checksum."""
     return zstandard.ZstdCompressor(level, write_checksum=True).compress(data)
 
