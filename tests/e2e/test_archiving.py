@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
@@ -16,7 +15,7 @@ SIDECAR = "wal-receiver"
 
 
 @pytest.fixture(scope="module")
-def archived(db: Db) -> Iterator[Db]:
+def archived(db: Db) -> Db:
     """With PITR switched on under it, streaming, and with a window."""
     db.fill("before")
     started = db.started_at()
@@ -24,7 +23,7 @@ def archived(db: Db) -> Iterator[Db]:
     db.wait_for("Archiving", "True", "Streaming", seconds=60)
     eventually(lambda: pitr(db).get("recoveryWindow"), "there is a window", seconds=180)
     assert db.started_at() == started, "PostgreSQL was restarted"
-    yield db
+    return db
 
 
 def pitr(db: Db) -> Body:
