@@ -32,8 +32,6 @@ FALLBACK_FILE = f"{MOUNT}/postgresql.conf.running"
 """What start.sh gives the server to read where it refuses the mounted settings."""
 CERTIFICATE_FILE = f"{TLS_MOUNT}/tls.crt"
 REVISION_FILE = f"{CONFIG_MOUNT}/revision"
-STOPPING_FILE = "/tmp/stopping"  # noqa: S108 - the sidecar's own
-"""What the hook before the sidecar's stop leaves there: from then on the pod is going."""
 
 DATA_VOLUME = "data"
 POSTGRES_CONTAINER = "postgres"

@@ -26,6 +26,7 @@ from postbase_operator.kube.cache import Cache
 from postbase_operator.kube.kinds import DATABASE
 from postbase_operator.kube.lease import Elector, LeaseLost
 from postbase_operator.kube.leftovers import Leftovers
+from postbase_operator.kube.log_expiry import LogExpiry
 from postbase_operator.kube.platform import KubePlatform
 from postbase_operator.kube.session import NotFound, Session
 from postbase_operator.settings import Settings
@@ -105,6 +106,9 @@ class Operator:
             asyncio.create_task(_clear_up(Leftovers(api, cache, now)), name="leftovers"),
             asyncio.create_task(_clear_up(BackupLeftovers(api, cache, now)), name="old-backups"),
             asyncio.create_task(
+                _clear_up(LogExpiry(platform.archives, cache, now)), name="old-log"
+            ),
+            asyncio.create_task(
                 platform.archives.receivers.watch(lambda db: queue.add(_key_of(db))),
                 name="receivers",
             ),
@@ -168,7 +172,7 @@ async def _list(watcher: Watcher, keeping: asyncio.Task[None]) -> None:
             keeping.result()
 
 
-async def _clear_up(leftovers: Leftovers | BackupLeftovers) -> None:
+async def _clear_up(leftovers: Leftovers | BackupLeftovers | LogExpiry) -> None:
     """Every minute, until cancelled."""
     while True:
         try:

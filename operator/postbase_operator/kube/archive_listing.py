@@ -5,11 +5,12 @@ The store's methods block: this runs in a thread.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import closing
 from datetime import datetime
 
 from postbase_operator.archive.history import Fork, parse_history
-from postbase_operator.archive.keys import Archive, WalFolder, parse
+from postbase_operator.archive.keys import Archive, HistoryKey, WalFolder, parse
 from postbase_operator.archive.lsn import Segment
 from postbase_operator.archive.record import UnreadableRecord
 from postbase_operator.archive.wal_index import Run, WalIndex
@@ -35,7 +36,7 @@ def listed(store: ObjectStore, archive: Archive, known: Ends) -> Log:
             beat = _beat(store, index, run)
             moments = [each for each in (until, committed, beat) if each is not None]
             stretches.append(Stretch(run, max(moments, default=None), committed))
-    return Log(tuple(stretches), _histories(store, index))
+    return Log(tuple(stretches), histories(store, index.histories))
 
 
 def _ends(index: WalIndex, timeline: int) -> dict[int, str]:
@@ -85,10 +86,10 @@ def _header(store: ObjectStore, key: str) -> WalHeader | None:
         return None
 
 
-def _histories(store: ObjectStore, index: WalIndex) -> dict[int, tuple[Fork, ...]]:
+def histories(store: ObjectStore, keys: Mapping[int, HistoryKey]) -> dict[int, tuple[Fork, ...]]:
     """One that cannot be read is left out: nothing is promised over it."""
     found = {}
-    for timeline, key in index.histories.items():
+    for timeline, key in keys.items():
         try:
             found[timeline] = parse_history(store.get(str(key)))
         except (NotFound, UnreadableRecord):

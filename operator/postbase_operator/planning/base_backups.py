@@ -78,7 +78,7 @@ def _is_too_early(own: Sequence[Backup], now: datetime) -> bool:
     failed = failures(own)
     if not failed:
         return False
-    pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(len(failed) - 1, 16))
+    pause = min(LONGEST_PAUSE, FIRST_PAUSE * (1 << min(len(failed) - 1, 16)))
     return now < failed[0] + pause
 
 
