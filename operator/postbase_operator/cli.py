@@ -26,6 +26,10 @@ def parser() -> argparse.ArgumentParser:
     backup = roles.add_parser("backup", help="one run of one Backup, in its Job")
     backup.add_argument("part", choices=("prepare", "logical", "physical"))
     roles.add_parser("fill", help="fill a volume with a backup, in a restore's Job")
+    roles.add_parser("prefetch", help="fetch the log for a recovery, beside PostgreSQL")
+    catalog = roles.add_parser("catalog", help="Databases that the object stores know")
+    catalog.add_argument("what", choices=("list",))
+    catalog.add_argument("--namespace", help="only of this one")
     crds = roles.add_parser("crds", help="write the custom resource definitions")
     crds.add_argument("folder", nargs="?", help="where to; without it, to standard output")
     return root
@@ -59,6 +63,21 @@ def _fill(_: argparse.Namespace) -> int:
     return desk.run(fill.fill)
 
 
+def _prefetch(_: argparse.Namespace) -> int:
+    from postbase_operator.jobs import desk, prefetch
+
+    return desk.run(prefetch.prefetch)
+
+
+def _catalog(arguments: argparse.Namespace) -> int:
+    import os
+
+    from postbase_operator.jobs.catalogue import main
+    from postbase_operator.settings import Settings
+
+    return main(Settings.from_env(os.environ), arguments.namespace)
+
+
 def _crds(arguments: argparse.Namespace) -> int:
     from postbase_operator.api.crd import render
 
@@ -75,6 +94,8 @@ ROLES: dict[str, Callable[[argparse.Namespace], int]] = {
     "wal-receiver": _wal_receiver,
     "backup": _backup,
     "fill": _fill,
+    "prefetch": _prefetch,
+    "catalog": _catalog,
     "crds": _crds,
 }
 

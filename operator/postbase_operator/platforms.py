@@ -10,6 +10,9 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from postbase_operator.api.database import Database, DatabaseStatus
+from postbase_operator.api.restore_status import RestorePlan
+from postbase_operator.archive.run import RecoveryProgress
+from postbase_operator.planning.archived import Offer, Stopped, Wish
 from postbase_operator.planning.observed import Observed
 from postbase_operator.planning.plan import Plan, Step
 
@@ -27,6 +30,20 @@ class Platform(Protocol):
 
     async def carry_out(self, db: Database, steps: Sequence[Step]) -> None:
         """Takes steps that another object's plan asks for of this Database."""
+        ...
+
+    async def offer(self, db: Database, wish: Wish) -> Offer:
+        """What the Database's archive says to a wish. Raises what the store raises."""
+        ...
+
+    async def stopped(self, db: Database, plan: RestorePlan) -> Stopped | None:
+        """Where the Database's log ends in the archive, now that it does not run."""
+        ...
+
+    async def progress(
+        self, db: Database, plan: RestorePlan, restore: str
+    ) -> RecoveryProgress | None:
+        """How far the recovery is that this restore runs; None where nothing is told."""
         ...
 
     async def destroy(self, db: Database) -> bool:

@@ -90,7 +90,9 @@ class Jobs(Controllers):
         """Names of all Jobs that ever were."""
 
     def stored(self) -> set[str]:
-        return {each.key for each in self.store.list("")}
+        """All of backups; the catalogue stays whatever becomes of them."""
+        keys = {each.key for each in self.store.list("")}
+        return {key for key in keys if not key.startswith("v1/catalogue/")}
 
     def tell(self, body: Body) -> None:
         """Says of a Backup that is new that it is: by that the operator knows its own from an echo
@@ -255,6 +257,8 @@ class BackupLife(Life):
     """A Life whose Backups go to `server`; time can be moved on by hand."""
 
     server: StoreServer
+    controls: type[Jobs] = Jobs
+    operates: type[Operator] = BackupOperator
     stored = True
     later = timedelta()
     controllers: Jobs
@@ -272,7 +276,7 @@ class BackupLife(Life):
             "AWS_SECRET_ACCESS_KEY": self.config.secret_access_key,
         }
         core.create_namespaced_secret(namespace, {"metadata": {"name": KEYS}, "stringData": keys})
-        self.controllers = Jobs(self.session, store_of(self.config))
+        self.controllers = self.controls(self.session, store_of(self.config))
         await make(self.session, namespace)
         self.operator = self._new_operator()
         await self.operator.start()
@@ -292,7 +296,7 @@ class BackupLife(Life):
             object_store=json.dumps(wanted) if self.stored else "",
         )
         session = Session(self._client, WriteBudget(1000))
-        return BackupOperator(session, self.namespace, chosen, wire=self.wire)
+        return self.operates(session, self.namespace, chosen, wire=self.wire)
 
     def another_operator(self) -> Operator:
         """Hears of nothing but what it lists at its start."""
@@ -352,7 +356,11 @@ class BackupLife(Life):
 
 @asynccontextmanager
 async def living(
-    api: Api, server: StoreServer, *, stored: bool = True
+    api: Api,
+    server: StoreServer,
+    *,
+    stored: bool = True,
+    kind: Callable[..., BackupLife] = BackupLife,
 ) -> AsyncIterator[BackupLife]:
     offer_growing_volumes(api)
     settings = client.Configuration()
@@ -360,7 +368,7 @@ async def living(
     settings.client_session_kwargs = {"trust_env": False}
     clock = asyncio.get_running_loop()
     assert isinstance(clock, Clock)
-    life = BackupLife(api, clock, settings)
+    life = kind(api, clock, settings)
     life.server, life.stored = server, stored
     lives.LIFE.set(life)
     clock.join()

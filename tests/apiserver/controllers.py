@@ -169,7 +169,7 @@ class Controllers:
             return await self._start(pod)
         poked = pod["metadata"].get("annotations", {}).get(names.ANNOTATION_CONFIG)
         if poked == config["data"]["revision"]:
-            self.server.mounted = poked
+            self.server.mounted, self.server.waits = poked, _waits(config)
         return False
 
     async def _start(self, pod: Body) -> bool:
@@ -188,7 +188,8 @@ class Controllers:
         assert expected in ("new", disk.system_id), f"{expected} on the volume of {disk.system_id}"
         files = {key: base64.b64decode(value) for key, value in tls["data"].items()}
         revision = config["data"]["revision"]
-        self.server = Server(disk, ADDRESS, revision, files["tls.crt"], files["ca.crt"])
+        keys = files["tls.crt"], files["ca.crt"]
+        self.server = Server(disk, ADDRESS, revision, *keys, waits=_waits(config))
         await self._status(POD, pod, running(pod, self.server))
         return True
 
@@ -224,6 +225,10 @@ class Controllers:
         await self.session.apply(
             kind, {**intent, "status": status}, "kubelet", subresource="status"
         )
+
+
+def _waits(config: Body) -> bool:
+    return "synchronous_standby_names = " in config["data"]["postgresql.conf"]
 
 
 def running(pod: Body, server: Server) -> Body:

@@ -147,6 +147,11 @@ class Life:
         await self._apply({"adoptVolume": CLAIM})
 
     async def _apply(self, more: Body) -> None:
+        await self.apply(more)
+        await self.until(self._is_settled)
+
+    async def apply(self, more: Body) -> None:
+        """What becomes of it is waited for elsewhere."""
         spec = {
             "projectRef": {"name": "shop"},
             "postgresVersion": "15",
@@ -155,7 +160,6 @@ class Life:
         }
         body = resource("Database", NAME, spec)
         await self.session.create(DATABASE, self.namespace, body, MANAGER)
-        await self.until(self._is_settled)
 
     async def change(self) -> None:
         """All at once that needs no restart."""

@@ -48,10 +48,18 @@ class Server:
     certificate: bytes
     authority: bytes
     loaded: str = ""
+    waits: bool = False
+    """Whether the mounted settings make commits wait for the receiver …"""
+    synchronous: bool = False
+    """… and those that are loaded."""
+    slot: str = ""
+    """What is said of the receiver's slot; "" where there is none."""
+    attached: bool = False
+    """The receiver reads from it."""
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def __post_init__(self) -> None:
-        self.loaded = self.mounted
+        self.loaded, self.synchronous = self.mounted, self.waits
 
     def connect(self, conninfo: str, wire: Wire) -> Connection:
         """By certificate, both ways, as verify-full and pg_hba's `cert` have it."""
@@ -71,7 +79,7 @@ class Server:
                 return
         if statement != "SELECT pg_catalog.pg_reload_conf()":
             raise AssertionError(f"a statement that this server does not know: {statement}")
-        self.loaded = self.mounted
+        self.loaded, self.synchronous = self.mounted, self.waits
 
 
 def _issued(certificate: bytes, bundle: bytes) -> bool:
@@ -132,7 +140,11 @@ class Connection:
         disk, server = self._server.disk, self._server
         if statement == pg.FACTS:
             told: Row = (server.loaded, server.mounted, [], [], False)
-            return [(disk.system_id, VERSION, server.started_at, False, *told)]
+            of_archiving = (server.synchronous, server.slot)
+            return [(disk.system_id, VERSION, server.started_at, False, *told, *of_archiving)]
+        if statement == pg.DROP_SLOT:
+            server.slot = server.slot if server.attached else ""
+            return []
         if statement == pg.USED:
             return [(30_000_000,)]
         if statement == FIND_ROLES:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from e2e.bucket import Bucket
 from e2e.cluster import KUBECONFIG, KUBECTL, ROOT, Cluster, KubectlFailed, eventually
 from e2e.database import Db, project
 
@@ -46,6 +47,10 @@ def namespace(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[str]
 @contextmanager
 def fresh_namespace(cluster: Cluster, name: str) -> Iterator[None]:
     remove_namespace(cluster, name)  # of a run that was killed
+    bucket = Bucket(cluster)
+    for key in bucket.sizes("v1/catalogue/"):
+        if f"/{name}/" in key:  # what it has archived stops no beginning of the same names
+            bucket.clear(key)
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
     cluster.kubectl("create", "-f", "-", stdin=json.dumps(body))

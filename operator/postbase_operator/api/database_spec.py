@@ -233,5 +233,5 @@ class DatabaseSpec(Model):
     archiving_grace: Duration = Field(
         timedelta(minutes=5),
         description="How long archiving may fail before the Database is no longer Ready; Degraded "
-        "says so after 30s. Default: 5m.",
+        "says so within 30s. Default: 5m.",
     )

@@ -140,6 +140,11 @@ class PitrRestore(Resource):
             Column("Phase", ".status.phase", "State in one word"),
             Column("Step", ".status.progress.step", "What it does now"),
             Column("Done", ".status.progress.percent", "Per cent of it", type="integer"),
+            Column(
+                "Estimated-End",
+                ".status.progress.estimatedCompletionTime",
+                "When it will be done, as it looks now",
+            ),
             Column("Recovered-To", ".status.recoveredTo", "Last commit that was restored"),
             AGE,
             READY.wide(),

@@ -26,6 +26,8 @@ class RestoreReason(StrEnum):
     QUOTA_EXCEEDED = "QuotaExceeded"
     NAME_TAKEN = "NameTaken"
     RECOVERY_FAILED = "RecoveryFailed"
+    FLUSH_PENDING = "FlushPending"
+    NO_ARCHIVE = "NoArchive"
 
 
 class RestoreStep(StrEnum):
@@ -34,6 +36,7 @@ class RestoreStep(StrEnum):
     PLANNING = "Planning"
     FILLING = "Filling"
     RECOVERING = "Recovering"
+    STOPPING = "Stopping"
     VERIFYING = "Verifying"
     SWITCHING = "Switching"
 
@@ -44,12 +47,19 @@ class RestorePlan(Model):
     backup_id: str | None = Field(
         None, alias="backupID", max_length=40, description="The backup that it begins with."
     )
+    object_key: str | None = Field(
+        None, max_length=1024, description="Where that backup lies in the object store."
+    )
     backup_time: Instant | None = Field(None, description="When that backup ended.")
     window: RecoveryWindow | None = Field(
         None, description="What could be restored when the plan was made."
     )
     target_time: Instant | None = Field(None, description="The moment asked for.")
     target_lsn: LSN | None = Field(None, description="Where the log will be cut.")
+    stop_at: Instant | None = Field(
+        None,
+        description="Where replay ends before the log does: the first commit after this moment.",
+    )
     last_commit_time: Instant | None = Field(
         None, description="The last commit that will be there, at or before the target."
     )
@@ -71,7 +81,7 @@ class RestoreProgress(Model):
     """How far it is, as of observedAt."""
 
     step: RestoreStep | None = Field(
-        None, description="Planning, Filling, Recovering, Verifying or Switching."
+        None, description="Planning, Filling, Recovering, Stopping, Verifying or Switching."
     )
     percent: int | None = Field(None, ge=0, le=100, description="Share of the whole, in per cent.")
     bytes_done: int | None = Field(None, description="Bytes fetched.")

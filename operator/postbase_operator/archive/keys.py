@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from postbase_operator.archive.lsn import Segment
 from postbase_operator.archive.template import Key as Key
 
 
@@ -73,6 +74,24 @@ class HistoryKey(Key):
 
 
 @dataclass(frozen=True, slots=True)
+class HeartbeatKey(Key):
+    """That up to a moment nothing was beyond `lsn`. The one object that is written again."""
+
+    template: ClassVar[str] = "{archive}wal/{timeline}/heartbeat/{lsn}"
+    archive: Archive
+    timeline: int
+    lsn: int
+
+
+@dataclass(frozen=True, slots=True)
+class WalFolder(Key):
+    """All of an archive's log: objects, histories, heartbeats."""
+
+    template: ClassVar[str] = "{archive}wal/"
+    archive: Archive
+
+
+@dataclass(frozen=True, slots=True)
 class PhysicalFolder(Key):
     """The folder of one physical backup. Without its record there is no backup in it."""
 
@@ -116,6 +135,10 @@ class BackupSegmentKey(Key):
     backup: PhysicalFolder
     segment: str
 
+    def parsed(self, size: int) -> Segment:
+        """Of a server whose segments have `size` bytes."""
+        return Segment.parse(self.segment, size)
+
 
 @dataclass(frozen=True, slots=True)
 class ManifestKey(Key):
@@ -139,6 +162,24 @@ class PhysicalProgressKey(Key):
 
     template: ClassVar[str] = "{backup}progress.json"
     backup: PhysicalFolder
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryProgressKey(Key):
+    """How far a recovery out of this archive has come; `restore` is the UID of who wants it."""
+
+    template: ClassVar[str] = "{archive}restores/{restore}/progress.json"
+    archive: Archive
+    restore: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryEndKey(Key):
+    """Where the log ends that a recovery follows: the database has stopped there."""
+
+    template: ClassVar[str] = "{archive}restores/{restore}/end.json"
+    archive: Archive
+    restore: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,21 +253,36 @@ class CatalogueKey(Key):
     database_uid: str
 
 
+@dataclass(frozen=True, slots=True)
+class GivenUpKey(Key):
+    """That a Database was deleted with all it had: one of its name may begin empty."""
+
+    template: ClassVar[str] = "v1/catalogue/{cluster}/{namespace}/{name}/{database_uid}.given-up"
+    cluster: str
+    namespace: str
+    name: str
+    database_uid: str
+
+
 OBJECTS: tuple[type[Key], ...] = (
     ChunkKey,
     SegmentKey,
     HistoryKey,
+    HeartbeatKey,
     PieceKey,
     BackupSegmentKey,
     ManifestKey,
     PhysicalRecordKey,
     PhysicalProgressKey,
+    RecoveryProgressKey,
+    RecoveryEndKey,
     OwnerKey,
     DumpKey,
     GlobalsKey,
     LogicalProgressKey,
     LogicalRecordKey,
     CatalogueKey,
+    GivenUpKey,
 )
 """The kinds of keys that objects have; the others are folders."""
 

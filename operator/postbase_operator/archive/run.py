@@ -11,6 +11,7 @@ from typing import ClassVar
 from pydantic import NonNegativeInt, PositiveInt
 
 from postbase_operator.api.policies import BackupMethod
+from postbase_operator.api.scalars import LSN, Instant
 from postbase_operator.archive.keys import Archive, LogicalStem, PhysicalFolder
 from postbase_operator.archive.record import Extension, Part, Record
 
@@ -66,13 +67,34 @@ class BackupRun(Record):
         return LogicalStem(self.project, self.name, self.id)
 
 
+class RecoveryTask(Part):
+    """How far beyond the backup the archive's log is replayed, and by which way."""
+
+    restore: str
+    """UID of the object whose wish it is: where progress is told."""
+    timeline: PositiveInt
+    """PostgreSQL's recovery_target_timeline."""
+    end: LSN | None = None
+    """Where the log is cut. None: it is followed until the archive's `end.json` says where."""
+    stop_at: Instant | None = None
+    """PostgreSQL's recovery_target_time."""
+    keeps_archive: bool = False
+    """The database goes on in this archive, and the timeline that it begins is noted there."""
+    last_commit: Instant | None = None
+    """What must be reached."""
+    wal_files: NonNegativeInt = 0
+    """About how many there are, for progress."""
+
+
 class FillRun(Record):
-    """What fills a volume is told: which backup."""
+    """What fills a volume is told: which backup, and what to do with the log after it."""
 
     title: ClassVar[str] = "the run's description"
 
     object_key: str
     """As a Backup's status.objectKey has it."""
+    recovery: RecoveryTask | None = None
+    """None: the backup as it is."""
 
 
 class Recovered(Record):
@@ -83,6 +105,30 @@ class Recovered(Record):
     system_id: str
     timeline: int
     lsn: str
+    last_commit: str = ""
+    """As the server's log has it, in UTC: "2026-11-28 01:40:10.123456+00"; "": it names none."""
+
+
+class LogEnd(Record):
+    """end.json: where the log ends that a recovery follows."""
+
+    title: ClassVar[str] = "end.json"
+
+    end: LSN
+
+
+class RecoveryProgress(Record):
+    """How far a recovery has come."""
+
+    title: ClassVar[str] = "a recovery's progress.json"
+
+    wal_files: NonNegativeInt
+    """Files of the log that PostgreSQL has been given."""
+    bytes: NonNegativeInt
+    """Of the log, fetched."""
+    waits: bool = False
+    """It has all that the archive holds, and follows."""
+    at: Instant
 
 
 class LastWord(Record):

@@ -55,6 +55,7 @@ PARTS = {
     "namespace": _NAME,
     "name": _NAME,
     "database_uid": _word(_UUID),
+    "restore": _word(_UUID),
     "incarnation": _word(r"[0-9]{1,20}-[0-9]{1,9}"),
     "project_id": _word(r"proj_[a-z2-7]{26}"),
     "backup_id": _word(r"bkp_[a-z2-7]{26}"),
@@ -62,6 +63,7 @@ PARTS = {
     "timeline": _number(r"[0-9A-F]{8}", "08X", 16),
     "start": _number(r"[0-9A-F]{16}", "016X", 16),
     "end": _number(r"[0-9A-F]{16}", "016X", 16),
+    "lsn": _number(r"[0-9A-F]{16}", "016X", 16),
     "number": _number(r"[0-9]{6}", "06d"),
 }
 

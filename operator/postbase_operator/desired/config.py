@@ -11,19 +11,21 @@ from kubernetes.client import V1ConfigMap
 
 from postbase_operator.api.database import Database
 from postbase_operator.api.quantity import whole_bytes
+from postbase_operator.archive.receiver import CONFIG_FILE
+from postbase_operator.archive.wish import NOTHING, ArchivingWish
 from postbase_operator.desired import meta, names, postgresql_conf
 from postbase_operator.desired.postgresql_conf import Sizes
 
 SCRIPTS = {
     name: resources.files(__package__).joinpath("scripts", name).read_text()
-    for name in ("start.sh", "initdb.sh", "dump.sh", "recover.sh")
+    for name in ("start.sh", "initdb.sh", "dump.sh", "recover.sh", "restore.sh")
 }
 NEW = "new"
 
 
-def config_map(db: Database, system_id: str) -> V1ConfigMap:
+def config_map(db: Database, system_id: str, archiving: ArchivingWish = NOTHING) -> V1ConfigMap:
     """`system_id` "" lets initdb.sh make a database where the volume holds none."""
-    conf = _settings_file(db)
+    conf, loaded = _settings_file(db, archiving.synchronous), revision(db, archiving.synchronous)
     return V1ConfigMap(
         api_version="v1",
         kind="ConfigMap",
@@ -33,27 +35,29 @@ def config_map(db: Database, system_id: str) -> V1ConfigMap:
             "expected-system-id": system_id or NEW,
             "initdb-arguments": "".join(f"{line}\n" for line in initdb_arguments(db)),
             "bootstrap.sql": postgresql_conf.BOOTSTRAP,
-            "postgresql.conf": f"{conf}{postgresql_conf.REVISION} = '{revision(db)}'\n",
+            "postgresql.conf": f"{conf}{postgresql_conf.REVISION} = '{loaded}'\n",
             "pg_hba.conf": postgresql_conf.PG_HBA,
             "pg_ident.conf": postgresql_conf.PG_IDENT,
             "passwd": passwd(db.spec.pod_security.run_as_user),
-            "revision": revision(db),
+            "revision": loaded,
+            # No part of the revision: what the sidecar is told reloads nothing.
+            CONFIG_FILE: archiving.receiver.to_bytes().decode(),
         },
     )
 
 
-def revision(db: Database) -> str:
+def revision(db: Database, synchronous: bool = False) -> str:
     """Which settings the spec asks for; the running server tells which ones it has loaded."""
     return postgresql_conf.revision(
-        _settings_file(db), postgresql_conf.PG_HBA, postgresql_conf.PG_IDENT
+        _settings_file(db, synchronous), postgresql_conf.PG_HBA, postgresql_conf.PG_IDENT
     )
 
 
-def _settings_file(db: Database) -> str:
+def _settings_file(db: Database, synchronous: bool) -> str:
     sizes = Sizes(
         volume=whole_bytes(db.spec.storage.size), memory=whole_bytes(db.spec.resources.memory)
     )
-    return postgresql_conf.postgresql_conf(db.spec.parameters, sizes)
+    return postgresql_conf.postgresql_conf(db.spec.parameters, sizes, synchronous=synchronous)
 
 
 def passwd(uid: int) -> str:

@@ -20,6 +20,7 @@ from kubernetes.client import (
 
 from postbase_operator.api.database import Database
 from postbase_operator.api.quantity import parse_quantity
+from postbase_operator.archive.receiver import STOPPING_MARK
 from postbase_operator.desired import names, volumes
 from postbase_operator.settings import Settings
 
@@ -75,6 +76,10 @@ def wal_receiver(settings: Settings) -> V1Container:
         image_pull_policy=settings.sidecar_pull_policy,
         args=["wal-receiver"],
         restart_policy="Always",
+        ports=[V1ContainerPort(name="receiver", container_port=names.SIDECAR_PORT, protocol="TCP")],
+        # Its signal comes only once PostgreSQL has ended, and PostgreSQL's own stop waits for it:
+        # from this file it learns at once that the time which is left is the pod's grace.
+        lifecycle=_run_before_stop("touch", STOPPING_MARK),
         resources=V1ResourceRequirements(
             requests={"cpu": "10m", "memory": "32Mi"}, limits={"memory": "256Mi"}
         ),

@@ -3,6 +3,8 @@ image recovers it. Nothing that serves has anything to do with it until it has e
 
 from __future__ import annotations
 
+from datetime import UTC
+
 from kubernetes.client import (
     V1Container,
     V1EmptyDirVolumeSource,
@@ -29,6 +31,16 @@ from postbase_operator.settings import Settings
 
 FILL = "fill"
 RECOVER = "recover"
+PREFETCH = "prefetch"
+SERVER_SETTINGS = (
+    "max_connections",
+    "max_worker_processes",
+    "max_wal_senders",
+    "max_prepared_transactions",
+    "max_locks_per_transaction",
+    "track_commit_timestamp",
+)
+"""Settings of which a recovery needs at least what the log was written with."""
 
 
 def job_name(claim: str, restore: str, attempt: int) -> str:
@@ -79,8 +91,11 @@ def _pod(db: Database, claim: str, run: FillRun, image: str, settings: Settings)
             fs_group_change_policy="OnRootMismatch",
             seccomp_profile=V1SeccompProfile(type="RuntimeDefault"),
         ),
-        init_containers=[_fill(run, settings)],
-        containers=[_recover(image, settings)],
+        init_containers=[
+            _fill(run, settings),
+            *([_prefetch(run, settings)] if run.recovery is not None else []),
+        ],
+        containers=[_recover(db, run, image, settings)],
         volumes=_volumes(db, claim),
         **place(db),
     )
@@ -106,13 +121,50 @@ def _fill(run: FillRun, settings: Settings) -> V1Container:
     )
 
 
-def _recover(image: str, settings: Settings) -> V1Container:
+def _prefetch(run: FillRun, settings: Settings) -> V1Container:
+    """A native sidecar: it begins when the backup is there, and ends with the recovery."""
+    return V1Container(
+        name=PREFETCH,
+        image=settings.sidecar_image,
+        image_pull_policy=settings.sidecar_pull_policy,
+        args=["prefetch"],
+        restart_policy="Always",
+        env=[V1EnvVar(name=VARIABLE, value=run.to_bytes().decode())],
+        resources=V1ResourceRequirements(
+            requests={"cpu": "50m", "memory": "128Mi"}, limits={"memory": "768Mi"}
+        ),
+        security_context=containers.restricted(),
+        termination_message_policy="FallbackToLogsOnError",
+        volume_mounts=[
+            V1VolumeMount(name="store", mount_path=names.STORE_MOUNT, read_only=True),
+            V1VolumeMount(name="run", mount_path=names.RUN_MOUNT),
+            V1VolumeMount(name="tmp", mount_path="/tmp"),  # noqa: S108
+        ],
+    )
+
+
+def recovery_environment(db: Database, run: FillRun) -> dict[str, str]:
+    """What recover.sh reads."""
+    found = {
+        f"POSTBASE_{name.upper()}": str(value)
+        for name, value in db.spec.parameters.items()
+        if name in SERVER_SETTINGS
+    }
+    if run.recovery is not None:
+        found["POSTBASE_TIMELINE"] = str(run.recovery.timeline)
+        if run.recovery.stop_at is not None:
+            found["POSTBASE_STOP_AT"] = run.recovery.stop_at.astimezone(UTC).isoformat(sep=" ")
+    return found
+
+
+def _recover(db: Database, run: FillRun, image: str, settings: Settings) -> V1Container:
+    environment = {"LC_ALL": "C.UTF-8", **recovery_environment(db, run)}
     return V1Container(
         name=RECOVER,
         image=image,
         image_pull_policy=containers.pull_policy(image, settings),
         command=["/bin/sh", f"{names.CONFIG_MOUNT}/recover.sh"],
-        env=[V1EnvVar(name="LC_ALL", value="C.UTF-8")],
+        env=[V1EnvVar(name=name, value=value) for name, value in environment.items()],
         resources=V1ResourceRequirements(
             requests={"cpu": "100m", "memory": "128Mi"}, limits={"memory": "1Gi"}
         ),
@@ -123,6 +175,7 @@ def _recover(image: str, settings: Settings) -> V1Container:
             V1VolumeMount(name="config", mount_path=names.CONFIG_MOUNT, read_only=True),
             V1VolumeMount(name="tmp", mount_path="/tmp"),  # noqa: S108
             V1VolumeMount(name="shm", mount_path="/dev/shm"),  # noqa: S108
+            V1VolumeMount(name="run", mount_path=names.RUN_MOUNT),
             volumes.passwd(),
         ],
     )
@@ -133,11 +186,13 @@ def _volumes(db: Database, claim: str) -> list[V1Volume]:
     store = V1SecretVolumeSource(secret_name=known.store, default_mode=volumes.KEY_MODE)
     source = V1PersistentVolumeClaimVolumeSource(claim_name=claim)
     memory = V1EmptyDirVolumeSource(medium="Memory", size_limit="128Mi")
+    ring = V1EmptyDirVolumeSource(medium="Memory", size_limit="512Mi")
     return [
         V1Volume(name="data", persistent_volume_claim=source),
         V1Volume(name="store", secret=store),
         V1Volume(name="tmp", empty_dir=V1EmptyDirVolumeSource()),
         V1Volume(name="shm", empty_dir=memory),
+        V1Volume(name="run", empty_dir=ring),
         volumes.passwd_volume(db),
         V1Volume.model_validate({"name": "config", "configMap": {"name": known.config}}),
     ]

@@ -15,6 +15,8 @@ OWNER = "app"
 LOGINS = ("app_a", "app_b")
 
 PORT = 5432
+SIDECAR_PORT = 8432
+"""Where the sidecar tells how it does, while archiving is on: TLS, and a token."""
 MOUNT = "/postbase/data"
 PGDATA = f"{MOUNT}/pgdata"
 CONFIG_MOUNT = "/postbase/config"
@@ -56,6 +58,7 @@ ANNOTATION_DELETE_AFTER = "postbase.sh/delete-after"
 ANNOTATION_RESTORE = "postbase.sh/restore"
 ANNOTATION_KEPT = "postbase.sh/volume-kept"
 ANNOTATION_CONFIG = "postbase.sh/config-revision"
+ANNOTATION_RECEIVER = "postbase.sh/receiver-revision"
 
 FINALIZER = "postbase.sh/cleanup"
 

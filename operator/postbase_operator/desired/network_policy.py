@@ -21,10 +21,11 @@ NAMESPACE_NAME = "kubernetes.io/metadata.name"
 
 def network_policy(db: Database, settings: Settings) -> V1NetworkPolicy:
     """Clients by `spec.allowFrom` (default: the own namespace), and always our own pods."""
-    port = {"protocol": "TCP", "port": names.PORT}
+    port, sidecar = ({"protocol": "TCP", "port": each} for each in (names.PORT, names.SIDECAR_PORT))
     everyone_here = (Peer(pod_selector=LabelSelector()),)
     clients = everyone_here if db.spec.allow_from is None else db.spec.allow_from
-    sources = [*_ours(db, settings), *(_peer(each) for each in clients)]
+    ours, jobs = _ours(db, settings)
+    sources = [ours, jobs, *(_peer(each) for each in clients)]
     # By the wire's names: the model calls `from` otherwise, and drops what it does not know.
     return V1NetworkPolicy.model_validate(
         {
@@ -34,20 +35,23 @@ def network_policy(db: Database, settings: Settings) -> V1NetworkPolicy:
             "spec": {
                 "podSelector": {"matchLabels": meta.selector(db)},
                 "policyTypes": ["Ingress"],
-                "ingress": [{"from": sources, "ports": [port]}],
+                "ingress": [
+                    {"from": sources, "ports": [port]},
+                    {"from": [ours], "ports": [sidecar]},
+                ],
             },
         }
     )
 
 
-def _ours(db: Database, settings: Settings) -> list[dict[str, Any]]:
+def _ours(db: Database, settings: Settings) -> tuple[dict[str, Any], dict[str, Any]]:
     """Operator and gateway in their namespace, and this Database's own Jobs beside it."""
     components = {
         "key": "app.kubernetes.io/component",
         "operator": "In",
         "values": ["operator", "gateway"],
     }
-    return [
+    return (
         {
             "namespaceSelector": {"matchLabels": {NAMESPACE_NAME: settings.operator_namespace}},
             "podSelector": {
@@ -56,7 +60,7 @@ def _ours(db: Database, settings: Settings) -> list[dict[str, Any]]:
             },
         },
         {"podSelector": {"matchLabels": {names.LABEL_DATABASE: db.metadata.name}}},
-    ]
+    )
 
 
 def _peer(peer: Peer) -> dict[str, Any]:

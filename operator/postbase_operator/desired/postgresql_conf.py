@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from postbase_operator.archive.receiver import APPLICATION
 from postbase_operator.desired import names
 
 MIB = 1024 * 1024
@@ -68,8 +69,11 @@ def derived(sizes: Sizes) -> dict[str, str]:
     }
 
 
-def owned(sizes: Sizes) -> dict[str, str]:
-    """Parameters that the product stands on; written last, so that nothing overrides them."""
+def owned(sizes: Sizes, *, synchronous: bool = False) -> dict[str, str]:
+    """Parameters that the product stands on; written last, so that nothing overrides them.
+
+    `synchronous`: commits wait for the receiver, which answers once the object store has them.
+    """
     slots = max(SMALLEST_MAX_WAL, int(sizes.volume * SLOT_SHARE) // MIB)
     return {
         "listen_addresses": "*",
@@ -89,21 +93,25 @@ def owned(sizes: Sizes) -> dict[str, str]:
         "max_slot_wal_keep_size": f"{slots}MB",
         "log_destination": "stderr",
         "logging_collector": "off",
+        **({SYNCHRONOUS: APPLICATION} if synchronous else {}),
     }
 
 
 REVISION = "postbase.revision"
+SYNCHRONOUS = "synchronous_standby_names"
 FLOORS = {"max_wal_senders": 10, "max_replication_slots": 10}
 
 
-def postgresql_conf(parameters: Mapping[str, str], sizes: Sizes) -> str:
+def postgresql_conf(
+    parameters: Mapping[str, str], sizes: Sizes, *, synchronous: bool = False
+) -> str:
     """The whole file but for the revision: the image's own first, then ours."""
     chosen = {
         **{name: str(floor) for name, floor in FLOORS.items()},
         "wal_level": "replica",
         **derived(sizes),
         **parameters,
-        **owned(sizes),
+        **owned(sizes, synchronous=synchronous),
     }
     lines = [f"include_if_exists = '{names.PGDATA}/postgresql.conf'"]
     lines += [f"{name} = {quoted(chosen[name])}" for name in sorted(chosen)]

@@ -13,7 +13,7 @@ from functools import partial
 import kopf
 
 from postbase_operator import metrics
-from postbase_operator.api.database import DatabasePhase
+from postbase_operator.api.database import Database, DatabasePhase
 from postbase_operator.errors import PostbaseError, Unavailable
 from postbase_operator.handlers import health, logs, registry
 from postbase_operator.handlers.keys import Key
@@ -26,6 +26,7 @@ from postbase_operator.kube.cache import Cache
 from postbase_operator.kube.kinds import DATABASE
 from postbase_operator.kube.lease import Elector, LeaseLost
 from postbase_operator.kube.leftovers import Leftovers
+from postbase_operator.kube.log_expiry import LogExpiry
 from postbase_operator.kube.platform import KubePlatform
 from postbase_operator.kube.session import NotFound, Session
 from postbase_operator.settings import Settings
@@ -104,6 +105,13 @@ class Operator:
             asyncio.create_task(watcher.sweep(), name="sweep"),
             asyncio.create_task(_clear_up(Leftovers(api, cache, now)), name="leftovers"),
             asyncio.create_task(_clear_up(BackupLeftovers(api, cache, now)), name="old-backups"),
+            asyncio.create_task(
+                _clear_up(LogExpiry(platform.archives, cache, now)), name="old-log"
+            ),
+            asyncio.create_task(
+                platform.archives.receivers.watch(lambda db: queue.add(_key_of(db))),
+                name="receivers",
+            ),
         ]
         # Tasks that begin after kopf has begun count as kopf's own: it waits for them at its end.
         await asyncio.sleep(0)
@@ -140,6 +148,10 @@ class Operator:
         return ""
 
 
+def _key_of(db: Database) -> Key:
+    return Key(DATABASE.kind, db.metadata.namespace, db.metadata.name)
+
+
 def _in_phase(cache: Cache, phase: DatabasePhase) -> int:
     held = (body.get("status") or {} for body in cache.all(DATABASE))
     return sum(status.get("phase") == phase.value for status in held)
@@ -160,7 +172,7 @@ async def _list(watcher: Watcher, keeping: asyncio.Task[None]) -> None:
             keeping.result()
 
 
-async def _clear_up(leftovers: Leftovers | BackupLeftovers) -> None:
+async def _clear_up(leftovers: Leftovers | BackupLeftovers | LogExpiry) -> None:
     """Every minute, until cancelled."""
     while True:
         try:

@@ -34,6 +34,7 @@ from postbase_operator.planning.observed import Observed
 from postbase_operator.planning.plan import Plan
 from postbase_operator.planning.project import plan_project
 from postbase_operator.planning.restore import RestoreSeen, hindered, plan_restore
+from postbase_operator.planning.restore_recovery import is_stopped, is_stopping, wish_of
 from postbase_operator.planning.status import finish
 from postbase_operator.platforms import Platform
 from postbase_operator.settings import Settings
@@ -202,7 +203,11 @@ class Reconciler:
         restore = PitrRestore.model_validate(body)
         if restore.metadata.is_deleting or restore.is_done():
             return None
-        known = await self._restore_seen(restore)
+        try:
+            known = await self._restore_seen(restore)
+        except PostbaseError as error:
+            await self._tell_hindrance(restore, body, error)
+            raise
         plan = plan_restore(restore, known, now())
         if known.db is not None and plan.steps:
             try:
@@ -210,8 +215,7 @@ class Reconciler:
             except Conflict:
                 raise
             except PostbaseError as error:
-                if not (isinstance(error, Unavailable) and error.service == KUBERNETES):
-                    await self._tell(PITR_RESTORE, body, hindered(restore, error, now()))
+                await self._tell_hindrance(restore, body, error)
                 raise
             # Our own writes come back as events that tell nothing new.
             self.wake(Key(DATABASE.kind, key.namespace, known.db.metadata.name))
@@ -220,6 +224,11 @@ class Reconciler:
             self.wake(database_key(body))  # it remembers what was done
         return plan.requeue_after if plan.requeue_after is not None else self._resync()
 
+    async def _tell_hindrance(self, restore: PitrRestore, body: Body, error: PostbaseError) -> None:
+        """Of the Kubernetes API's own trouble the log and the metrics tell."""
+        if not (isinstance(error, Unavailable) and error.service == KUBERNETES):
+            await self._tell(PITR_RESTORE, body, hindered(restore, error, now()))
+
     async def _restore_seen(self, restore: PitrRestore) -> RestoreSeen:
         namespace, spec = restore.metadata.namespace, restore.spec
         held = self._cache.get(DATABASE, namespace, spec.database_ref.name)
@@ -227,13 +236,33 @@ class Reconciler:
         backup, wanted = spec.source.backup_ref, spec.target.new_database
         named = self._cache.get(BACKUP, namespace, backup.name) if backup is not None else None
         made = self._cache.get(DATABASE, namespace, wanted.name) if wanted is not None else None
-        return RestoreSeen(
+        seen = await self._platform.observe(db) if db is not None else Observed()
+        known = RestoreSeen(
             db=db,
-            seen=await self._platform.observe(db) if db is not None else Observed(),
+            seen=seen,
             backup=None if named is None else Backup.model_validate(named),
             made=None if made is None else Database.model_validate(made),
             others=self._restores(namespace, spec.database_ref.name),
         )
+        return known if db is None else await self._with_archive(restore, db, known)
+
+    async def _with_archive(
+        self, restore: PitrRestore, db: Database, known: RestoreSeen
+    ) -> RestoreSeen:
+        """What the object store has to say, where it has to be asked."""
+        plan, wish = restore.status.plan, wish_of(restore.spec.source)
+        if wish is None:
+            return known
+        if plan is None:
+            return replace(known, offer=await self._platform.offer(db, wish))
+        seen, fill = known.seen, known.seen.fill
+        if fill is not None and fill.recovers:
+            progress = await self._platform.progress(db, plan, restore.metadata.uid)
+            seen = replace(seen, fill=replace(fill, progress=progress))
+        if is_stopping(restore) and is_stopped(seen):
+            stopped = await self._platform.stopped(db, plan)
+            return replace(known, seen=seen, stopped=stopped)
+        return replace(known, seen=seen)
 
     def _restores(self, namespace: str, database: str) -> list[PitrRestore]:
         """Those that name this Database."""

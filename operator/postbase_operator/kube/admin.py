@@ -36,7 +36,7 @@ MEASURED = 60.0
 """Seconds for which a volume's use counts as known: to measure it, PostgreSQL visits each file."""
 
 RotationStep = steps.BeginRotation | steps.FinishRotation
-ServerStep = steps.SetUpAccess | steps.ReloadConfig | steps.CreateExtensions
+ServerStep = steps.SetUpAccess | steps.ReloadConfig | steps.CreateExtensions | steps.DropSlot
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +128,9 @@ class Admin:
             case steps.ReloadConfig():
                 async with session(endpoint, identity) as connection:
                     await pg.reload(connection)
+            case steps.DropSlot():
+                async with session(endpoint, identity) as connection:
+                    await pg.drop_slot(connection)
             case steps.SetUpAccess():
                 async with session(endpoint, identity) as connection:
                     await pg.set_up_access(connection, self._wanted(keys.credentials))
@@ -161,6 +164,12 @@ class Admin:
         endpoint, identity = self._door(db, address, await self._keys(db))
         async with session(endpoint, identity, names.DATABASE) as connection:
             return await pg.described(connection, names.DATABASE)
+
+    async def sidecar(self, db: Database) -> tuple[bytes, str]:
+        """By whom the sidecar's certificate is signed (PEM), and the token that it wants to see."""
+        keys = await self._keys(db)
+        token = await DatabaseSecrets(self._api, db, self._now).receiver_token()
+        return keys.ca.servers, token
 
     async def bring_store(self, db: Database, data: Mapping[str, bytes]) -> None:
         """The Secret by which this Database's Jobs and sidecar reach the object store."""

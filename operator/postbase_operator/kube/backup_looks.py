@@ -35,6 +35,7 @@ from postbase_operator.kube.session import Session
 from postbase_operator.kube.stores import Source as StoreSource
 from postbase_operator.kube.stores import Stores
 from postbase_operator.planning import retention
+from postbase_operator.planning.archiving import incarnation
 from postbase_operator.planning.backup_done import done_before
 from postbase_operator.planning.backup_observed import (
     BackupSeen,
@@ -155,7 +156,7 @@ class BackupLooks:
             uid=db.metadata.uid,
             name=db.metadata.name,
             project_id=public_id("Project", project.metadata.uid) if project is not None else "",
-            incarnation=f"{db.status.system_id or 0}-1",
+            incarnation=incarnation(db),
             is_running=bool(db.status.system_id) and db.status.phase is DatabasePhase.RUNNING,
             is_deleting=db.metadata.is_deleting,
             size_bytes=backup_jobs.source_bytes(job) if job is not None else _capacity(db),
@@ -231,15 +232,19 @@ class BackupLooks:
 
 
 def pinned(cache: Cache, namespace: str) -> frozenset[str]:
-    """Names of the Backups there that restores which have not ended read from."""
+    """Names of the Backups there that restores which have not ended read from. With a backup all
+    of the log after it stays."""
     restores = map(PitrRestore.model_validate, cache.all(PITR_RESTORE))
-    return frozenset(
-        each.spec.source.backup_ref.name
-        for each in restores
-        if each.metadata.namespace == namespace
-        and each.spec.source.backup_ref is not None
-        and not each.is_done()
-    )
+    reading = [r for r in restores if r.metadata.namespace == namespace and not r.is_done()]
+    named = {r.spec.source.backup_ref.name for r in reading if r.spec.source.backup_ref}
+    ids = {r.status.plan.backup_id for r in reading if r.status.plan is not None}
+    begun = {
+        body["metadata"]["name"]
+        for body in cache.all(BACKUP)
+        if body["metadata"]["namespace"] == namespace
+        and (body.get("status") or {}).get("id") in ids - {None}
+    }
+    return frozenset(named | begun)
 
 
 def _names(backup: Backup) -> tuple[str, str]:

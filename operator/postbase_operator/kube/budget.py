@@ -3,6 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import time
+
+
+class Allowance:
+    """A token bucket that nobody waits for: what finds none comes again later."""
+
+    def __init__(self, per_second: float) -> None:
+        self._rate = per_second
+        self._tokens = per_second
+        self._at = time.monotonic()
+
+    def take(self) -> bool:
+        now = time.monotonic()
+        self._tokens = min(self._rate, self._tokens + (now - self._at) * self._rate)
+        self._at = now
+        if self._tokens < 1.0:
+            return False
+        self._tokens -= 1.0
+        return True
 
 
 class WriteBudget:

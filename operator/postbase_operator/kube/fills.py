@@ -63,7 +63,7 @@ class Fills:
             self._cache.put(CONFIG_MAP, made)
         digest = db.status.image.digest if db.status.image is not None else None
         image = digest if digest and "@sha256:" in digest else images.image(db, self._settings)
-        run = FillRun(object_key=step.object_key)
+        run = FillRun(object_key=step.object_key, recovery=step.recovery)
         name = job_name(step.volume, step.restore, step.attempt)
         job = fill_job(db, step.volume, name, run, image, self._settings)
         wire = body_of(job)
@@ -84,12 +84,17 @@ def fill_of(volume: str, job: Body, pod: Body | None) -> Fill:
         return Fill(volume, JobState(attempt, RunState.STOPPING, since))
     ended = {c["type"]: c for c in status.get("conditions") or [] if c["status"] == "True"}
     if "Complete" in ended:
-        return Fill(volume, JobState(attempt, RunState.SUCCEEDED, since), _system_id(pod))
+        word = _recovered(pod)
+        state = JobState(attempt, RunState.SUCCEEDED, since)
+        return (
+            Fill(volume, state, word.system_id, word.last_commit) if word else Fill(volume, state)
+        )
     if "Failed" in ended:
         when = datetime.fromisoformat(ended["Failed"]["lastTransitionTime"])
         reason, message = _why(pod)
         return Fill(volume, JobState(attempt, RunState.FAILED, since, when, reason, message))
-    return Fill(volume, JobState(attempt, RunState.RUNNING, since, message=_doing(pod)))
+    state = JobState(attempt, RunState.RUNNING, since, message=_doing(pod))
+    return Fill(volume, state, recovers="running" in _state(pod, "containerStatuses", RECOVER))
 
 
 def _doing(pod: Body | None) -> str:
@@ -100,12 +105,12 @@ def _doing(pod: Body | None) -> str:
     return ": ".join(filter(None, backup_jobs.waits_for(pod)))
 
 
-def _system_id(pod: Body | None) -> str:
+def _recovered(pod: Body | None) -> Recovered | None:
     ended = _state(pod, "containerStatuses", RECOVER).get("terminated") or {}
     try:
-        return Recovered.from_bytes(str(ended.get("message", "")).encode()).system_id
+        return Recovered.from_bytes(str(ended.get("message", "")).encode())
     except UnreadableRecord:
-        return ""
+        return None
 
 
 def _why(pod: Body | None) -> tuple[str, str]:
@@ -122,6 +127,11 @@ def _why(pod: Body | None) -> tuple[str, str]:
             return str(filled.get("reason") or "RunFailed"), f"ended with {filled['exitCode']}"
         return word.reason, word.message
     ended = _state(pod, "containerStatuses", RECOVER).get("terminated") or {}
+    try:  # the sidecar's, which recover.sh hands on
+        word = LastWord.from_bytes(str(ended.get("message") or "").encode())
+        return word.reason, word.message
+    except UnreadableRecord:
+        pass
     reason = EXIT_REASONS.get(int(ended.get("exitCode", 1)), "RecoveryFailed")
     lines = str(ended.get("message") or "").strip().splitlines()
     return reason, lines[-1] if lines else "PostgreSQL could not recover the copy"

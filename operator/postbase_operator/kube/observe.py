@@ -7,7 +7,11 @@ from datetime import datetime
 from typing import Any
 
 from postbase_operator.api.quantity import whole_bytes
+from postbase_operator.archive.receiver import CONFIG_FILE, ReceiverConfig
+from postbase_operator.archive.record import UnreadableRecord
+from postbase_operator.archive.wish import ArchivingWish
 from postbase_operator.desired import names
+from postbase_operator.desired.postgresql_conf import SYNCHRONOUS
 from postbase_operator.kube.differences import differences, resize_refused
 from postbase_operator.kube.kinds import Body
 from postbase_operator.kube.last_words import last_words
@@ -57,6 +61,18 @@ def volume(claim: Body) -> Volume:
     )
 
 
+def archiving(held: Body | None) -> ArchivingWish:
+    """What the ConfigMap last told the sidecar and the server. What cannot be read is nothing: it
+    is written anew."""
+    data = (held or {}).get("data") or {}
+    try:
+        receiver = ReceiverConfig.from_bytes(data.get(CONFIG_FILE, "").encode())
+    except UnreadableRecord:
+        receiver = ReceiverConfig()
+    waits = f"{SYNCHRONOUS} = " in data.get("postgresql.conf", "")
+    return ArchivingWish(receiver, receiver.enabled and waits)
+
+
 def process(pod: Body | None, workload: Body | None = None, *, resizable: bool = True) -> Process:
     """What the pod tells of its postgres container; `workload` is the StatefulSet it is of."""
     if pod is None:
@@ -85,6 +101,7 @@ def process(pod: Body | None, workload: Body | None = None, *, resizable: bool =
         size_refused=resize_refused(pod),
         sidecar_waits=found.sidecar,
         config_revision=annotation(pod, names.ANNOTATION_CONFIG),
+        receiver_revision=annotation(pod, names.ANNOTATION_RECEIVER),
     )
 
 

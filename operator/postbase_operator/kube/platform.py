@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from postbase_operator.api.backup import Backup
 from postbase_operator.api.database import Database, DatabaseStatus
+from postbase_operator.api.restore_status import RestorePlan
 from postbase_operator.api.upkeep import DeletionPolicy
+from postbase_operator.archive.run import RecoveryProgress
 from postbase_operator.desired import config, images, meta, names, workload
 from postbase_operator.errors import Conflict, Denied, NotReady, Unavailable
 from postbase_operator.kube import observe as observing
 from postbase_operator.kube.admin import Admin, ServerStep
 from postbase_operator.kube.apply import apply, body_of
+from postbase_operator.kube.archives import Archives
 from postbase_operator.kube.backup_objects import BackupObjects
 from postbase_operator.kube.cache import Cache
 from postbase_operator.kube.fills import Fills
@@ -33,10 +37,15 @@ from postbase_operator.kube.kinds import (
 from postbase_operator.kube.ownership import is_owned, refuse_stranger
 from postbase_operator.kube.pods import Pods
 from postbase_operator.kube.protection import Protection
+from postbase_operator.kube.recoveries import Recoveries
 from postbase_operator.kube.secrets import bequeath
 from postbase_operator.kube.session import Refused, Session
+from postbase_operator.kube.stores import Stores
 from postbase_operator.kube.volumes import Volumes, VolumeStep
 from postbase_operator.planning import plan as steps
+from postbase_operator.planning.archive_observed import NONE_EARLIER, Earlier
+from postbase_operator.planning.archived import Offer, Stopped, Wish
+from postbase_operator.planning.beginning_archive import needs_offer
 from postbase_operator.planning.observed import (
     Access,
     Observed,
@@ -80,6 +89,9 @@ class KubePlatform:
         self._volumes = Volumes(api, cache)
         self._schedule = BackupObjects(api, cache)
         self._fills = Fills(api, cache, settings, self._admin)
+        stores = Stores(api, settings)
+        self._recoveries = Recoveries(cache, stores, settings.cluster_name, now)
+        self.archives = Archives(api, cache, settings, self._admin, now)
         self._protection = Protection(api, cache, everywhere=not settings.watch_namespaces)
 
     # -- observe ---------------------------------------------------------------------------
@@ -93,6 +105,8 @@ class KubePlatform:
         pod = self._cache.get(POD, known.namespace, known.pod)
         workload = self._cache.get(STATEFUL_SET, known.namespace, known.statefulset)
         process = observing.process(pod, workload, resizable=self._pods.resizable(db))
+        serving = _current(own)
+        archive = await self.archives.look(db, process, serving.system_id if serving else "")
         server, server_error = None, ""
         if process.state is ProcessState.RUNNING and process.address:
             try:
@@ -101,8 +115,14 @@ class KubePlatform:
                 if error.service != POSTGRESQL:
                     raise  # nothing is known of the server then, and nothing said of it
                 server_error = str(error)
-        return Observed(
+        seen = Observed(
             wanted_revision=config.revision(db),
+            synchronous_revision=config.revision(db, synchronous=True),
+            archiving=observing.archiving(
+                self._cache.get(CONFIG_MAP, known.namespace, known.config)
+            ),
+            archive=archive,
+            earlier=await self._earlier(db, own),
             access=Access(secret=known.credentials, host=known.host, port=names.PORT),
             volumes=own,
             foreign_volumes=foreign,
@@ -115,6 +135,17 @@ class KubePlatform:
             server_error=server_error,
             unanswered_since=self._admin.unanswered_since(db),
         )
+        if needs_offer(db, seen):
+            seen = replace(seen, source_archive=await self._recoveries.offer_for(db))
+        return seen
+
+    async def _earlier(self, db: Database, own: tuple[Volume, ...]) -> Earlier:
+        """Asked once, before the first volume of a Database that is to begin empty."""
+        spec = db.spec
+        said = spec.bootstrap is not None or spec.adopt_volume is not None
+        if own or said or db.status.system_id:
+            return NONE_EARLIER
+        return await self.archives.earlier(db)
 
     def _source_backup(self, db: Database, own: tuple[Volume, ...]) -> Backup | None:
         """Asked for only where there is no volume yet that serves."""
@@ -123,6 +154,17 @@ class KubePlatform:
             return None
         body = self._cache.get(BACKUP, db.metadata.namespace, wanted.name)
         return None if body is None else Backup.model_validate(body)
+
+    async def offer(self, db: Database, wish: Wish) -> Offer:
+        return await self._recoveries.offer(db, wish)
+
+    async def stopped(self, db: Database, plan: RestorePlan) -> Stopped | None:
+        return await self._recoveries.stopped(db, plan)
+
+    async def progress(
+        self, db: Database, plan: RestorePlan, restore: str
+    ) -> RecoveryProgress | None:
+        return await self._recoveries.progress(db, plan.object_key or "", restore)
 
     # -- execute ---------------------------------------------------------------------------
 
@@ -140,10 +182,14 @@ class KubePlatform:
                 await self._admin.ensure(db, first=first)
             case steps.ApplyWorkload():
                 await self._apply_workload(db, step)
-            case steps.SetUpAccess() | steps.ReloadConfig() | steps.CreateExtensions():
+            case steps.BringStore() | steps.EnterCatalogue():
+                await self.archives.take(db, step)
+            case _ if isinstance(step, ServerStep):
                 await self._tell_server(db, step)
             case steps.BeginRotation() | steps.FinishRotation():
                 await self._admin.rotate(db, step)
+            case steps.PinLog():
+                await self._recoveries.pin(db, step)
             case steps.FillVolume():
                 await self._fills.start(db, step)
             case steps.CreateBackup() | steps.ExpireBackup() | steps.CreateDatabase():
@@ -155,8 +201,11 @@ class KubePlatform:
 
     async def _apply_workload(self, db: Database, step: steps.ApplyWorkload) -> None:
         claim, known = step.volume, step.system_id
+        if step.stopped:
+            db = db.model_copy(update={"spec": db.spec.model_copy(update={"paused": True})})
         image = step.image or images.image(db, self._settings)
-        for desired in workload.objects(db, claim, known, image, self._settings):
+        made = workload.objects(db, claim, known, image, self._settings, step.archiving)
+        for desired in made:
             body = body_of(desired)
             self._cache.put(kind_of(body), await self._apply(db, body))
 
@@ -207,10 +256,12 @@ class KubePlatform:
         if db.spec.deletion_policy is DeletionPolicy.DELETE:
             await self._volumes.delete_all(db)
             await self._let_credentials_go(db)
+            await self.archives.give_up(db)
         elif db.spec.retain_volume_for is not None:
             await self._volumes.leave(db, self._now() + db.spec.retain_volume_for)
         await self._protection.keep(db)
         self._admin.forget(db)
+        self.archives.forget(db)
         return True
 
     async def _let_credentials_go(self, db: Database) -> None:
@@ -223,6 +274,10 @@ class KubePlatform:
                 "the credentials were left behind",
                 extra={"object": str(db.metadata.name), "error": str(error)},
             )
+
+
+def _current(own: tuple[Volume, ...]) -> Volume | None:
+    return Observed(volumes=own).current
 
 
 def _filling(own: tuple[Volume, ...]) -> Volume | None:

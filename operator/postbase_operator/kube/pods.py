@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 PodStep = (
     steps.PokeConfig
+    | steps.PokeReceiver
     | steps.ReplaceProcess
     | steps.RestartProcess
     | steps.AbandonProcess
@@ -58,7 +59,9 @@ class Pods:
         pod = self._pod(db)
         match step:
             case steps.PokeConfig(revision):
-                await self._poke(db, revision)
+                await self._poke(db, names.ANNOTATION_CONFIG, revision)
+            case steps.PokeReceiver(revision):
+                await self._poke(db, names.ANNOTATION_RECEIVER, revision)
             case steps.ReplaceProcess():
                 await self._delete(pod)
             case steps.RestartProcess(identity):
@@ -86,10 +89,10 @@ class Pods:
             raise NotReady(f"StatefulSet {known.statefulset} is not there", retry_after=1.0)
         return live
 
-    async def _poke(self, db: Database, revision: str) -> None:
+    async def _poke(self, db: Database, annotation: str, revision: str) -> None:
         """An annotation on the pod: the kubelet syncs its files at once, not in a minute."""
         known = meta.names_of(db)
-        patch: Body = {"metadata": {"annotations": {names.ANNOTATION_CONFIG: revision}}}
+        patch: Body = {"metadata": {"annotations": {annotation: revision}}}
         pod = await self._api.merge(POD, known.namespace, known.pod, patch, MANAGER)
         self._cache.put(POD, pod)
 

@@ -7,11 +7,13 @@ by name before each use, never listed or watched: a right to list Secrets reads 
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
 from postbase_operator.api.database import Database
+from postbase_operator.archive.receiver import TOKEN_KEY
 from postbase_operator.desired import meta, names
 from postbase_operator.errors import InvalidSpec, NotReady
 from postbase_operator.kube import credentials, own_secrets
@@ -49,6 +51,15 @@ class DatabaseSecrets:
         await self._server_certificate(ca, first=first)
         return ca, await self.credentials(ca, first=first)
 
+    async def receiver_token(self) -> str:
+        """What the sidecar asks of whoever wants to hear of it. Raises NotReady where it is gone,
+        until the next look over all Secrets."""
+        live = await self._get(self._names.tls)
+        token = decode(live).get(TOKEN_KEY, b"") if live is not None else b""
+        if not token:
+            raise NotReady(f"Secret {self._names.tls} has no {TOKEN_KEY} yet", retry_after=1.0)
+        return token.decode()
+
     async def authority(self, *, first: bool = False) -> Authority:
         """The Database's own certificate authority, followed by its successor in time, and who
         signed the certificate that the user brings. Raises InvalidSpec where that one is wrong.
@@ -82,13 +93,14 @@ class DatabaseSecrets:
 
     async def _server_certificate(self, ca: Authority, *, first: bool) -> None:
         name, hosts = self._names.tls, self._names.hosts
-        if first and await self._post(name, self._server_keys(ca), kind=TLS):
+        if first and await self._post(name, self._server_keys(ca, new_token()), kind=TLS):
             return
         live = await self._get(name)
         if live is None:
-            await self._create(name, self._server_keys(ca), kind=TLS)
+            await self._create(name, self._server_keys(ca, new_token()), kind=TLS)
             return
         held = decode(live)
+        token = held.get(TOKEN_KEY) or new_token()
         current = held.get("tls.crt", b"")
         right = self._own is None and (
             held.get("ca.crt") == ca.trusted
@@ -96,15 +108,21 @@ class DatabaseSecrets:
             and certificates.belong(current, held.get("tls.key", b""))
             and not certificates.due(current, self._now())
         )
-        await self._keep(live, held if right else self._server_keys(ca))
+        keys = held | {TOKEN_KEY: token} if right else self._server_keys(ca, token)
+        await self._keep(live, keys)
 
-    def _server_keys(self, ca: Authority) -> dict[str, bytes]:
+    def _server_keys(self, ca: Authority, token: bytes) -> dict[str, bytes]:
         """`ca.crt` is what the server trusts its clients by: our authority, whoever signed it."""
         if self._own is not None:
-            own = self._own.identity
-            return {"tls.crt": own.certificate, "tls.key": own.key, "ca.crt": ca.trusted}
-        made = certificates.server(ca.signing, self._names.hosts, self._now())
-        return {"tls.crt": made.certificate, "tls.key": made.key, "ca.crt": ca.trusted}
+            made = self._own.identity
+        else:
+            made = certificates.server(ca.signing, self._names.hosts, self._now())
+        return {
+            "tls.crt": made.certificate,
+            "tls.key": made.key,
+            "ca.crt": ca.trusted,
+            TOKEN_KEY: token,
+        }
 
     async def credentials(self, ca: Authority, *, first: bool = False) -> Credentials:
         """The logins as they stand; what is derived from them is put back where edited."""
@@ -227,6 +245,11 @@ class DatabaseSecrets:
 
     def _mark(self) -> dict[str, str]:
         return {names.ANNOTATION_DATABASE_UID: self._db.metadata.uid}
+
+
+def new_token() -> bytes:
+    """For the sidecar's port: made once, kept, and made anew where somebody has deleted it."""
+    return secrets.token_urlsafe(32).encode()
 
 
 def annotations_of(secret: Body) -> dict[str, str]:

@@ -110,6 +110,13 @@ class S3Store:
 
         return self._hot(f"GET {key}", request)
 
+    def get_head(self, key: str, size: int) -> bytes:
+        def request(clients: Clients) -> bytes:
+            path = clients.config.full_key(key)
+            return bytes(obstore.get_range(clients.quick, path, start=0, length=size))
+
+        return self._hot(f"GET {key}", request)
+
     def get_stream(self, key: str, offset: int = 0) -> Iterator[bytes]:
         if offset:
             size = self.stat(key).size

@@ -113,6 +113,9 @@ class ObjectStore(Protocol):
     def get(self, key: str) -> bytes:
         """The whole object; NotFound."""
 
+    def get_head(self, key: str, size: int) -> bytes:
+        """The first `size` bytes of an object, or all where it has fewer; NotFound."""
+
     def get_stream(self, key: str, offset: int = 0) -> Iterator[bytes]:
         """The object from byte `offset` on; NotFound.
 

@@ -16,13 +16,7 @@ from postbase_operator.api.conditions import Condition, ConditionType
 from postbase_operator.planning.rotation import REQUEST
 
 WHERE_SET = {
-    "Database": (
-        "spec.archivingGrace",
-        "spec.bootstrap",
-        "spec.pitr",
-    ),
     "Project": (
-        "spec.defaults.pitr",
         "spec.deletionPolicy",
         "spec.quota.databases",
     ),

@@ -15,15 +15,24 @@ from postbase_operator.api.quantity import whole_bytes
 from postbase_operator.api.upkeep import DeletionPolicy, NodeLoss
 from postbase_operator.planning import plan as steps
 from postbase_operator.planning import upgrade
+from postbase_operator.planning.archiving_outlook import (
+    ArchivingOutlook,
+    archiving_outlook,
+    is_ready_no_more,
+)
 from postbase_operator.planning.beginning import begins_with_backup, plan_beginning
+from postbase_operator.planning.beginning_archive import begins_with_archive, plan_from_archive
 from postbase_operator.planning.database_backups import outlook
 from postbase_operator.planning.filling import left_halfway, orphans
 from postbase_operator.planning.judgement import (
     DISK_FULL,
     Exit,
+    Outlook,
+    Verdict,
     hesitates,
     is_lost,
     judge,
+    reconciling,
     switching,
 )
 from postbase_operator.planning.observed import (
@@ -37,6 +46,7 @@ from postbase_operator.planning.plan import Plan, Step
 from postbase_operator.planning.refusal import Context, refusal
 from postbase_operator.planning.restart import request, restart
 from postbase_operator.planning.restore_done import remember
+from postbase_operator.planning.restore_recovery import holds
 from postbase_operator.planning.rotation import rotation
 from postbase_operator.planning.status import finish
 
@@ -63,20 +73,27 @@ def plan_database(db: Database, seen: Observed, context: Context) -> Plan[Databa
         if seen.process.state is ProcessState.RUNNING:  # it serves on, as it was
             refused = replace(refused, phase="Running")
         return finish(db, seen, refused, context.now, requeue_after=SECRETS_AGAIN)
-    if begins_with_backup(db, seen):
-        return plan_beginning(db, seen, context)
+    restoring = _restoring(db, seen, context)
+    if restoring is not None:
+        return restoring
     if is_true(db.status.conditions, ConditionType.READY) and hesitates(seen, context.now):
         return Plan(db.status, requeue_after=ANSWER_AGAIN)
-    verdict = judge(seen, context.now, paused=db.spec.paused)
+    archiving = archiving_outlook(db, seen, context)
+    if archiving.wish.synchronous:
+        seen = replace(seen, wanted_revision=seen.synchronous_revision)
+    verdict = _with_archiving(
+        db, archiving, judge(seen, context.now, paused=db.spec.paused), context
+    )
     waiting = restart(db, seen, context.now)
-    todo = list(_steps(db, seen, context.now))
+    todo = list(_steps(db, seen, archiving, context.now))
     if waiting.due and not db.spec.paused:
         todo.append(steps.RestartProcess(seen.process.identity))
     if is_lost(seen.process, context.now) and db.spec.on_node_loss is NodeLoss.REPLACE:
         todo.append(steps.AbandonProcess(seen.process.identity))
-    answers = seen.server is not None and seen.server.access_right and not db.spec.paused
+    answers = _answers(db, seen)
     backups = outlook(db, context.backups, context.defaults, context.now, answers=answers)
     todo += backups.steps
+    todo += archiving.steps if answers else ()
     todo += orphans(seen, context.restores)
     todo += left_halfway(seen, context.restores)
     runs = remember(backups.finished_runs, context.restores)
@@ -84,11 +101,59 @@ def plan_database(db: Database, seen: Observed, context: Context) -> Plan[Databa
     again = _again(db, seen, todo, context.now)
     if request(db) is not None:
         again = max(SOON, min(again, SOON))  # written down first, then done
-    if waiting.opens_at is not None:
-        again = min(again, max(SOON, (waiting.opens_at - context.now).total_seconds()))
-    if backups.again is not None:
-        again = min(again, max(SOON, (backups.again - context.now).total_seconds()))
-    return finish(db, seen, verdict, context.now, todo, requeue_after=again, backups=backups)
+    moments = [each for each in (waiting.opens_at, backups.again) if each is not None]
+    waits = [max(SOON, (moment - context.now).total_seconds()) for moment in moments]
+    again = min(again, *waits, archiving.again or again)
+    return finish(
+        db,
+        seen,
+        verdict,
+        context.now,
+        todo,
+        requeue_after=again,
+        backups=backups,
+        archiving=archiving,
+    )
+
+
+def _answers(db: Database, seen: Observed) -> bool:
+    return seen.server is not None and seen.server.access_right and not db.spec.paused
+
+
+def _with_archiving(
+    db: Database, archiving: ArchivingOutlook, verdict: Verdict, context: Context
+) -> Verdict:
+    """A database whose archiving has been down for long is not quietly Ready."""
+    if verdict.outlook is not Outlook.READY:
+        return verdict
+    told = archiving.conditions(db.status.conditions, context.now, db.metadata.generation)
+    why = is_ready_no_more(db, told, context.now)
+    return reconciling("Running", "ArchivingFailing", why) if why else verdict
+
+
+def _restoring(db: Database, seen: Observed, context: Context) -> Plan[DatabaseStatus] | None:
+    """It does not serve for now: it begins with what another one left, or rests for a restore."""
+    if begins_with_backup(db, seen):
+        return plan_beginning(db, seen, context)
+    if begins_with_archive(db, seen):
+        return plan_from_archive(db, seen, context)
+    return _rest(db, seen, context) if holds(context.restores) else None
+
+
+def _rest(db: Database, seen: Observed, context: Context) -> Plan[DatabaseStatus]:
+    """A restore has PostgreSQL stopped, and tells when it is over."""
+    current = seen.current
+    todo: list[Step] = []
+    if current is not None:
+        image = upgrade.pinned(db, current)
+        wish = archiving_outlook(db, seen, context).wish  # the receiver has its last part to do
+        todo.append(
+            steps.ApplyWorkload(
+                current.name, current.system_id, image, archiving=wish, stopped=True
+            )
+        )
+    verdict = reconciling("Restoring", "Restoring", "PostgreSQL is stopped for a restore in place")
+    return finish(db, seen, verdict, context.now, todo, requeue_after=STOP_AGAIN)
 
 
 def _again(db: Database, seen: Observed, todo: list[Step], now: datetime) -> float:
@@ -121,7 +186,7 @@ DONE_AT_ONCE = (
     steps.BeginRotation,
     steps.FinishRotation,
 )
-DONE_SOON = (steps.PokeConfig, steps.ReloadConfig)
+DONE_SOON = (steps.PokeConfig, steps.ReloadConfig, steps.DropSlot)
 
 
 def _is_on_its_way(seen: Observed, db: Database) -> bool:
@@ -131,7 +196,7 @@ def _is_on_its_way(seen: Observed, db: Database) -> bool:
     return seen.server is None or seen.server.facts.mounted_revision != seen.wanted_revision
 
 
-def _steps(db: Database, seen: Observed, now: datetime) -> list[Step]:
+def _steps(db: Database, seen: Observed, archiving: ArchivingOutlook, now: datetime) -> list[Step]:
     todo: list[Step] = [steps.LabelVolume(each.name) for each in seen.volumes if not each.labelled]
     current = seen.current
     adopted = seen.adoptable if current is None else None
@@ -141,16 +206,18 @@ def _steps(db: Database, seen: Observed, now: datetime) -> list[Step]:
         todo.append(steps.EnsureSecrets(first=current is None))
     if current is None:
         return [*todo, steps.CreateVolume(seen.highest_generation + 1)]
+    workload = steps.ApplyWorkload(
+        current.name, current.system_id, upgrade.pinned(db, current), archiving.wish
+    )
+    todo += archiving.around.before
     if switching(seen):
-        todo.append(
-            steps.ApplyWorkload(current.name, current.system_id, upgrade.pinned(db, current))
-        )
+        todo.append(workload)
         running = seen.process.state is not ProcessState.STOPPING
         return [*todo, steps.RestartProcess(seen.process.identity)] if running else todo
     if seen.server is not None:
         todo += _remember(db, seen.server, seen, current)
     todo += upgrade.begin(db, current, seen.process)
-    todo.append(steps.ApplyWorkload(current.name, current.system_id, upgrade.pinned(db, current)))
+    todo += [workload, *archiving.around.after]
     if seen.server is not None and not db.spec.paused:
         todo += _server_steps(seen.server, seen)
         todo += rotation(db, seen.server, now)

@@ -12,13 +12,17 @@ from datetime import datetime
 
 from postbase_operator.api.pitr_restore import PitrRestore
 from postbase_operator.api.restore_status import RestoreStep
+from postbase_operator.archive.run import RecoveryTask
 from postbase_operator.planning import plan as steps
+from postbase_operator.planning.archived import falls_short
 from postbase_operator.planning.backup_failure import back_off, can_help
 from postbase_operator.planning.backup_observed import RunState
 from postbase_operator.planning.observed import Fill, Observed, Volume, VolumeRole
 from postbase_operator.planning.plan import Step
 
 ATTEMPTS = 3
+RECOVERING_AGAIN = 3.0
+"""Seconds between looks at how far a recovery is: no event tells."""
 NEVER_AGAIN = frozenset(
     {"BackupMissing", "BackupNotPhysical", "ChecksumMismatch", "WalGap", "VersionMismatch"}
 )
@@ -39,7 +43,13 @@ class Filling:
     again: float = 15.0
 
 
-def filling(seen: Observed, restore: str, object_key: str, now: datetime) -> Filling:
+def filling(
+    seen: Observed,
+    restore: str,
+    object_key: str,
+    now: datetime,
+    recovery: RecoveryTask | None = None,
+) -> Filling:
     """What is done now for the restore with this UID."""
     mine = [each for each in seen.volumes if each.restore == restore and not each.deleting]
     volume = max(mine, key=lambda each: each.generation, default=None)
@@ -50,23 +60,29 @@ def filling(seen: Observed, restore: str, object_key: str, now: datetime) -> Fil
         return Filling(RestoreStep.SWITCHING, "", ready=volume, system_id=volume.system_id)
     fill = seen.fill if seen.fill is not None and seen.fill.volume == volume.name else None
     if fill is None:
-        return _start(volume, object_key, 1)
-    return _judge(volume, object_key, fill, now)
+        return _start(volume, object_key, 1, recovery)
+    return _judge(volume, object_key, fill, now, recovery)
 
 
-def _start(volume: Volume, object_key: str, attempt: int) -> Filling:
-    todo = (steps.FillVolume(volume.name, volume.restore, object_key, attempt),)
+def _start(volume: Volume, object_key: str, attempt: int, recovery: RecoveryTask | None) -> Filling:
+    todo = (steps.FillVolume(volume.name, volume.restore, object_key, attempt, recovery),)
     return Filling(RestoreStep.FILLING, "The backup is being fetched", todo, again=5.0)
 
 
-def _judge(volume: Volume, object_key: str, fill: Fill, now: datetime) -> Filling:
+def _judge(
+    volume: Volume, object_key: str, fill: Fill, now: datetime, recovery: RecoveryTask | None
+) -> Filling:
     job = fill.job
     if job.state is RunState.SUCCEEDED and fill.system_id:
+        short = falls_short(recovery, fill.last_commit)
+        if short:
+            return Filling(RestoreStep.VERIFYING, short, failed="RecoveryFailed")
         step = RestoreStep.SWITCHING
         return Filling(step, "Recovered", ready=volume, system_id=fill.system_id, again=0.0)
     if job.state not in (RunState.FAILED, RunState.SUCCEEDED):
         message = job.message or "The backup is being fetched and recovered"
-        return Filling(RestoreStep.FILLING, message)
+        step = RestoreStep.RECOVERING if fill.recovers else RestoreStep.FILLING
+        return Filling(step, message, again=RECOVERING_AGAIN if fill.recovers else 15.0)
     reason = job.reason or "RecoveryFailed"
     final = reason in NEVER_AGAIN or not can_help(reason)
     if final or job.attempt >= ATTEMPTS:
@@ -76,7 +92,7 @@ def _judge(volume: Volume, object_key: str, fill: Fill, now: datetime) -> Fillin
         wait = max(1.0, (due - now).total_seconds())
         message = f"Attempt {job.attempt} of {ATTEMPTS} failed ({reason}: {job.message})"
         return Filling(RestoreStep.FILLING, message, again=wait)
-    return _start(volume, object_key, job.attempt + 1)
+    return _start(volume, object_key, job.attempt + 1, recovery)
 
 
 def orphans(seen: Observed, restores: Sequence[PitrRestore]) -> list[Step]:

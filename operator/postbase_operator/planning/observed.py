@@ -11,6 +11,10 @@ from datetime import datetime
 from enum import StrEnum
 
 from postbase_operator.api.backup import Backup
+from postbase_operator.archive.run import RecoveryProgress
+from postbase_operator.archive.wish import NOTHING, ArchivingWish
+from postbase_operator.planning.archive_observed import NONE_EARLIER, ArchiveSeen, Earlier
+from postbase_operator.planning.archived import Offer
 from postbase_operator.planning.backup_observed import JobState
 
 
@@ -104,6 +108,8 @@ class Process:
     """Why the platform cannot give it the size that it was asked for."""
     config_revision: str = ""
     """The revision that the platform was last told to bring to the process."""
+    receiver_revision: str = ""
+    """Likewise, of what the sidecar is told; "" where it never was told anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +128,11 @@ class ServerFacts:
     pending_restart: tuple[str, ...] = ()
     rejected: tuple[str, ...] = ()
     """Lines of the configuration that PostgreSQL refuses: "name: why"."""
+    synchronous: bool = False
+    """Commits wait for a standby, which the receiver is to the server."""
+    slot: str = ""
+    """The receiver's replication slot, by what PostgreSQL says of its log: reserved, extended,
+    unreserved, lost, or new; "" where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +164,11 @@ class Fill:
     job: JobState
     system_id: str = ""
     """Whose data it has turned out to be, once it has ended well."""
+    last_commit: str = ""
+    """The last one that PostgreSQL says it has recovered."""
+    recovers: bool = False
+    """The backup is there, and PostgreSQL replays the log."""
+    progress: RecoveryProgress | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +185,15 @@ class Observed:
     """Everything that the Database's planner may know."""
 
     wanted_revision: str = ""
-    """The revision of the configuration that the spec asks for."""
+    """The revision of the configuration that the spec asks for …"""
+    synchronous_revision: str = ""
+    """… and of the same one where commits wait for the receiver."""
+    archiving: ArchivingWish = NOTHING
+    """What sidecar and server were last told of archiving."""
+    archive: ArchiveSeen | None = None
+    """None where there is no object store."""
+    earlier: Earlier = NONE_EARLIER
+    """Asked for only where there is no volume yet, and nothing says what to begin with."""
     access: Access | None = None
     volumes: tuple[Volume, ...] = ()
     foreign_volumes: tuple[str, ...] = ()
@@ -183,6 +207,8 @@ class Observed:
     """What fills a volume, where one is being filled."""
     source_backup: Backup | None = None
     """The Backup that spec.bootstrap names, where there is no volume yet that serves."""
+    source_archive: Offer | None = None
+    """What the archive offers that spec.bootstrap names, where it has to be known now."""
     server: Server | None = None
     server_error: str = ""
     """Why `server` is None although the process runs."""

@@ -12,6 +12,9 @@ from typing import Generic, TypeVar
 
 from postbase_operator.api.backup import Backup
 from postbase_operator.api.database import Database
+from postbase_operator.archive.keys import RecoveryEndKey
+from postbase_operator.archive.run import RecoveryTask
+from postbase_operator.archive.wish import NOTHING, ArchivingWish
 
 Status = TypeVar("Status")
 
@@ -39,12 +42,23 @@ class CreateVolume:
 
 @dataclass(frozen=True, slots=True)
 class FillVolume:
-    """A backup is fetched onto the volume and recovered there. Leaves: a run of its own."""
+    """A backup is fetched onto the volume and recovered there, with `recovery` on along the log.
+
+    Leaves: a run of its own."""
 
     volume: str
     restore: str
     object_key: str
     attempt: int
+    recovery: RecoveryTask | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PinLog:
+    """A recovery that follows the log is told where it ends. Leaves: a note in the archive."""
+
+    key: RecoveryEndKey
+    end: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +116,14 @@ class ApplyWorkload:
 
     `system_id` "" lets a database be made on the volume; anything else must be found there.
     `image` is the digest to run, "" for what the spec's tag means now.
+    `stopped`: a restore wants PostgreSQL stopped for now, whatever the spec says.
     """
 
     volume: str
     system_id: str
     image: str = ""
+    archiving: ArchivingWish = NOTHING
+    stopped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +187,28 @@ class PokeConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class PokeReceiver:
+    """The sidecar's files likewise; PostgreSQL hears nothing of it."""
+
+    revision: str
+
+
+@dataclass(frozen=True, slots=True)
+class BringStore:
+    """The Secret by which the sidecar reaches the object store is as its sources are now."""
+
+
+@dataclass(frozen=True, slots=True)
+class EnterCatalogue:
+    """The object store's catalogue knows of the Database. Leaves: an object that never changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class DropSlot:
+    """The receiver's slot goes, where nobody reads from it; else at the next look."""
+
+
+@dataclass(frozen=True, slots=True)
 class ReloadConfig:
     """PostgreSQL reads its mounted files again."""
 
@@ -228,6 +267,7 @@ Step = (
     EnsureSecrets
     | CreateVolume
     | FillVolume
+    | PinLog
     | PromoteVolume
     | FailVolume
     | CreateDatabase
@@ -242,6 +282,10 @@ Step = (
     | FinishRotation
     | CreateExtensions
     | PokeConfig
+    | PokeReceiver
+    | BringStore
+    | EnterCatalogue
+    | DropSlot
     | ReloadConfig
     | ReplaceProcess
     | RestartProcess

@@ -19,6 +19,11 @@ from postbase_operator.planning.judgement import Verdict, reconciling, stalled
 from postbase_operator.planning.observed import Observed, VolumeRole
 from postbase_operator.settings import Settings
 
+UNKNOWN = (
+    "Whether the object store has an archive of an earlier Database of this name cannot be asked; "
+    "set spec.bootstrap to {empty: {}} to begin empty without asking"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Context:
@@ -48,6 +53,8 @@ def refusal(db: Database, seen: Observed, context: Context) -> Verdict | None:
             check_beginning(db, seen)
     except InvalidSpec as error:
         return stalled(error.reason, str(error))
+    if not seen.volumes and seen.earlier.unknown:
+        return reconciling("Pending", "ArchiveUnknown", f"{UNKNOWN}: {seen.earlier.unknown}")
     if seen.volumes and seen.current is None and not _is_beginning(db, seen):
         found = ", ".join(volume.name for volume in seen.volumes)
         return stalled(
@@ -92,14 +99,6 @@ def check_beginning(db: Database, seen: Observed) -> None:
     if db.spec.adopt_volume is not None:
         check_adoption(db, seen)
         return
-    bootstrap = db.spec.bootstrap
-    if bootstrap is not None and bootstrap.empty is None and bootstrap.backup_ref is None:
-        raise InvalidSpec(
-            "spec.bootstrap",
-            "restoring is not served by this release, and no empty database is made in its place; "
-            "take spec.bootstrap out, or set it to {empty: {}}, to begin empty",
-            reason="NotImplemented",
-        )
     if seen.foreign_volumes:
         raise InvalidSpec(
             "spec.adoptVolume",
@@ -107,6 +106,14 @@ def check_beginning(db: Database, seen: Observed) -> None:
             f"{', '.join(seen.foreign_volumes)}. Name one here to take its data over, or delete "
             "them, or take another name",
             reason="VolumeExists",
+        )
+    if seen.earlier.archives:
+        raise InvalidSpec(
+            "spec.bootstrap",
+            "the object store has the archive of an earlier Database of this name, with the UID "
+            f"{', '.join(seen.earlier.archives)}. To begin empty set this to {{empty: {{}}}}; to "
+            "begin with what it has, to {latest: {}}, or restore it under another name",
+            reason="ArchiveExists",
         )
     if db.status.system_id:
         raise InvalidSpec(

@@ -9,13 +9,12 @@ never runs again, and one that was done before under this name is not run either
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from postbase_operator.api import conditions as cond
 from postbase_operator.api.backup import Backup
 from postbase_operator.api.base import ObjectMeta, Reference
-from postbase_operator.api.bootstrap import Bootstrap
 from postbase_operator.api.database import Database
 from postbase_operator.api.pitr_restore import NewDatabase, PitrRestore
 from postbase_operator.api.policies import BackupMethod
@@ -23,7 +22,9 @@ from postbase_operator.api.restore_status import PitrRestoreStatus, RestorePlan,
 from postbase_operator.api.runs import RunPhase
 from postbase_operator.errors import InvalidSpec, PostbaseError
 from postbase_operator.planning import plan as steps
+from postbase_operator.planning import restore_recovery as recovery
 from postbase_operator.planning import restore_status as tell
+from postbase_operator.planning.archived import Offer, Stopped
 from postbase_operator.planning.filling import filling
 from postbase_operator.planning.judgement import switching
 from postbase_operator.planning.observed import Observed, Volume, VolumeRole
@@ -48,6 +49,10 @@ class RestoreSeen:
     """The one that target.newDatabase names, where it is there."""
     others: Sequence[PitrRestore] = ()
     """Restores of the same Database, those that have ended as well."""
+    offer: Offer | None = None
+    """What the archive says to spec.source, while there is no plan yet."""
+    stopped: Stopped | None = None
+    """Where the log ends, once PostgreSQL was stopped for the last part of it."""
 
 
 def plan_restore(
@@ -64,10 +69,9 @@ def plan_restore(
     over = _over(restore, db, now)
     if over is not None:
         return over
-    try:
-        planned = restore.status.plan or _planned(restore, db, known)
-    except InvalidSpec as error:
-        return _fail(restore, error.reason, str(error), now)
+    planned = _planned_or_told(restore, db, known, now)
+    if isinstance(planned, Plan):
+        return planned
     if restore.spec.dry_run:
         return Plan(tell.dry_run(restore, planned, now))
     first = before(restore, known.others)
@@ -84,6 +88,17 @@ def plan_restore(
     return _in_place(restore, known, now)
 
 
+def _planned_or_told(
+    restore: PitrRestore, db: Database, known: RestoreSeen, now: datetime
+) -> RestorePlan | Plan[PitrRestoreStatus]:
+    try:
+        return restore.status.plan or _planned(restore, db, known, now)
+    except InvalidSpec as error:
+        return _fail(restore, error.reason, str(error), now)
+    except recovery.Waits as error:
+        return replace(_wait(restore, error.reason, str(error), now), requeue_after=SOON)
+
+
 def _over(restore: PitrRestore, db: Database, now: datetime) -> Plan[PitrRestoreStatus] | None:
     """Its end where it must not be begun at all."""
     if db.metadata.is_deleting and restore.spec.target.in_place is not None:
@@ -92,7 +107,7 @@ def _over(restore: PitrRestore, db: Database, now: datetime) -> Plan[PitrRestore
     return Plan(tell.done_before(restore, now)) if was_done(restore, db) else None
 
 
-def _planned(restore: PitrRestore, db: Database, known: RestoreSeen) -> RestorePlan:
+def _planned(restore: PitrRestore, db: Database, known: RestoreSeen, now: datetime) -> RestorePlan:
     """Raises InvalidSpec for what cannot be, before anything is touched."""
     source, target = restore.spec.source, restore.spec.target
     if source.previous is not None:
@@ -101,15 +116,16 @@ def _planned(restore: PitrRestore, db: Database, known: RestoreSeen) -> RestoreP
             raise InvalidSpec("spec.source.previous", why, "NoPreviousVolume")
         return RestorePlan(warnings=("What is committed until the switch stays on the volume",))
     if source.backup_ref is None:
-        why = "this release restores backupRef and previous; point-in-time recovery follows"
-        raise InvalidSpec("spec.source", why, "NotImplemented")
+        if target.new_database is not None and known.made is not None:
+            _check_made(restore, db, known.made)
+        return recovery.recovery_plan(restore, db, known.offer, now)
     backup = known.backup
     if backup is None:
         why = f"there is no Backup {source.backup_ref.name!r} here"
         raise InvalidSpec("spec.source.backupRef", why, "NoBaseBackup")
     _check_backup(backup, db)
     if target.new_database is not None and known.made is not None:
-        _check_made(restore, known.made)
+        _check_made(restore, db, known.made)
     return RestorePlan(
         backup_id=backup.status.id,
         backup_time=backup.status.completed_at,
@@ -148,11 +164,9 @@ def _check_backup(backup: Backup, db: Database) -> None:
         raise InvalidSpec(field, why, "VersionMismatch")
 
 
-def _check_made(restore: PitrRestore, made: Database) -> None:
+def _check_made(restore: PitrRestore, db: Database, made: Database) -> None:
     """A Database of the new one's name: ours where a look before this one has made it."""
-    wanted = restore.spec.source.backup_ref
-    bootstrap = made.spec.bootstrap
-    if bootstrap is None or wanted is None or bootstrap.backup_ref != wanted:
+    if made.spec.bootstrap != recovery.bootstrap_of(restore, db):
         why = f"there is a Database {made.metadata.name!r} already; take another name"
         raise InvalidSpec("spec.target.newDatabase.name", why, "NameTaken")
 
@@ -162,20 +176,22 @@ def _check_made(restore: PitrRestore, made: Database) -> None:
 
 def _in_place(restore: PitrRestore, known: RestoreSeen, now: datetime) -> Plan[PitrRestoreStatus]:
     uid = restore.metadata.uid
-    key = str(known.backup.status.object_key) if known.backup is not None else ""
-    state = filling(known.seen, uid, key, now)
+    last_part = recovery.last_part(restore, known.seen, known.stopped, now)
+    if last_part is not None:
+        return last_part
+    key, task = recovery.fill_of(restore, known.backup)
+    state = filling(known.seen, uid, key, now, task)
     if state.failed:
-        mine = [each for each in known.seen.volumes if each.restore == uid]
-        drop = tuple(steps.FailVolume(each.name) for each in mine)
-        message = f"{state.message}. The Database was not touched"
-        return _fail(restore, state.failed, message, now, drop)
+        return recovery.give_up(restore, known.seen, state.failed, state.message, now)
     if any(isinstance(step, steps.CreateVolume | steps.FillVolume) for step in state.todo):
         try:
             _check_still(restore, known)
         except InvalidSpec as error:
             return _fail(restore, error.reason, str(error), now)
     if state.ready is None:
-        after = tell.running(restore, restore.status.plan, state.step, state.message, now)
+        after = tell.running(
+            restore, restore.status.plan, state.step, state.message, now, known.seen.fill
+        )
         return Plan(after, state.todo, state.again or 0.1, tell.notices(restore.status, after))
     return _switch(restore, known, state.ready, state.system_id, now)
 
@@ -183,9 +199,11 @@ def _in_place(restore: PitrRestore, known: RestoreSeen, now: datetime) -> Plan[P
 def _check_still(restore: PitrRestore, known: RestoreSeen) -> None:
     """What was planned may be gone by now, or the Database be another of the same name."""
     wanted = restore.spec.source.backup_ref
+    if wanted is None:
+        return  # what was planned is in the archive, and pinned there
     field, backup, db = "spec.source.backupRef", known.backup, known.db
     if backup is None or backup.status.object_key is None:
-        name = wanted.name if wanted is not None else ""
+        name = wanted.name
         raise InvalidSpec(field, f"Backup {name!r} or its bytes are gone", "BackupMissing")
     if db is not None and backup.status.database_uid != db.metadata.uid:
         why = f"Backup {backup.metadata.name!r} is of an earlier Database of this name"
@@ -233,9 +251,8 @@ def _into_new(
 ) -> Plan[PitrRestoreStatus]:
     if known.made is None:
         make: Step = steps.CreateDatabase(_like(db, restore, wanted))
-        after = tell.running(
-            restore, restore.status.plan, RestoreStep.FILLING, "Is being made", now
-        )
+        plan = restore.status.plan
+        after = tell.running(restore, plan, RestoreStep.FILLING, "Is being made", now)
         return Plan(after, (make,), SOON, tell.notices(restore.status, after))
     ready = tell.ready_of(known.made)
     if ready is not None and ready.status == "True":
@@ -262,7 +279,7 @@ def _like(db: Database, restore: PitrRestore, wanted: NewDatabase) -> Database:
         update={
             "storage": storage,
             "resources": wanted.resources or db.spec.resources,
-            "bootstrap": Bootstrap(backup_ref=restore.spec.source.backup_ref),
+            "bootstrap": recovery.bootstrap_of(restore, db),
             "adopt_volume": None,
             "paused": False,
             "deletion_protection": False,

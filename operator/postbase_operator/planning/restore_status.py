@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from postbase_operator.api import conditions as cond
@@ -19,13 +19,14 @@ from postbase_operator.api.restore_status import (
     RestoreStep,
 )
 from postbase_operator.api.runs import RunPhase
-from postbase_operator.planning.observed import Volume
+from postbase_operator.planning.observed import Fill, Volume
 from postbase_operator.planning.plan import Notice
 
 PERCENT = {
     RestoreStep.PLANNING: 0,
     RestoreStep.FILLING: 10,
-    RestoreStep.RECOVERING: 70,
+    RestoreStep.RECOVERING: 40,
+    RestoreStep.STOPPING: 85,
     RestoreStep.VERIFYING: 85,
     RestoreStep.SWITCHING: 90,
 }
@@ -44,10 +45,11 @@ def running(
     step: RestoreStep,
     message: str,
     now: datetime,
+    fill: Fill | None = None,
 ) -> PitrRestoreStatus:
     """The message goes into the condition, which is written where it differs: no moving figures."""
     held = _reconciling(restore, step.value, message, now)
-    progress = RestoreProgress(step=step, percent=PERCENT[step])
+    progress = advanced(restore.status, plan, step, fill, now)
     return _status(
         restore,
         RunPhase.RUNNING,
@@ -56,6 +58,41 @@ def running(
         progress=progress,
         started_at=restore.status.started_at or now,
     )
+
+
+def advanced(
+    before: PitrRestoreStatus,
+    plan: RestorePlan | None,
+    step: RestoreStep,
+    fill: Fill | None,
+    now: datetime,
+) -> RestoreProgress:
+    """As of now where something has moved; while PostgreSQL is stopped as of then."""
+    told = before.progress
+    if step is RestoreStep.STOPPING and told is not None and told.step is step:
+        return told
+    files = fill.progress if fill is not None else None
+    percent = PERCENT[step]
+    if step is RestoreStep.RECOVERING and files is not None and plan is not None:
+        share = min(1.0, files.wal_files / max(1, plan.wal_files or 1))
+        span = PERCENT[RestoreStep.STOPPING] - percent
+        percent += round(share * span)
+    started = before.started_at or now
+    seconds = plan.estimated_seconds if plan is not None else None
+    ends = started + timedelta(seconds=seconds) if seconds is not None else None
+    if ends is not None and ends <= now:
+        ends = None  # it takes longer than was thought: no end is better than a wrong one
+    made = RestoreProgress(
+        step=step,
+        percent=percent,
+        bytes_done=files.bytes if files is not None else None,
+        wal_files_done=files.wal_files if files is not None else None,
+        estimated_completion_time=ends,
+    )
+    if told is not None and told.model_copy(update={"observed_at": None}) == made:
+        return told
+    moves = files is not None or step is RestoreStep.STOPPING
+    return made.model_copy(update={"observed_at": now if moves else None})
 
 
 def planned(
@@ -92,6 +129,7 @@ def completed(
         restore.status.conditions, "Completed", message, now, restore.metadata.generation
     )
     facts: dict[str, Any] = {}
+    plan = restore.status.plan
     if latest is not None:
         until = latest.delete_after
         facts["previous_volume"] = PreviousVolume(claim_name=latest.name, kept_until=until)
@@ -102,7 +140,9 @@ def completed(
         database_ref=target,
         completed_at=now,
         progress=RestoreProgress(percent=100),
-        recovered_lsn=restore.status.plan.target_lsn if restore.status.plan else None,
+        recovered_lsn=plan.target_lsn if plan else None,
+        recovered_to=plan.last_commit_time if plan else None,
+        wal_files_applied=plan.wal_files if plan else None,
         **facts,
     )
 

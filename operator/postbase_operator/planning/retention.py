@@ -19,7 +19,7 @@ by nothing. What is being deleted counts as gone already.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from postbase_operator.api.backup import Backup, BackupOrigin
@@ -112,6 +112,20 @@ def is_needed(
         return True
     window = _window([*backups], policies.pitr, now)
     return any(each.metadata.name == backup.metadata.name for each in window)
+
+
+def log_needed(
+    backups: Sequence[Backup], policies: Policies, now: datetime, pinned: Collection[str] = ()
+) -> list[Backup]:
+    """The physical backups from whose start on the log is kept: those of the recovery window, also
+    of one that is no longer written, the last verified one, and those that a restore reads from."""
+    there = [backup for backup in backups if not backup.metadata.is_deleting]
+    window = replace(policies.pitr, enabled=True)
+    last = _last_good(there, window)
+    kept = {*pinned, *(each.metadata.name for each in _window(there, window, now))}
+    kept |= {last.metadata.name} if last is not None else set()
+    complete = _complete(there)
+    return [each for each in complete if _is_physical(each) and each.metadata.name in kept]
 
 
 def quota(used_bytes: int, project: Project) -> str | None:

@@ -12,6 +12,7 @@ from postbase_operator.api.database_status import Endpoint, ImageStatus, VolumeS
 from postbase_operator.api.quantity import format_bytes
 from postbase_operator.planning import database_backups, restart, rotation, upgrade
 from postbase_operator.planning.acceptance import accepted
+from postbase_operator.planning.archiving_outlook import ArchivingOutlook
 from postbase_operator.planning.database_backups import Outlook
 from postbase_operator.planning.judgement import Outlook as Way
 from postbase_operator.planning.judgement import Verdict
@@ -35,9 +36,10 @@ def finish(  # noqa: PLR0913 - each a part of the answer
     *,
     requeue_after: float | None = None,
     backups: Outlook | None = None,
+    archiving: ArchivingOutlook | None = None,
 ) -> Plan[DatabaseStatus]:
     """A plan with the status that tells this verdict, and the events that it is worth."""
-    after = status(db, seen, verdict, now, backups)
+    after = status(db, seen, verdict, now, backups, archiving)
     return Plan(
         status=after,
         steps=tuple(todo or ()),
@@ -52,6 +54,7 @@ def status(
     verdict: Verdict,
     now: datetime,
     backups: Outlook | None = None,
+    archiving: ArchivingOutlook | None = None,
 ) -> DatabaseStatus:
     """The whole status, from what was held before and what is known now."""
     held = db.status
@@ -66,6 +69,8 @@ def status(
         health = backups.health
         said = (health.healthy, health.reason, health.message, now, generation)
         conditions = cond.set_condition(conditions, ConditionType.BACKUP_HEALTHY, *said)
+    if archiving is not None:
+        conditions = archiving.conditions(conditions, now, generation)
     requests = _requests(db, seen, backups)
     phase = DatabasePhase(verdict.phase)
     told = (held.conditions, held.phase, held.observed_generation)
@@ -80,6 +85,7 @@ def status(
             "conditions": conditions,
             **_facts(seen),
             **_of_backups(backups),
+            **_of_archiving(archiving),
             **requests,
         }
     )
@@ -89,6 +95,12 @@ def _of_backups(backups: Outlook | None) -> dict[str, object]:
     if backups is None:
         return {}
     return {"backup": backups.summary, "finished_runs": backups.finished_runs}
+
+
+def _of_archiving(archiving: ArchivingOutlook | None) -> dict[str, object]:
+    if archiving is None:
+        return {}
+    return {"pitr": archiving.pitr, "archive": archiving.archive}
 
 
 def _facts(seen: Observed) -> dict[str, object]:
@@ -225,7 +237,10 @@ def notices(db: Database, verdict: Verdict) -> tuple[Notice, ...]:
 
 def _alarms(before: DatabaseStatus, after: DatabaseStatus) -> tuple[Notice, ...]:
     """What people should hear of although the Database is Ready."""
-    found = cond.find_condition(after.conditions, NEARLY_FULL)
-    if found is None or cond.find_condition(before.conditions, NEARLY_FULL) is not None:
-        return ()
-    return (Notice("Warning", NEARLY_FULL, found.message),)
+    told = []
+    for kind, name in ((NEARLY_FULL, NEARLY_FULL), (ConditionType.DEGRADED, "")):
+        found = cond.find_condition(after.conditions, kind)
+        held = cond.find_condition(before.conditions, kind)
+        if found is not None and (held is None or (not name and held.reason != found.reason)):
+            told.append(Notice("Warning", name or found.reason, found.message))
+    return tuple(told)

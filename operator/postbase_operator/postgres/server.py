@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import sql
 
+from postbase_operator.archive.receiver import SLOT
 from postbase_operator.desired import names
 from postbase_operator.desired.postgresql_conf import REVISION
 from postbase_operator.errors import InvalidSpec, Unavailable
@@ -39,7 +40,7 @@ async def facts(connection: Connection) -> ServerFacts:
     # all, or a good value of one would look refused in the statement that reads both.
     await connection.execute("SELECT count(*) FROM pg_catalog.pg_file_settings")
     cursor = await connection.execute(
-        FACTS, [REVISION, names.REVISION_FILE, names.CERTIFICATE_FILE]
+        FACTS, [REVISION, names.REVISION_FILE, names.CERTIFICATE_FILE, SLOT]
     )
     row = await cursor.fetchone()
     if row is None:
@@ -54,6 +55,8 @@ async def facts(connection: Connection) -> ServerFacts:
         pending_restart=tuple(row[6]),
         rejected=tuple(row[7]),
         certificate_renewed=row[8],
+        synchronous=row[9],
+        slot=row[10],
     )
 
 
@@ -147,6 +150,11 @@ async def create_extension(connection: Connection, name: str, version: str | Non
         ) from error
 
 
+async def drop_slot(connection: Connection) -> None:
+    """The receiver's, unless it is being read from at this moment."""
+    await connection.execute(DROP_SLOT, [SLOT])
+
+
 async def reload(connection: Connection) -> None:
     """Has the postmaster read its files again; what it makes of them shows in the facts.
 
@@ -178,6 +186,10 @@ SELECT (SELECT system_identifier::text FROM pg_catalog.pg_control_system()),
        (SELECT sum(pg_catalog.pg_database_size(oid)) FROM pg_catalog.pg_database)
 FROM pg_catalog.pg_database WHERE datname = %s
 """
+DROP_SLOT = """
+SELECT pg_catalog.pg_drop_replication_slot(slot_name)
+FROM pg_catalog.pg_replication_slots WHERE slot_name = %s AND NOT active
+"""
 USED = """
 SELECT COALESCE((SELECT sum(pg_catalog.pg_database_size(oid)) FROM pg_catalog.pg_database), 0)
      + COALESCE((SELECT sum(size) FROM pg_catalog.pg_ls_waldir()), 0)
@@ -198,5 +210,8 @@ SELECT (SELECT system_identifier::text FROM pg_catalog.pg_control_system()),
              -- A good value of a parameter that needs a restart "could not be applied" either.
              WHERE f.error IS NOT NULL AND s.pending_restart IS NOT TRUE
              ORDER BY f.seqno),
-       (pg_catalog.pg_stat_file(%s)).modification > pg_catalog.pg_conf_load_time()
+       (pg_catalog.pg_stat_file(%s)).modification > pg_catalog.pg_conf_load_time(),
+       pg_catalog.current_setting('synchronous_standby_names') <> '',
+       COALESCE((SELECT COALESCE(wal_status, 'new') FROM pg_catalog.pg_replication_slots
+                 WHERE slot_name = %s), '')
 """

@@ -214,6 +214,13 @@ class WalStream:
             self._end = self._ended()
         return self._end
 
+    def wait(self, timeout: float, wake: int, *, read: bool = True) -> None:
+        """Until there may be something to receive, or `wake` is readable, or for `timeout` s.
+
+        Then `receive(0)` gives, one by one, what has come. Without `read` only for `wake`.
+        """
+        self._connection.arrive(timeout, wake, read=read and self._end is None)
+
     def send_status(self, written: Lsn, flushed: Lsn, *, reply: bool = False) -> None:
         """How far we hold the log, and how far it is durable. Nothing to say after the end.
 

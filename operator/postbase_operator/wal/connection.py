@@ -138,6 +138,22 @@ class Connection:
                     raise Unavailable(SERVICE, f"silent for {self._silence:.0f} s in a copy")
                 return None
 
+    def arrive(self, timeout: float, wake: int, *, read: bool) -> None:
+        """Waits until the server has said something, which is taken in, or `wake` is readable.
+
+        Without `read` the server is not listened to: that is back-pressure.
+        """
+        if read and self._pgconn.ssl_in_use:
+            timeout = min(timeout, TLS_TURN)
+        poll = select.poll()
+        poll.register(wake, select.POLLIN)
+        if read:
+            poll.register(self._pgconn.socket, select.POLLIN)
+        came = {descriptor for descriptor, _ in poll.poll(max(0.0, timeout) * 1000)}
+        if read and (came - {wake} or self._pgconn.ssl_in_use):
+            with _translated(self._pgconn):
+                self._pgconn.consume_input()
+
     def copy(self, message: bytes) -> None:
         """Sends one message of a COPY."""
         with _translated(self._pgconn):

@@ -97,3 +97,12 @@ def test_no_other_port_is_open(source: Pod, port: int) -> None:
 def test_another_database_is_not_touched() -> None:
     other = Pod(HOME, pod_of(database(name="other")).labels)
     assert allowed(policies(SHOP), STRANGER, other, 5432)  # by these; it has a policy of its own
+
+
+@pytest.mark.parametrize(
+    ("source", "may"),
+    [(OPERATOR, True), (GATEWAY, True), (OWN_JOB, False), (NEIGHBOUR, False), (IMPOSTOR, False)],
+)
+def test_only_operator_and_gateway_ask_the_sidecar(source: Pod, may: bool) -> None:
+    db = database(allowFrom=[EVERY_NAMESPACE]) if source is not NEIGHBOUR else database()
+    assert allowed(policies(db), source, pod_of(db), 8432) is may

@@ -56,6 +56,7 @@ SAMPLES: dict[str, Any] = {
     "spec.credentials.secretRef": {"name": "own"},
     "spec.credentials.rotateEvery": "720h",
     "spec.pitr.fallbackAfter": "5m",
+    "spec.pitr.rpo": "Zero",
     "spec.backup.method": "Physical",
     "spec.backup.timeZone": "Europe/Paris",
     "spec.backup.schedule": "5 4 * * *",
@@ -76,6 +77,9 @@ SAMPLES: dict[str, Any] = {
 
 # Their effect is in an adapter, beyond what is planned; the test that shows it stands beside.
 ELSEWHERE = {
+    "spec.bootstrap": "before there is a volume: tests/unit/planning/test_beginning_archive.py",
+    "spec.archivingGrace": "of archiving that is down: tests/unit/planning/test_archiving.py",
+    "spec.pitr.fallbackAfter": "with rpo Zero: tests/unit/planning/test_archiving.py",
     "spec.credentials.overlap": "kube.admin, tests/unit/kube/test_credentials.py",
     "spec.credentials.rotateEvery": "with its age: tests/unit/planning/test_rotation.py",
     "spec.credentials.secretRef": "kube.own_secrets, tests/e2e/test_own_secrets.py",
@@ -168,6 +172,7 @@ def effects(db: Database) -> str:
         said = [c for c in plan.status.conditions if c.type != "Accepted"]
         made.append([repr(plan.steps), [c.model_dump(mode="json") for c in said]])
         made.append(plan.status.backup.model_dump(mode="json") if plan.status.backup else None)
+        made.append(plan.status.pitr.model_dump(mode="json") if plan.status.pitr else None)
     return json.dumps(made, sort_keys=True, default=str)
 
 
@@ -191,6 +196,7 @@ ACTING_IN_PROJECT = {
     "spec.displayName": "for people: shown, acted on by nobody",
     "spec.defaults.region": "test_a_projects_region_reaches_its_databases",
     "spec.defaults.backup": "below a Database's own, tests/unit/planning/test_database_backups.py",
+    "spec.defaults.pitr": "below a Database's own, tests/unit/planning/test_archiving.py",
     "spec.objectStore": "kube.stores, tests/e2e/test_backups.py",
     "spec.quota.backupGiB": "tests/unit/planning/test_retention.py",
 }

@@ -419,8 +419,8 @@ def test_pausing_leaves_the_server_alone_until_it_is_gone() -> None:
 
 
 def test_what_has_no_effect_yet_is_said() -> None:
-    made = plan(HEALTHY, database(pitr={"enabled": True}))
+    made = plan(HEALTHY, database(deletionPolicy="FinalBackup"))
     accepted = find_condition(made.status.conditions, "Accepted")
     assert accepted is not None
     assert accepted.reason == "NotImplemented"
-    assert "spec.pitr" in accepted.message
+    assert "spec.deletionPolicy" in accepted.message

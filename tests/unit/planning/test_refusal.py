@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from postbase_operator.api.conditions import find_condition
+from postbase_operator.api.conditions import KStatus, find_condition
 from postbase_operator.planning import plan as steps
+from postbase_operator.planning.archive_observed import Earlier
 from postbase_operator.planning.database import AT_ONCE
 from postbase_operator.planning.observed import Observed, VolumeRole
 from unit.conftest import database
-from unit.planning.test_database import CURRENT, HEALTHY, plan
+from unit.planning.test_database import CURRENT, HEALTHY, kinds, plan, verdict
 
 KEPT = replace(CURRENT, name="old-1-3", generation=3, database_uid="of-another")
 ADOPTING = database(adoptVolume=KEPT.name)
@@ -29,9 +30,9 @@ def reason(seen: Observed, **spec: Any) -> tuple[str, str, tuple[Any, ...]]:
 @pytest.mark.parametrize(
     ("bootstrap", "said"),
     [
-        ({"latest": {}}, "NotImplemented"),
+        ({"latest": {}}, "Pending"),
         ({"backupRef": {"name": "b"}}, "BackupNotFound"),
-        (RESTORE, "NotImplemented"),
+        (RESTORE, "Pending"),
     ],
 )
 def test_what_should_start_from_a_backup_never_starts_empty(
@@ -93,3 +94,18 @@ def test_what_cannot_be_adopted(seen: Observed, why: str, says: str) -> None:
 
 def test_adoption_is_read_only_while_there_is_no_volume_of_its_own() -> None:
     assert plan(HEALTHY, ADOPTING).steps == (steps.ApplyWorkload(CURRENT.name, CURRENT.system_id),)
+
+
+def test_an_archive_of_the_name_stops_a_beginning_until_somebody_says_what_is_meant() -> None:
+    earlier = Earlier(archives=("0a1b",))
+    made = plan(Observed(earlier=earlier))
+    assert verdict(made) == ("Failed", "ArchiveExists", KStatus.FAILED)
+    assert "CreateVolume" not in kinds(made)
+    begun = plan(Observed(earlier=earlier, volumes=(CURRENT,)))
+    assert verdict(begun)[1] != "ArchiveExists"
+
+
+def test_a_store_that_cannot_say_is_waited_for() -> None:
+    made = plan(Observed(earlier=Earlier(unknown="it is away")))
+    assert verdict(made) == ("Pending", "ArchiveUnknown", KStatus.IN_PROGRESS)
+    assert made.requeue_after is not None

@@ -1,11 +1,16 @@
 #!/bin/sh
-# Brings a copied data folder to a consistent state, on its own volume, before anything uses it.
-# The server runs beside the shell, reachable by nobody, and is stopped once it has reached its
-# target: whoever starts the volume afterwards finds a database that was shut down cleanly.
+# Brings a copied data folder to its target, on its own volume, before anything uses it: to a
+# consistent state; or, where POSTBASE_TIMELINE is set, on along the archive's log, which the
+# sidecar fetches. The server runs beside the shell, reachable by nobody, and is stopped once it has
+# reached its target: whoever starts the volume afterwards finds a database that was shut down
+# cleanly.
 set -eu
 export LC_ALL=C
 volume=/postbase/data
 pgdata=$volume/pgdata
+config=/postbase/config
+run=/postbase/run
+word=/dev/termination-log
 
 exec 9>"$volume/postbase.lock"
 if ! flock -n 9; then
@@ -13,30 +18,91 @@ if ! flock -n 9; then
   exit 75
 fi
 state() { pg_controldata -D "$pgdata" | sed -n "s/^$1: *//p"; }
+larger() { # the larger one of what the copy has had and what is wanted of it
+  had=$(state "$1 setting")
+  if [ "${had:-0}" -gt "${2:-0}" ]; then echo "$had"; else echo "$2"; fi
+}
+has_ended() { # "in production" is also what a copy says that nobody has touched yet
+  [ ! -e "$pgdata/recovery.signal" ] && [ "$(state 'Database cluster state')" = "in production" ]
+}
+give_up() {
+  [ ! -e "$run/failed" ] || cat "$run/failed" >"$word"
+  exit 1
+}
+
+start() { # the server, with the target in "$@"; its log goes to our own and into a file
+  : >/tmp/recovery.log
+  rm -f /tmp/log
+  mkfifo /tmp/log
+  tee /tmp/recovery.log </tmp/log >&2 &
+  # hot_standby off: a copy may need more connections than a small server has room for.
+  postgres -D "$pgdata" \
+    -c listen_addresses= -c unix_socket_directories=/tmp -c ssl=off -c hot_standby=off \
+    -c shared_buffers=64MB -c huge_pages=off -c archive_mode=off -c shared_preload_libraries= \
+    -c hba_file=/tmp/pg_hba.conf -c synchronous_standby_names= \
+    -c max_connections="$(larger max_connections "${POSTBASE_MAX_CONNECTIONS:-100}")" \
+    -c max_worker_processes="$(larger max_worker_processes "${POSTBASE_MAX_WORKER_PROCESSES:-8}")" \
+    -c max_wal_senders="$(larger max_wal_senders "${POSTBASE_MAX_WAL_SENDERS:-10}")" \
+    -c max_prepared_transactions="$(larger max_prepared_xacts "${POSTBASE_MAX_PREPARED_TRANSACTIONS:-0}")" \
+    -c max_locks_per_transaction="$(larger max_locks_per_xact "${POSTBASE_MAX_LOCKS_PER_TRANSACTION:-64}")" \
+    -c track_commit_timestamp="$track" -c timezone=UTC -c log_timezone=UTC \
+    -c lc_messages=C -c logging_collector=off -c log_destination=stderr -c log_min_messages=info \
+    -c recovery_target_action=promote "$@" >/tmp/log 2>&1 &
+  server=$!
+}
+wait_for_end() { # 0 once it has reached its target; else the server has ended
+  until has_ended; do
+    kill -0 "$server" 2>/dev/null || return 1
+    sleep 0.1
+  done
+}
 
 chmod 0700 "$pgdata"
 if [ "$(cat "$pgdata/PG_VERSION")" != "$(postgres -V | sed 's/^[^0-9]*\([0-9][0-9]*\).*/\1/')" ]; then
   echo "recover.sh: VersionMismatch: data of major $(cat "$pgdata/PG_VERSION"), $(postgres -V)" >&2
   exit 65
 fi
+said=
 if [ -e "$pgdata/recovery.signal" ] || [ "$(state 'Database cluster state')" != "shut down" ]; then
   echo "local all all reject" >/tmp/pg_hba.conf
-  # hot_standby off: a copy may need more connections than a small server has room for.
-  postgres -D "$pgdata" \
-    -c listen_addresses= -c unix_socket_directories=/tmp -c ssl=off -c hot_standby=off \
-    -c shared_buffers=32MB -c huge_pages=off -c archive_mode=off -c shared_preload_libraries= \
-    -c hba_file=/tmp/pg_hba.conf -c synchronous_standby_names= \
-    -c recovery_target=immediate -c recovery_target_action=promote \
-    -c restore_command='exit 1' &
-  server=$!
-  # "in production" is also what a copy says that nobody has touched yet.
-  until [ ! -e "$pgdata/recovery.signal" ] && [ "$(state 'Database cluster state')" = "in production" ]; do
-    kill -0 "$server" 2>/dev/null || { wait "$server"; exit 1; }
-    sleep 0.2
-  done
+  # What is not tracked at the end of a recovery is thrown away there.
+  track=${POSTBASE_TRACK_COMMIT_TIMESTAMP:-off}
+  if [ "$(state 'track_commit_timestamp setting')" = on ]; then track=on; fi
+  if [ -n "${POSTBASE_TIMELINE:-}" ]; then
+    set -- -c recovery_target_timeline="$POSTBASE_TIMELINE" \
+      -c restore_command="/bin/sh $config/restore.sh %f %p"
+  else
+    set -- -c recovery_target=immediate -c restore_command='exit 1'
+  fi
+  if [ -n "${POSTBASE_STOP_AT:-}" ]; then
+    start "$@" -c recovery_target_time="$POSTBASE_STOP_AT" -c recovery_target_inclusive=on
+  else
+    start "$@"
+  fi
+  if ! wait_for_end; then
+    wait "$server" || true
+    # The log that was pinned has no commit after the target: then all of it is what was asked for.
+    if ! grep -q 'recovery ended before configured recovery target was reached' /tmp/recovery.log; then
+      give_up
+    fi
+    start "$@"
+    wait_for_end || give_up
+  fi
   pg_ctl stop -D "$pgdata" --mode=fast --silent --timeout=3600
+  wait "$server" || true
+  said=$(sed -n 's/.*last completed transaction was at log time //p' /tmp/recovery.log | tail -n 1)
 fi
-printf '{"version": 1, "systemId": "%s", "timeline": %s, "lsn": "%s"}' \
-  "$(state 'Database system identifier')" \
-  "$(state "Latest checkpoint's TimeLineID")" \
-  "$(state 'Latest checkpoint location')" >/dev/termination-log
+timeline=$(state "Latest checkpoint's TimeLineID")
+if [ -n "${POSTBASE_TIMELINE:-}" ]; then
+  # The archive learns of the new timeline before anybody else does.
+  history=$(printf '%08X.history' "$timeline")
+  cp "$pgdata/pg_wal/$history" "$run/$history.part"
+  mv "$run/$history.part" "$run/new/$history"
+  until [ -e "$run/stored/$history" ]; do
+    [ ! -e "$run/failed" ] || give_up
+    sleep 0.1
+  done
+fi
+printf '{"version": 1, "systemId": "%s", "timeline": %s, "lsn": "%s", "lastCommit": "%s"}' \
+  "$(state 'Database system identifier')" "$timeline" \
+  "$(state 'Latest checkpoint location')" "$said" >"$word"

@@ -1,0 +1,152 @@
+"""Takes away the log that nobody needs any more, an archive an hour, a thousand objects a second.
+
+Only where the last listing of Backups leaves no doubt: while a restore that has not ended may read
+from an archive, nothing of it goes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+
+from postbase_operator.api.backup import Backup
+from postbase_operator.api.database import Database
+from postbase_operator.api.pitr_restore import PitrRestore
+from postbase_operator.api.policies import BackupPolicy, PitrPolicy
+from postbase_operator.archive.keys import (
+    Archive,
+    HistoryKey,
+    PhysicalRecordKey,
+    WalFolder,
+    parse,
+)
+from postbase_operator.archive.template import Key
+from postbase_operator.kube.archive_listing import histories
+from postbase_operator.kube.archives import Archives
+from postbase_operator.kube.backup_looks import pinned
+from postbase_operator.kube.cache import Cache
+from postbase_operator.kube.kinds import BACKUP, DATABASE, PITR_RESTORE
+from postbase_operator.objectstore.store import ObjectStore
+from postbase_operator.planning.archiving import archive_of
+from postbase_operator.planning.database_backups import is_of
+from postbase_operator.planning.retention import Policies, log_needed
+from postbase_operator.planning.wal_expiry import expired_log
+from postbase_operator.planning.window import Base, bases_of
+
+logger = logging.getLogger(__name__)
+EVERY = 3600.0
+BATCH = 1000
+"""Objects a request to the store, and a second."""
+
+
+class LogExpiry:
+    """One for all Databases; asks nothing of those that never archived."""
+
+    def __init__(self, archives: Archives, cache: Cache, now: Callable[[], datetime]) -> None:
+        self._archives = archives
+        self._cache = cache
+        self._now = now
+        self._cleared: dict[str, float] = {}  # by the Database's UID
+
+    async def clear(self) -> None:
+        """Raises PostbaseError; the rest is the next round's."""
+        for db in self._due():
+            self._cleared[db.metadata.uid] = time.monotonic()
+            await self._clear(db)
+
+    def _due(self) -> Iterator[Database]:
+        ago = time.monotonic() - EVERY
+        for body in self._cache.all(DATABASE):
+            db = Database.model_validate(body)
+            archived = db.status.pitr is not None and db.status.pitr.latest_wal_time is not None
+            due = archived and self._cleared.get(db.metadata.uid, ago) <= ago
+            if due and not db.metadata.is_deleting and not self._is_read(db):
+                yield db
+
+    def _is_read(self, db: Database) -> bool:
+        """A restore that has not ended, or a Database that is not there yet, may read from it."""
+        meta = db.metadata
+        restores = map(PitrRestore.model_validate, self._cache.all(PITR_RESTORE))
+        if any(
+            each.metadata.namespace == meta.namespace
+            and each.spec.database_ref.name == meta.name
+            and not each.is_done()
+            for each in restores
+        ):
+            return True
+        return any(
+            _begins_with_it(Database.model_validate(b), db) for b in self._cache.all(DATABASE)
+        )
+
+    async def _clear(self, db: Database) -> None:
+        project = self._archives.project(db)
+        source = self._archives.stores.source(project)
+        if source is None or project is None:
+            return
+        archive, defaults = archive_of(db), project.spec.defaults
+        policies = Policies(
+            BackupPolicy.of(db.spec.backup, defaults.backup),
+            PitrPolicy.of(db.spec.pitr, defaults.pitr),
+        )
+        backups = [each for each in self._backups(db) if is_of(each, db.metadata.uid)]
+        kept = log_needed(
+            backups, policies, self._now(), pinned(self._cache, db.metadata.namespace)
+        )
+        store = await self._archives.stores.client(source)
+        if kept or policies.pitr.enabled:
+            over = await asyncio.to_thread(_expired, store, archive, bases_of(kept, archive))
+        else:
+            age = timedelta(days=policies.pitr.retention_days)
+            over = await asyncio.to_thread(_baseless, store, archive, self._now() - age)
+        for first in range(0, len(over), BATCH):
+            await asyncio.to_thread(store.delete_many, over[first : first + BATCH])
+            await asyncio.sleep(1.0)
+        if over:
+            told = {"object": f"Database/{db.metadata.namespace}/{db.metadata.name}"}
+            logger.info("log that nobody needs was deleted", extra=told | {"objects": len(over)})
+
+    def _backups(self, db: Database) -> Iterator[Backup]:
+        for body in self._cache.all(BACKUP):
+            backup = Backup.model_validate(body)
+            same = backup.metadata.namespace == db.metadata.namespace
+            if same and backup.spec.database_ref.name == db.metadata.name:
+                yield backup
+
+
+def _begins_with_it(other: Database, db: Database) -> bool:
+    wanted = other.spec.bootstrap.restore if other.spec.bootstrap is not None else None
+    if wanted is None or other.status.system_id:
+        return False
+    of = wanted.from_
+    return of.database_uid == db.metadata.uid or of.name == db.metadata.name
+
+
+def _expired(store: ObjectStore, archive: Archive, bases: list[Base]) -> list[str]:
+    """Chunks and segments before what any base backup needs."""
+    if not bases:
+        return []
+    keys = list(_keys(store, archive))
+    known = {key.timeline: key for key in keys if isinstance(key, HistoryKey)}
+    return [str(key) for key in expired_log(keys, bases, histories(store, known))]
+
+
+def _baseless(store: ObjectStore, archive: Archive, before: datetime) -> list[str]:
+    """The log of an archive that is no longer written and has no base backup: of use to nobody,
+    and kept all the same for as long as the window was."""
+    listed = store.list(f"{archive}base/")
+    if any(isinstance(parse(each.key), PhysicalRecordKey) for each in listed):
+        return []
+    wal = list(store.list(str(WalFolder(archive))))
+    if any(each.modified >= before for each in wal):
+        return []
+    return [each.key for each in wal]
+
+
+def _keys(store: ObjectStore, archive: Archive) -> Iterator[Key]:
+    for each in store.list(str(WalFolder(archive))):
+        key = parse(each.key)
+        if key is not None:
+            yield key

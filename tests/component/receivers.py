@@ -1,0 +1,165 @@
+"""A receiver beside a server, and a reader that knows the archive by its rules alone."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from component.servers import Server
+from component.store_server import IMPATIENT
+from postbase_operator.api.policies import RecoveryPoint
+from postbase_operator.archive.keys import WalFolder, parse
+from postbase_operator.archive.receiver import (
+    APPLICATION,
+    SLOT,
+    ArchiveOwner,
+    ReceiverConfig,
+    ReceiverReport,
+)
+from postbase_operator.archive.wal_index import WalIndex
+from postbase_operator.archive.wal_object import WalObject, decode
+from postbase_operator.objectstore.hot import HotS3Store
+from postbase_operator.objectstore.settings import StoreConfig
+from postbase_operator.wal.client import Replication
+from postbase_operator.wal.lsn import Lsn, Segment
+from postbase_operator.wal.orders import Orders
+from postbase_operator.wal.receiver import Receiver
+from postbase_operator.wal.standing import Standing
+from postbase_operator.wal.uploader import ArchiveStore
+
+UID = "4b1e4f5c-0000-4000-8000-000000000001"
+PATIENCE = 30.0
+
+
+def hot_store(config: StoreConfig) -> HotS3Store:
+    return HotS3Store(lambda: config, IMPATIENT)
+
+
+def owner_of(server: Server, counter: int = 1) -> ArchiveOwner:
+    system_id = str(server.sql("SELECT system_identifier FROM pg_control_system()")[0][0])
+    return ArchiveOwner(
+        database_uid=UID,
+        system_id=system_id,
+        incarnation=f"{system_id}-{counter}",
+        cluster="test",
+        namespace="team",
+        name="shop-main",
+    )
+
+
+def until(what: str, condition: Callable[[], object], patience: float = PATIENCE) -> None:
+    ends = time.monotonic() + patience
+    while not condition():
+        assert time.monotonic() < ends, f"not within {patience:.0f} s: {what}"
+        time.sleep(0.01)
+
+
+def position(server: Server) -> Lsn:
+    return Lsn.parse(server.sql("SELECT pg_current_wal_flush_lsn()::text")[0][0])
+
+
+@dataclass
+class Running:
+    """A receiver in a thread."""
+
+    server: Server
+    store: ArchiveStore
+    owner: ArchiveOwner
+    rpo: RecoveryPoint = RecoveryPoint.ASYNC
+    fallback_after_seconds: int | None = None
+    kind: type[Receiver] = Receiver
+    connect: Callable[[], Replication] | None = None
+    standing: Standing = field(default_factory=lambda: Standing("test"))
+
+    def __post_init__(self) -> None:
+        self.config = ReceiverConfig(
+            enabled=True,
+            rpo=self.rpo,
+            fallback_after_seconds=self.fallback_after_seconds,
+            owner=self.owner,
+        )
+        self.orders = Orders(self.config)
+        self.failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def _run(self) -> None:
+        connect = self.connect or (lambda: connected(self.server))
+        receiver = self.kind(connect, self.store, self.owner, self.orders, self.standing)
+        try:
+            receiver.run()
+        except BaseException as error:  # noqa: BLE001 - told by `ended`
+            self.failure = error
+
+    def __enter__(self) -> Running:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.orders.leave()
+        self._thread.join(PATIENCE)
+        assert not self._thread.is_alive(), "the receiver does not leave"
+
+    def ended(self) -> BaseException | None:
+        """Waits for its end."""
+        self._thread.join(PATIENCE)
+        assert not self._thread.is_alive(), "the receiver does not end"
+        return self.failure
+
+    @property
+    def report(self) -> ReceiverReport:
+        return self.standing.report(self.config)
+
+    def reached(self, end: Lsn) -> None:
+        """Waits until all before a position is acknowledged."""
+        until(
+            f"durable up to {end}; {self.report}",
+            lambda: self.failure or (self.standing.durable or 0) >= end,
+        )
+        assert self.failure is None, self.failure
+
+    def caught_up(self) -> Lsn:
+        end = position(self.server)
+        self.reached(end)
+        return end
+
+
+def connected(server: Server) -> Replication:
+    return Replication.connect(f"{server.conninfo} application_name={APPLICATION}")
+
+
+@contextmanager
+def receiving(server: Server, store: ArchiveStore, **more: object) -> Iterator[Running]:
+    with Running(server, store, owner_of(server), **more) as running:  # type: ignore[arg-type]
+        yield running
+
+
+def index_of(store: ArchiveStore, owner: ArchiveOwner) -> WalIndex:
+    keys = (parse(info.key) for info in store.list(str(WalFolder(owner.archive))))
+    return WalIndex([key for key in keys if key is not None])
+
+
+def object_of(store: ArchiveStore, key: object) -> WalObject:
+    return decode(store.get(str(key)))
+
+
+def archived(store: ArchiveStore, owner: ArchiveOwner, segment: Segment) -> bytes:
+    """What the archive has of a segment, from its beginning to the first hole."""
+    data = bytearray()
+    for piece in index_of(store, owner).cover(segment):
+        found = object_of(store, piece.key)
+        begin = piece.start - found.header.start_lsn
+        data += found.raw()[begin : begin + (piece.end - piece.start)]
+    return bytes(data)
+
+
+def local(server: Server, segment: Segment) -> bytes:
+    return (server.data / "pg_wal" / segment.name).read_bytes()
+
+
+def slot_position(server: Server) -> Lsn:
+    query = "SELECT restart_lsn::text FROM pg_replication_slots WHERE slot_name = %s"
+    rows = server.sql(query, SLOT)
+    return Lsn.parse(rows[0][0])

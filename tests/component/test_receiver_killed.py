@@ -1,0 +1,175 @@
+"""A receiver killed at each of its steps, and one that goes on after it: no gap, nothing lost."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+
+from component.early import EarlyReceiver
+from component.kill_points import Death, MortalReplication, MortalStore
+from component.receivers import (
+    Running,
+    archived,
+    hot_store,
+    index_of,
+    local,
+    owner_of,
+    position,
+    until,
+)
+from component.servers import Server, Servers, servers
+from postbase_operator.archive.keys import WalFolder
+from postbase_operator.archive.receiver import ArchiveOwner
+from postbase_operator.archive.wal_index import WalIndex
+from postbase_operator.objectstore.hot import HotS3Store
+from postbase_operator.objectstore.settings import StoreConfig
+from postbase_operator.wal.lsn import Lsn, segments
+from postbase_operator.wal.receiver import Receiver
+from postbase_operator.wal.streaming import Streaming
+
+__all__ = ["servers"]
+PREPARED = itertools.count(1)
+
+
+def forget_slot(server: Server) -> None:
+    """The server notices a moment later that a receiver has gone."""
+    until(
+        "the slot is free",
+        lambda: not server.sql("SELECT 1 FROM pg_replication_slots WHERE active"),
+    )
+    for (name,) in server.sql("SELECT slot_name FROM pg_replication_slots"):
+        server.sql("SELECT pg_drop_replication_slot(%s)", name)
+
+
+def is_whole(index: WalIndex, timeline: int, end: Lsn) -> bool:
+    """One run up to the end, and all but its last segment in one object each."""
+    runs = index.runs(timeline)
+    if not runs or runs[-1].end < end:
+        return False
+    complete = segments(runs[-1].start, end - end % (16 << 20), timeline)
+    return all(segment in index.segments for segment in complete)
+
+
+class QuickStreaming(Streaming):
+    """Nothing waits for company: a run takes its requests' time."""
+
+    _window = 0.02
+
+
+class QuickReceiver(Receiver):
+    streaming = QuickStreaming
+
+
+def check(server: Server, store: HotS3Store, owner: ArchiveOwner, timeline: int, end: Lsn) -> None:
+    index = index_of(store, owner)
+    (run,) = index.runs(timeline)
+    assert run.end >= end
+    for segment in segments(run.start, end, timeline):
+        there = archived(store, owner, segment)
+        assert there == local(server, segment)[: len(there)], segment.name
+    assert len(there) >= end - segment.start
+
+
+def live(
+    server: Server, store: HotS3Store, owner: ArchiveOwner, timeline: int, death: Death
+) -> Lsn:
+    """Runs one until all is archived and merged, or until it is killed; what all was."""
+    end = position(server)
+    with Running(
+        server,
+        MortalStore(store, death),
+        owner,
+        kind=QuickReceiver,
+        connect=lambda: MortalReplication(server, death),
+    ) as running:
+        until(
+            "archived, or killed",
+            lambda: running.failure or is_whole(index_of(store, owner), timeline, end),
+        )
+        if death.dead:
+            running.ended()
+    return end
+
+
+def killed_everywhere(
+    server: Server,
+    store: HotS3Store,
+    timeline: int,
+    prepare: Callable[[ArchiveOwner], None],
+) -> int:
+    """Each step in turn; how many there were."""
+    for number in itertools.count(1):
+        owner = owner_of(server, next(PREPARED))
+        forget_slot(server)
+        prepare(owner)
+        death = Death(at=number)
+        live(server, store, owner, timeline, death)
+        if not death.dead:
+            return number - 1
+        last = death.steps[-1]
+        index = index_of(store, owner)
+        safe = max((run.end for each in index.timelines for run in index.runs(each)[:1]), default=0)
+        assert safe >= death.acknowledged, f"acknowledged what is not there, killed {last}"
+        end = live(server, store, owner, timeline, Death())
+        check(server, store, owner, timeline, end)
+    raise AssertionError("never ends")
+
+
+def test_killed_anywhere_from_an_empty_archive_on(servers: Servers, s3_config: StoreConfig) -> None:
+    server, store = servers.new(15), hot_store(s3_config)
+    server.sql("CHECKPOINT")
+    server.load(1)
+    server.sql("SELECT pg_switch_wal()")
+    server.load(1)
+    count = killed_everywhere(server, store, 1, lambda _: None)
+    assert count >= 25, "steps are missing"
+
+
+def test_killed_anywhere_over_a_timelines_end(servers: Servers, s3_config: StoreConfig) -> None:
+    server, store = servers.new(17, wal_keep_size="'1GB'"), hot_store(s3_config)
+    template = owner_of(server, 999)
+    server.load(1)
+    with Running(server, store, template) as running:
+        running.caught_up()
+    server.load(1)  # what the first timeline has beyond the archive
+    server.stop()
+    (server.data / "standby.signal").touch()
+    server.take_over()
+    server.start()
+    server.promote()
+    server.load(1)
+    server.sql("SELECT pg_switch_wal()")
+    server.load(1)
+    folder = str(WalFolder(template.archive))
+    objects = {info.key: store.get(info.key) for info in store.list(folder)}
+
+    def prepare(owner: ArchiveOwner) -> None:
+        for key, body in objects.items():
+            store.put(key.replace(folder, str(WalFolder(owner.archive))), body)
+
+    count = killed_everywhere(server, store, 2, prepare)
+    assert count >= 35, "steps are missing"
+
+
+def test_the_harness_sees_an_early_acknowledgement(
+    servers: Servers, s3_config: StoreConfig
+) -> None:
+    server, store = servers.new(15), hot_store(s3_config)
+    server.load(1)
+    missing = 0
+    for number in range(10, 24):
+        owner = owner_of(server, next(PREPARED))
+        forget_slot(server)
+        death = Death(at=number)
+        with Running(
+            server,
+            MortalStore(store, death),
+            owner,
+            kind=EarlyReceiver,
+            connect=lambda death=death: MortalReplication(server, death),  # type: ignore[misc]
+        ) as running:
+            until("killed", lambda running=running: running.failure, 10.0)  # type: ignore[misc]
+        index = index_of(store, owner)
+        safe = max((run.end for run in index.runs(1)), default=Lsn(0))
+        missing += death.acknowledged > safe
+    assert missing, "a receiver that acknowledges early goes unnoticed"

@@ -1,0 +1,232 @@
+"""The sidecar's process as it runs in a pod: idle, on, off again; its port; its memory."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import ssl
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from component.receivers import hot_store, index_of, owner_of, position, until
+from component.servers import Server, Servers, servers
+from node import ports
+from postbase_operator.archive.receiver import STOPPING_MARK, ReceiverConfig, ReceiverReport
+from postbase_operator.objectstore.settings import StoreConfig
+from postbase_operator.postgres import certificates
+from postbase_operator.wal.client import RECEIVER
+from postbase_operator.wal.lsn import Lsn
+
+__all__ = ["servers"]
+TOKEN = "not-a-secret-token"
+MIB = 1 << 20
+IDLE_LIMIT, ON_LIMIT = 15 * MIB, 60 * MIB
+
+
+@dataclass
+class Pod:
+    """What the sidecar sees of its pod."""
+
+    root: Path
+    server: Server
+    store: StoreConfig
+    port: int = field(default_factory=ports.free)
+
+    def __post_init__(self) -> None:
+        for folder in ("postbase/config", "postbase/tls", "postbase/store", "var/run", "tmp"):
+            (self.root / folder).mkdir(parents=True)
+        (self.root / "var/run/postgresql").symlink_to(self.server.folder)
+        self._certificate()
+        store = {"bucket": self.store.bucket, "endpoint": self.store.endpoint, "pathStyle": True}
+        secret = {
+            "store.json": json.dumps(store),
+            "AWS_ACCESS_KEY_ID": self.store.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": self.store.secret_access_key,
+        }
+        for name, content in secret.items():
+            (self.root / "postbase/store" / name).write_text(content)
+
+    def _certificate(self) -> None:
+        now = datetime.now(UTC)
+        authority = certificates.authority("test-ca", now)
+        identity = certificates.server(authority, ["localhost"], now)
+        tls = self.root / "postbase/tls"
+        (tls / "tls.crt").write_bytes(identity.certificate)
+        (tls / "tls.key").write_bytes(identity.key)
+        (tls / "receiver-token").write_text(TOKEN)
+        self.ca = authority.certificate.decode()
+
+    def configure(self, config: ReceiverConfig) -> None:
+        """As the kubelet does it: another file under the same name."""
+        file = self.root / "postbase/config/receiver.json"
+        file.with_suffix(".new").write_bytes(config.to_bytes())
+        file.with_suffix(".new").rename(file)
+
+    @property
+    def on(self) -> ReceiverConfig:
+        return ReceiverConfig(enabled=True, owner=owner_of(self.server))
+
+    def ask(self, path: str, method: str = "GET", token: str = TOKEN) -> tuple[int, bytes]:
+        request = urllib.request.Request(
+            f"https://localhost:{self.port}{path}",
+            method=method,
+            headers={"Authorization": f"Bearer {token}"} if token else {},
+        )
+        trust = ssl.create_default_context(cadata=self.ca)
+        try:
+            with urllib.request.urlopen(request, timeout=5, context=trust) as answer:  # noqa: S310
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read()
+
+    def report(self) -> ReceiverReport | None:
+        """None while nobody listens."""
+        try:
+            status, body = self.ask("/status")
+        except OSError:
+            return None
+        assert status == 200
+        return ReceiverReport.from_bytes(body)
+
+    def durable(self) -> Lsn:
+        report = self.report()
+        return Lsn.parse(report.durable_lsn) if report and report.durable_lsn else Lsn(0)
+
+    @contextlib.contextmanager
+    def sidecar(self) -> Iterator[subprocess.Popen[bytes]]:
+        environment = {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": os.pathsep.join(sys.path),
+            "POSTBASE_ROOT": str(self.root),
+            "POSTBASE_RECEIVER_PORT": str(self.port),
+        }
+        running = subprocess.Popen(
+            [sys.executable, "-m", "postbase_operator", "wal-receiver"], env=environment
+        )
+        try:
+            yield running
+        finally:
+            running.kill()
+            running.wait()
+
+
+@pytest.fixture
+def pod(tmp_path: Path, servers: Servers, s3_config: StoreConfig) -> Pod:
+    server = servers.new(15)
+    server.sql(f"CREATE ROLE {RECEIVER} LOGIN REPLICATION")
+    server.sql("CREATE TABLE t (n int)")
+    return Pod(tmp_path / "root", server, s3_config)
+
+
+def memory(process: subprocess.Popen[bytes]) -> int:
+    """Bytes of its own, as a container's limit counts them: shared files are not in it."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0]) << 10
+
+
+def archiving(process: subprocess.Popen[bytes]) -> bool:
+    return b"jobs.archiving" in Path(f"/proc/{process.pid}/cmdline").read_bytes()
+
+
+def test_on_and_off_without_a_new_process(pod: Pod) -> None:
+    pod.configure(ReceiverConfig())
+    with pod.sidecar() as process:
+        until("it waits", lambda: signal.SIGTERM in blocked(process))
+        idle = memory(process)
+        assert not archiving(process)
+        assert pod.report() is None, "nobody listens while archiving is off"
+
+        pod.configure(pod.on)
+        until("archiving", lambda: pod.durable() >= position(pod.server))
+        pod.server.load(40)
+        end = position(pod.server)
+        until("caught up", lambda: pod.durable() >= end)
+        report = pod.report()
+        assert report is not None
+        assert report.state == "Running"
+        until("memory goes back", lambda: memory(process) <= ON_LIMIT, 10.0)
+        on = memory(process)
+
+        pod.configure(ReceiverConfig())
+        until("idle again", lambda: not archiving(process) and pod.report() is None)
+        assert memory(process) <= IDLE_LIMIT
+        process.terminate()
+        assert process.wait(10) == 0
+    assert idle <= IDLE_LIMIT, f"{idle / MIB:.1f} MiB while off"
+    print(f"memory: {idle / MIB:.1f} MiB off, {on / MIB:.1f} MiB on")
+
+
+def test_the_port_wants_a_token(pod: Pod) -> None:
+    pod.configure(pod.on)
+    with pod.sidecar():
+        until("it listens", pod.report)
+        for token in ("", "wrong", TOKEN + "x"):
+            assert pod.ask("/status", token=token)[0] == 401
+        assert pod.ask("/nothing")[0] == 404
+        assert pod.ask("/status", "POST")[0] == 405
+        status, metrics = pod.ask("/metrics")
+        assert status == 200
+        assert b"\npostbase_wal_lag_seconds " in metrics
+        (pod.root / "postbase/tls/receiver-token").write_text("another")
+        assert pod.ask("/status")[0] == 401, "a rotated token counts at once"
+        assert pod.ask("/status", token="another")[0] == 200
+
+
+def test_a_restart_on_request_and_a_kill_lose_nothing(pod: Pod) -> None:
+    pod.configure(pod.on)
+    store, owner = hot_store(pod.store), owner_of(pod.server)
+    with pod.sidecar() as process:
+        until("archiving", lambda: pod.durable() >= position(pod.server))
+        before = pod.report()
+        assert before is not None
+        pod.server.load(5)
+        assert pod.ask("/restart", "POST")[0] == 202
+        until("started anew", lambda: (now := pod.report()) and now.started_at > before.started_at)
+        until("caught up", lambda: pod.durable() >= position(pod.server))
+        pod.server.load(5)
+        process.kill()
+        process.wait()
+    with pod.sidecar() as process:
+        end = position(pod.server)
+        until("caught up after a kill", lambda: pod.durable() >= end)
+        report = pod.report()
+        assert report is not None
+        (run,) = index_of(store, owner).runs(1)
+        assert report.bytes_received == run.end - run.start, "counted over both"
+        pod.server.sql("INSERT INTO t VALUES (1)")
+        process.terminate()
+        assert process.wait(10) == 0
+    assert index_of(store, owner).runs(1)[0].end >= end
+
+
+def test_a_planned_stop_is_told_by_the_mark(pod: Pod) -> None:
+    pod.configure(pod.on)
+    with pod.sidecar() as process:
+        until("archiving", lambda: pod.durable() >= position(pod.server))
+        Path(f"{pod.root}{STOPPING_MARK}").touch()
+        until("it knows", lambda: (report := pod.report()) and report.stopping)
+        pod.server.stop()
+        process.terminate()
+        assert process.wait(10) == 0
+    store = hot_store(pod.store)
+    pod.server.start()
+    end = index_of(store, owner_of(pod.server)).runs(1)[0].end
+    redo = pod.server.sql("SELECT redo_lsn::text FROM pg_control_checkpoint()")[0][0]
+    assert end > Lsn.parse(redo), "the shutdown checkpoint is in the archive"
+
+
+def blocked(process: subprocess.Popen[bytes]) -> set[int]:
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    mask = int(status.split("SigBlk:")[1].split()[0], 16)
+    return {number for number in signal.Signals if mask >> (number - 1) & 1}

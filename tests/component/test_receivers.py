@@ -1,0 +1,185 @@
+"""How sidecars are asked: a server over real TLS in a sidecar's place."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from aiohttp import web
+
+from node import ports
+from postbase_operator.api.database import Database
+from postbase_operator.archive.receiver import ReceiverReport
+from postbase_operator.desired import names
+from postbase_operator.kube import receivers
+from postbase_operator.kube.admin import Admin
+from postbase_operator.kube.receivers import Receivers
+from postbase_operator.postgres import certificates
+
+HOST, HERE = "shop-main.team.svc", "127.0.0.1"
+SHOP = Database.model_validate(
+    {
+        "metadata": {"name": "shop-main", "namespace": "team", "uid": "u"},
+        "spec": {
+            "projectRef": {"name": "shop"},
+            "postgresVersion": "15",
+            "storage": {"size": "1Gi"},
+        },
+    }
+)
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Keys:
+    """In Admin's place."""
+
+    def __init__(self) -> None:
+        self.authority = certificates.authority("shop-main", now())
+        self.token = "a-token"
+        self.asked = 0
+
+    async def sidecar(self, _: Database) -> tuple[bytes, str]:
+        self.asked += 1
+        return self.authority.certificate, self.token
+
+
+class Sidecar:
+    """Says what it is told to say, to who has the token."""
+
+    def __init__(self, keys: Keys) -> None:
+        self.keys = keys
+        self.token = keys.token
+        self.requests = 0
+        self.told: dict[str, Any] = {"state": "Running", "startedAt": now(), "writer": "1"}
+
+    async def status(self, request: web.Request) -> web.Response:
+        self.requests += 1
+        if request.headers.get("Authorization") != f"Bearer {self.token}":
+            raise web.HTTPUnauthorized
+        return web.Response(body=ReceiverReport.model_validate(self.told).to_bytes())
+
+    @asynccontextmanager
+    async def serving(self, folder: Path, host: str = HOST) -> AsyncIterator[None]:
+        made = certificates.server(self.keys.authority, [host], now())
+        (folder / "crt").write_bytes(made.certificate)
+        (folder / "key").write_bytes(made.key)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(folder / "crt", folder / "key")
+        app = web.Application()
+        app.router.add_get("/status", self.status)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, HERE, names.SIDECAR_PORT, ssl_context=context).start()
+        try:
+            yield
+        finally:
+            await runner.cleanup()
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(names, "SIDECAR_PORT", ports.free())
+    monkeypatch.setattr(receivers, "FRESH", 0.0)
+
+
+def asking(keys: Keys) -> Receivers:
+    return Receivers(cast(Admin, keys), now)
+
+
+async def test_its_word_is_heard_and_the_keys_are_read_once(tmp_path: Path) -> None:
+    keys = Keys()
+    sidecar, asks = Sidecar(keys), asking(keys)
+    async with sidecar.serving(tmp_path):
+        for _ in range(3):
+            heard = await asks.ask(SHOP, HERE)
+            assert heard.silence is None
+            assert heard.report is not None
+            assert heard.report.state == "Running"
+    assert (sidecar.requests, keys.asked) == (3, 1)
+
+
+async def test_a_fresh_answer_serves_for_some_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receivers, "FRESH", 60.0)
+    sidecar = Sidecar(Keys())
+    asks = asking(sidecar.keys)
+    async with sidecar.serving(tmp_path):
+        first = await asks.ask(SHOP, HERE)
+        assert await asks.ask(SHOP, HERE) is first
+    assert sidecar.requests == 1
+
+
+async def test_silence_is_dated_from_its_beginning_and_says_why(tmp_path: Path) -> None:
+    keys = Keys()
+    sidecar, asks = Sidecar(keys), asking(keys)
+    first = await asks.ask(SHOP, HERE)
+    assert first.silence is not None
+    assert (first.silence.reason, "refused" in first.silence.message) == ("ReceiverDown", True)
+    again = await asks.ask(SHOP, HERE)
+    assert again.silence is not None
+    assert again.silence.since == first.silence.since
+    async with sidecar.serving(tmp_path):
+        assert (await asks.ask(SHOP, HERE)).silence is None
+    later = await asks.ask(SHOP, HERE)
+    assert later.silence is not None
+    assert later.silence.since > first.silence.since
+
+
+async def test_neither_a_stranger_nor_another_database_is_believed(tmp_path: Path) -> None:
+    keys = Keys()
+    sidecar, asks = Sidecar(keys), asking(keys)
+    async with sidecar.serving(tmp_path, host="other.team.svc"):
+        heard = await asks.ask(SHOP, HERE)
+        assert heard.silence is not None
+        assert "not trusted" in heard.silence.message
+    keys.authority = certificates.authority("shop-main", now())
+    async with Sidecar(Keys()).serving(tmp_path):
+        heard = await asks.ask(SHOP, HERE)
+        assert heard.silence is not None
+        assert "not trusted" in heard.silence.message
+    assert sidecar.requests == 0, "the token went to nobody else"
+
+
+async def test_a_token_that_has_changed_is_read_again(tmp_path: Path) -> None:
+    keys = Keys()
+    sidecar, asks = Sidecar(keys), asking(keys)
+    async with sidecar.serving(tmp_path):
+        assert (await asks.ask(SHOP, HERE)).silence is None
+        sidecar.token = "another"
+        heard = await asks.ask(SHOP, HERE)
+        assert heard.silence is not None
+        assert "401" in heard.silence.message
+        keys.token = "another"
+        assert (await asks.ask(SHOP, HERE)).silence is None
+
+
+async def test_who_watches_is_called_once_for_each_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receivers, "ASKED_EVERY", 0.0)
+    sidecar = Sidecar(Keys())
+    asks = asking(sidecar.keys)
+    woken: asyncio.Queue[Database] = asyncio.Queue()
+    async with sidecar.serving(tmp_path):
+        await asks.ask(SHOP, HERE)
+        watching = asyncio.create_task(asks.watch(woken.put_nowait))
+        before = sidecar.requests
+        while sidecar.requests < before + 3:  # noqa: ASYNC110 - another side's count
+            await asyncio.sleep(0.05)
+        assert woken.empty(), "what moves is no news"
+        sidecar.told |= {"storeFailingSince": now()}
+        assert await asyncio.wait_for(woken.get(), 10) is SHOP
+    assert await asyncio.wait_for(woken.get(), 10) is SHOP, "it is silent"
+    asks.forget(SHOP)
+    watching.cancel()
+    assert woken.empty()

@@ -1,0 +1,241 @@
+"""Recovery out of an archive, by real servers and a real store: the right rows, or none at all."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from component.fault_proxy import Answers, FaultProxy
+from component.job_runs import UID, record_in, run_of, take_physical
+from component.log_archive import archive_log
+from component.recoveries import begun, failed, recovered, started, task
+from component.servers import MAJORS, Server, Servers, servers
+from component.store_server import StoreServer, store_of
+from postbase_operator.archive.keys import Archive
+from postbase_operator.archive.lsn import Lsn
+from postbase_operator.objectstore.archive_log import StoredLog, load
+from postbase_operator.objectstore.s3 import S3Store
+from postbase_operator.objectstore.settings import StoreConfig
+from postbase_operator.planning.recovery import Target, plan_recovery
+from postbase_operator.planning.recovery_way import Recovery, Refused
+
+__all__ = ["servers"]
+pytestmark = pytest.mark.timeout(300)
+TRACKED = {
+    "track_commit_timestamp": "on",
+    "wal_keep_size": "1GB",
+    "max_wal_senders": "10",
+    "wal_level": "replica",
+}
+SEED = 20261128
+
+
+@dataclass
+class Ledger:
+    """What a client was told, by the commit times that the server noted."""
+
+    rows: dict[int, datetime]
+
+    def at(self, moment: datetime) -> set[int]:
+        return {n for n, time in self.rows.items() if time <= moment}
+
+
+@dataclass
+class Story:
+    """A server that was backed up, and went on writing; and all that of it in a store."""
+
+    server: Server
+    store: S3Store
+    archive: Archive
+    key: str
+    ledger: Ledger
+    end: Lsn
+    config: StoreConfig
+
+    @property
+    def bucket(self) -> str:
+        return self.config.bucket
+
+    def plan(self, target: Target) -> Recovery:
+        archived = load(self.store, self.archive)
+        return plan_recovery(archived, StoredLog(self.store), target, datetime.now(UTC))
+
+
+def told(server: Server) -> Ledger:
+    rows = server.sql("SELECT n, pg_xact_commit_timestamp(xmin) FROM journal")
+    return Ledger(dict(rows))
+
+
+def write(server: Server, count: int, start: int = 0) -> None:
+    """Rows, each in a transaction of its own, a few of them large, with pauses between."""
+    chance = random.Random(start)  # noqa: S311 - no secret
+    with psycopg.connect(server.conninfo, dbname="postgres", autocommit=True) as connection:
+        for n in range(start, start + count):
+            body = "x" * chance.choice([10, 10, 400_000])
+            connection.execute("INSERT INTO journal VALUES (%s, %s)", [n, body])
+
+
+def backed_up(server: Server, store: S3Store) -> tuple[Archive, str]:
+    (system_id,) = server.sql("SELECT system_identifier::text FROM pg_control_system()")[0]
+    run = run_of("Physical", system_id)
+    take_physical(run, store, server.conninfo)
+    return Archive(UID, f"{system_id}-1"), str(record_in(store, run).place)
+
+
+@pytest.fixture(scope="module", params=MAJORS)
+def story(
+    request: pytest.FixtureRequest, servers: Servers, s3_server: StoreServer
+) -> Iterator[Story]:
+    server = servers.new(request.param, **TRACKED)
+    server.sql("CREATE TABLE journal (n bigint PRIMARY KEY, body text)")
+    server.sql("ALTER TABLE journal ALTER body SET STORAGE EXTERNAL")
+    write(server, 10)
+    config = s3_server.config
+    store = store_of(config)
+    archive, key = backed_up(server, store)
+    write(server, 300, start=100)
+    end = archive_log(store, archive, server)
+    yield Story(server, store, archive, key, told(server), end, config)
+    server.kill()
+
+
+def journal(server: Server) -> set[int]:
+    return {row[0] for row in server.sql("SELECT n FROM journal")}
+
+
+def test_any_moment_gives_what_was_committed_by_then(story: Story, servers: Servers) -> None:
+    chance = random.Random(SEED)  # noqa: S311 - no secret
+    times = sorted(story.ledger.rows.values())
+    first = max(time for n, time in story.ledger.rows.items() if n < 100)
+    first = max(first, load(story.store, story.archive).bases[0].completed_at)
+    for _ in range(5):
+        moment = first + (times[-1] - first) * chance.random()
+        plan = story.plan(Target(time=moment))
+        assert plan.stop_at == moment
+        assert plan.last_commit == max((t for t in times if t <= moment), default=plan.last_commit)
+        server, word = recovered(
+            servers, story.server.major, story.store, story.key, task(plan), **TRACKED
+        )
+        assert journal(server) == story.ledger.at(moment)
+        assert datetime.fromisoformat(word.last_commit) == plan.last_commit
+        server.kill()
+
+
+def outcome(story: Story, servers: Servers, plan: Recovery) -> tuple[Server, str]:
+    server, word = recovered(
+        servers, story.server.major, story.store, story.key, task(plan), **TRACKED
+    )
+    return server, word.last_commit
+
+
+def test_the_end_of_the_log_and_any_moment_after_the_last_commit_lose_nothing(
+    story: Story, servers: Servers
+) -> None:
+    """A target time would make PostgreSQL refuse: no commit follows that ends the recovery."""
+    last = max(story.ledger.rows.values())
+    span = story.plan(Target()).span
+    assert last < span.until
+    for target in (Target(), Target(time=last), Target(time=last + (span.until - last) / 2)):
+        plan = story.plan(target)
+        assert (plan.stop_at, plan.end, plan.last_commit) == (None, story.end, last)
+    server, said = outcome(story, servers, plan)
+    assert journal(server) == set(story.ledger.rows)
+    assert datetime.fromisoformat(said) == last
+    server.kill()
+
+
+def test_a_target_time_that_nothing_follows_ends_all_the_same(
+    story: Story, servers: Servers
+) -> None:
+    """As a plan would have it that was wrong by a commit whose time is out of order."""
+    plan = replace(story.plan(Target()), stop_at=max(story.ledger.rows.values()))
+    server, _ = outcome(story, servers, plan)
+    assert journal(server) == set(story.ledger.rows)
+    server.kill()
+
+
+def test_a_position_cuts_the_log_in_the_middle_of_a_record(story: Story, servers: Servers) -> None:
+    base = story.plan(Target()).base
+    start = Lsn.parse(str(base.stop_lsn))
+    middle = Lsn(start + (story.end - start) * 2 // 3 | 5)
+    plan = story.plan(Target(lsn=middle))
+    assert (plan.end, plan.stop_at) == (middle, None)
+    server, said = outcome(story, servers, plan)
+    assert plan.last_commit is not None
+    assert journal(server) == story.ledger.at(plan.last_commit)
+    assert len(journal(server)) < len(story.ledger.rows)
+    assert datetime.fromisoformat(said) == plan.last_commit
+    server.kill()
+
+
+@pytest.mark.parametrize(
+    ("moment", "reason"),
+    [
+        (timedelta(hours=-1), "TargetBeforeWindow"),
+        (timedelta(hours=1), "TargetAfterWindow"),
+    ],
+)
+def test_what_lies_outside_is_refused_with_the_window_in_the_message(
+    story: Story, moment: timedelta, reason: str
+) -> None:
+    with pytest.raises(Refused) as caught:
+        story.plan(Target(time=datetime.now(UTC) + moment))
+    assert caught.value.reason.value == reason
+    if reason == "TargetBeforeWindow":
+        span = story.plan(Target()).span
+        assert span.begin.isoformat(timespec="milliseconds")[:-6] in str(caught.value)
+
+
+def damage(story: Story, server: StoreServer, key: str) -> tuple[Path, bytes]:
+    path = server.folder / "objects" / story.bucket / key
+    return path, path.read_bytes()
+
+
+def a_segment(story: Story) -> str:
+    """One in the middle of what is replayed."""
+    index = load(story.store, story.archive).index
+    return str(sorted(index.segments.items(), key=lambda each: each[0].number)[-2][1])
+
+
+@pytest.mark.parametrize("what", ["missing", "flipped"])
+def test_an_object_that_is_missing_or_flipped_ends_it_instead_of_promoting_early(
+    story: Story, servers: Servers, s3_server: StoreServer, what: str
+) -> None:
+    plan = story.plan(Target())
+    path, held = damage(story, s3_server, a_segment(story))
+    if what == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(held[:-100] + bytes([held[-100] ^ 1]) + held[-99:])
+    try:
+        attempt = begun(servers, story.server.major, story.store, story.key, task(plan))
+        attempt.sidecar()
+        word, output = failed(attempt)
+    finally:
+        path.write_bytes(held)
+    assert word.reason == {"missing": "WalGap", "flipped": "ChecksumMismatch"}[what]
+    assert "archive recovery complete" not in output
+
+
+def test_a_store_that_goes_away_is_waited_for(
+    story: Story, servers: Servers, s3_proxy: FaultProxy
+) -> None:
+    plan = story.plan(Target())
+    through = store_of(replace(story.config, endpoint=s3_proxy.endpoint))
+    attempt = begun(servers, story.server.major, story.store, story.key, task(plan))
+    attempt.store = through
+    s3_proxy.next("GET .*/wal/0", Answers(503, "SlowDown"), times=12)
+    attempt.sidecar()
+    process = attempt.recover()
+    output, _ = process.communicate(timeout=200)
+    assert process.returncode == 0, output[-3000:]
+    attempt.end()
+    started(attempt, **TRACKED)
+    assert journal(attempt.server) == set(story.ledger.rows)
+    attempt.server.kill()

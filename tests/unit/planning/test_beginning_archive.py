@@ -1,0 +1,62 @@
+"""A Database that begins with an archive: it is asked, and nothing begins empty."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from postbase_operator.planning import plan as steps
+from postbase_operator.planning.archived import Offer
+from postbase_operator.planning.backup_observed import JobState, RunState
+from postbase_operator.planning.beginning_archive import needs_offer
+from postbase_operator.planning.observed import Fill, Observed, VolumeRole
+from unit.conftest import NOW, UID, database
+from unit.planning.test_database import CURRENT, kinds, plan, verdict
+from unit.planning.test_restore_recovery import OFFER, PLAN
+
+RESTORE = {"restore": {"from": {"name": "old"}, "targetTime": "2026-11-23T11:00:00Z"}}
+BEGUN = replace(CURRENT, role=VolumeRole.FILLING, restore=UID, system_id="")
+WAYS = [RESTORE, {"latest": {}}]
+
+
+@pytest.mark.parametrize("bootstrap", WAYS)
+def test_a_volume_is_made_filled_recovered_and_promoted(bootstrap: dict[str, Any]) -> None:
+    db = database(bootstrap=bootstrap)
+    made = plan(Observed(source_archive=OFFER), db)
+    assert kinds(made) == ["EnsureSecrets", "CreateVolume"]
+    made = plan(Observed(volumes=(BEGUN,), source_archive=OFFER), db)
+    fill = made.steps[-1]
+    assert isinstance(fill, steps.FillVolume)
+    assert fill.recovery is not None
+    assert (fill.recovery.end, fill.recovery.keeps_archive) == (PLAN.target_lsn, False)
+    ended = Fill(BEGUN.name, JobState(1, RunState.SUCCEEDED, NOW), CURRENT.system_id)
+    made = plan(Observed(volumes=(BEGUN,), fill=ended), db)
+    assert kinds(made) == ["EnsureSecrets", "PromoteVolume"]
+
+
+@pytest.mark.parametrize("bootstrap", WAYS)
+@pytest.mark.parametrize(
+    ("offer", "said"),
+    [
+        (None, "Pending"),
+        (Offer(reason="NoArchive", message="there is none"), "NoArchive"),
+        (Offer(reason="TargetAfterWindow", message="…", passing=True), "WaitingForArchive"),
+        (replace(OFFER, version="14.2"), "VersionMismatch"),
+    ],
+)
+def test_nothing_is_made_while_the_archive_offers_nothing(
+    bootstrap: dict[str, Any], offer: Offer | None, said: str
+) -> None:
+    made = plan(Observed(source_archive=offer), database(bootstrap=bootstrap))
+    assert (made.steps, verdict(made)[1]) == ((), said)
+
+
+def test_the_archive_is_asked_only_where_a_fill_is_to_begin() -> None:
+    db = database(bootstrap=RESTORE)
+    runs = Fill(BEGUN.name, JobState(1, RunState.RUNNING, NOW))
+    assert needs_offer(db, Observed())
+    assert not needs_offer(db, Observed(volumes=(BEGUN,), fill=runs))
+    assert not needs_offer(db, Observed(volumes=(CURRENT,)))
+    assert not needs_offer(database(), Observed())

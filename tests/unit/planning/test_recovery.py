@@ -1,0 +1,303 @@
+"""Any target over any archive: which backup, which end, which last commit; or which refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from postbase_operator.api.policies import BackupMethod
+from postbase_operator.api.restore_status import RestoreReason
+from postbase_operator.archive.commits import LogRecord
+from postbase_operator.archive.keys import ChunkKey, HeartbeatKey, SegmentKey
+from postbase_operator.archive.log_path import Assembly
+from postbase_operator.archive.lsn import Lsn, Segment
+from postbase_operator.archive.record import BackupRecord, Tool
+from postbase_operator.archive.template import Key
+from postbase_operator.archive.wal_index import WalIndex
+from postbase_operator.archive.wal_object import Commits, WalHeader
+from postbase_operator.planning.recovery import Archived, Recovery, Target, plan_recovery
+from postbase_operator.planning.recovery_way import Refused
+from unit.archive.test_keys import ARCHIVE, BKP, PROJ, UID
+from unit.archive.test_wal_index import SIZE, STEP, chunk, whole
+from unit.conftest import NOW
+
+SECOND = timedelta(seconds=1)
+BEGAN = NOW - timedelta(hours=1)
+"""When position 0 was written; a commit ends at each position of STEP, a second after another."""
+
+
+def at(step: float) -> datetime:
+    return BEGAN + step * SECOND
+
+
+def base(stop: int, *, timeline: int = 1, backup_id: str = BKP) -> BackupRecord:
+    """Begins an eighth of a segment before it stops."""
+    return BackupRecord(
+        id=backup_id,
+        method=BackupMethod.PHYSICAL,
+        database_uid=UID,
+        project=PROJ,
+        namespace="team",
+        name="shop-main",
+        incarnation=ARCHIVE.incarnation,
+        system_id="7312345678901234567",
+        postgres_version="15.18",
+        major=15,
+        arch="x86_64",
+        libc="gnu",
+        image_digest="i",
+        block_size=8192,
+        wal_segment_size=SIZE,
+        encoding="UTF8",
+        started_at=at(stop - 1),
+        completed_at=at(stop),
+        size_bytes=1000,
+        source_bytes=9000,
+        sha256="0" * 64,
+        objects=(),
+        timeline=timeline,
+        start_lsn=str(Lsn((stop - 1) * STEP)),
+        stop_lsn=str(Lsn(stop * STEP)),
+        tool=Tool(version="1"),
+    )
+
+
+@dataclass
+class World:
+    """An archive in which each timeline has commits of its own at each step from its start on."""
+
+    keys: list[Key]
+    bases: list[BackupRecord]
+    forks: dict[int, tuple[int, float]] = field(default_factory=dict)
+    """Of a timeline: at which step it left the one before, and when that was."""
+    silent: frozenset[int] = frozenset()
+    """Steps without a commit."""
+    has_histories: bool = True
+    asked: list[str] = field(default_factory=list)
+
+    def time(self, timeline: int, step: float) -> datetime:
+        fork, moment = self.forks.get(timeline, (0, 0.0))
+        if timeline > 1 and step <= fork:
+            return self.time(timeline - 1, step)
+        return at(moment + step - fork)
+
+    def commits(self, timeline: int, first: int, last: int) -> list[LogRecord]:
+        """Those that end in (first, last]."""
+        return [
+            LogRecord(Lsn(step * STEP - 8), Lsn(step * STEP), 1, 0, self.time(timeline, step))
+            for step in range(first + 1, last + 1)
+            if step not in self.silent
+        ]
+
+    def header(self, key: SegmentKey | ChunkKey | HeartbeatKey) -> WalHeader:
+        self.asked.append(str(key))
+        if isinstance(key, HeartbeatKey):
+            first = last = key.lsn // STEP
+            sent = self.time(key.timeline, last) + 100 * SECOND
+        elif isinstance(key, ChunkKey):
+            first, last = key.start // STEP, key.end // STEP
+            sent = self.time(key.timeline, last + 0.5)
+        else:
+            first = Segment.parse(key.segment, SIZE).number * 8
+            last = first + 8
+            sent = self.time(key.timeline, last + 0.5)
+        ended = self.commits(key.timeline, first, last)
+        commits = None
+        if ended:
+            times = [each.ended_at or NOW for each in ended]
+            commits = Commits(first=times[0], last=times[-1], last_end=str(ended[-1].end))
+        return WalHeader(
+            system_id="1",
+            timeline=key.timeline,
+            start=str(Lsn(first * STEP)),
+            end=str(Lsn(last * STEP)),
+            size=(last - first) * STEP,
+            sha256="0" * 64,
+            commits=commits,
+            sent_at=sent,
+            writer="test",
+        )
+
+    def records(self, file: Assembly) -> Sequence[LogRecord]:
+        number = file.segment.start // STEP
+        return self.commits(file.segment.timeline, number, file.end // STEP)
+
+    def plan(self, target: Target, now: datetime = NOW) -> Recovery:
+        histories = {}
+        for timeline in self.forks if self.has_histories else ():
+            lines = [
+                f"{each - 1}\t{Lsn(fork * STEP)}\tx\n"
+                for each, (fork, _) in sorted(self.forks.items())
+                if each <= timeline
+            ]
+            histories[timeline] = "".join(lines).encode()
+        archived = Archived(self.bases, WalIndex(self.keys, SIZE), histories)
+        return plan_recovery(archived, self, target, now)
+
+
+def world(segments: int = 4, tail: int = 3, **more: object) -> World:
+    """So many whole segments, then chunks of one step each."""
+    keys: list[Key] = [whole(number) for number in range(segments)]
+    keys += [chunk(segments * 8 + n, segments * 8 + n + 1) for n in range(tail)]
+    bases = [base(3), base(12, backup_id=f"bkp_{'b' * 26}")]
+    return World(keys, bases, **more)  # type: ignore[arg-type]  # as the class has them
+
+
+silences = st.frozensets(st.integers(13, 40))
+
+
+@settings(deadline=None)  # a plan is many small lookups, and the machine is shared
+@given(st.floats(12, 34.9), silences)
+def test_any_moment_of_the_window(moment: float, silent: frozenset[int]) -> None:
+    there = world(silent=silent)
+    made = there.plan(Target(time=at(moment)))
+    spoken = [step for step in range(13, 36) if step not in silent]
+    before = [step for step in spoken if at(step) <= at(moment)]
+    assert made.base.id == f"bkp_{'b' * 26}"
+    assert made.last_commit == (at(before[-1]) if before else None)
+    assert made.end == 35 * STEP
+    follows = any(at(step) > at(moment) for step in spoken)
+    assert made.stop_at == (at(moment) if follows else None)
+    assert made.wal_files <= 5 - 1
+    assert len(there.asked) < 40
+
+
+@settings(deadline=None)
+@given(st.floats(-50, 200).filter(lambda step: not 3 <= step <= 35.5))
+def test_outside_it_is_refused_with_the_window(moment: float) -> None:
+    there = world()
+    with pytest.raises(Refused) as caught:
+        there.plan(Target(time=at(moment)))
+    early = moment < 3
+    wanted = RestoreReason.TARGET_BEFORE_WINDOW if early else RestoreReason.TARGET_AFTER_WINDOW
+    assert caught.value.reason is wanted
+    assert caught.value.passing is not early
+    assert at(3).strftime("%H:%M:%S") in str(caught.value)
+
+
+def test_the_newest_backup_that_had_ended_is_begun_with() -> None:
+    assert world().plan(Target(time=at(11.9))).base.id == BKP
+    assert world().plan(Target(time=at(12))).base.id != BKP
+    assert world().plan(Target()).base.id != BKP
+
+
+def test_the_future_is_refused_at_once() -> None:
+    with pytest.raises(Refused, match="future") as caught:
+        world().plan(Target(time=NOW + SECOND))
+    assert not caught.value.passing
+
+
+def test_a_heartbeat_proves_that_nothing_was_missed() -> None:
+    there = world()
+    there.keys.append(HeartbeatKey(ARCHIVE, 1, 35 * STEP))
+    made = there.plan(Target(time=at(90)))
+    assert (made.stop_at, made.last_commit) == (None, at(35))
+    assert made.span.until == at(135)
+    stale = world()
+    stale.keys.append(HeartbeatKey(ARCHIVE, 1, 34 * STEP))
+    with pytest.raises(Refused):
+        stale.plan(Target(time=at(90)))
+
+
+def test_a_moment_in_a_hole_is_told_and_one_before_it_can_be() -> None:
+    there = world()
+    there.keys.remove(whole(2))
+    assert there.plan(Target(time=at(15))).end == 16 * STEP
+    with pytest.raises(Refused) as caught:
+        there.plan(Target(time=at(20)))
+    assert caught.value.reason is RestoreReason.WAL_GAP
+    there.bases.append(base(26, backup_id=f"bkp_{'c' * 26}"))
+    assert there.plan(Target(time=at(30))).base.id == f"bkp_{'c' * 26}"
+
+
+@settings(deadline=None)
+@given(st.integers(12 * STEP, 35 * STEP))
+def test_a_position_is_the_end_and_no_target(lsn: int) -> None:
+    made = world().plan(Target(lsn=Lsn(lsn)))
+    assert (made.end, made.stop_at) == (lsn, None)
+    last = lsn // STEP
+    assert made.last_commit == (at(last) if last > 12 else None)
+
+
+@pytest.mark.parametrize(
+    ("lsn", "reason"),
+    [
+        (2 * STEP, RestoreReason.TARGET_BEFORE_WINDOW),
+        (36 * STEP, RestoreReason.TARGET_AFTER_WINDOW),
+    ],
+)
+def test_a_position_outside_is_refused(lsn: int, reason: RestoreReason) -> None:
+    with pytest.raises(Refused) as caught:
+        world().plan(Target(lsn=Lsn(lsn)))
+    assert caught.value.reason is reason
+
+
+def test_without_a_backup_there_is_nothing_to_begin_with() -> None:
+    with pytest.raises(Refused) as caught:
+        World([whole(0)], []).plan(Target())
+    assert caught.value.reason is RestoreReason.NO_BASE_BACKUP
+
+
+def test_a_backup_alone_is_enough_for_all_that_there_is() -> None:
+    made = World([], [base(3)]).plan(Target())
+    assert (made.end, made.last_commit, made.timelines) == (3 * STEP, None, (1,))
+
+
+# -- timelines -----------------------------------------------------------------------------
+
+
+def branched() -> World:
+    """Timeline 2 leaves 1 at step 20; 1 had gone on to 35, and 2 begins to write at second 50."""
+    there = world(forks={2: (20, 50.0)})
+    there.keys += [whole(2, 2), *(chunk(24 + n, 25 + n, 2) for n in range(4))]
+    return there
+
+
+def test_the_branch_that_is_written_now_is_meant() -> None:
+    made = branched().plan(Target())
+    assert (made.timelines, made.end) == ((1, 2), 28 * STEP)
+    assert made.last_commit == at(58)
+
+
+def test_a_moment_before_the_fork_ends_on_the_timeline_of_then() -> None:
+    """Else PostgreSQL would write a history in which the newer one begins before it was left."""
+    made = branched().plan(Target(time=at(15.5)))
+    assert (made.timelines, made.last_commit, made.stop_at) == ((1,), at(15), at(15.5))
+    assert made.end == 35 * STEP  # all that there is of it, and not where the newer one ends
+
+
+@pytest.mark.parametrize("moment", [20.5, 30, 50.5])
+def test_a_moment_of_the_abandoned_branch_gives_the_present_one_as_it_was_then(
+    moment: float,
+) -> None:
+    made = branched().plan(Target(time=at(moment)))
+    assert made.timelines == (1, 2)
+    assert made.last_commit == at(20)
+
+
+def test_a_higher_timeline_that_was_undone_is_not_the_live_one() -> None:
+    """The volume of before is back, and its timeline was written last."""
+    there = branched()
+    there.forks[2] = (20, 25.0)
+    there.keys += [chunk(35 + n, 36 + n) for n in range(5)]
+    made = there.plan(Target())
+    assert (made.timelines, made.end) == ((1,), 40 * STEP)
+
+
+def test_a_backup_of_the_abandoned_branch_is_none_of_this_one() -> None:
+    there = branched()
+    there.bases.append(base(27, backup_id=f"bkp_{'d' * 26}"))
+    assert there.plan(Target()).base.id == f"bkp_{'b' * 26}"
+
+
+def test_a_history_that_is_missing_is_told() -> None:
+    there = branched()
+    there.has_histories = False
+    with pytest.raises(Refused, match=r"00000002\.history") as caught:
+        there.plan(Target())
+    assert caught.value.reason is RestoreReason.WAL_GAP
