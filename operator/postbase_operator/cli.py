@@ -26,6 +26,8 @@ def parser() -> argparse.ArgumentParser:
     backup = roles.add_parser("backup", help="one run of one Backup, in its Job")
     backup.add_argument("part", choices=("prepare", "logical", "physical"))
     roles.add_parser("fill", help="fill a volume with a backup, in a restore's Job")
+    load = roles.add_parser("load", help="restore a dump beside a database, in a restore's Job")
+    load.add_argument("part", choices=("prepare", "run"))
     crds = roles.add_parser("crds", help="write the custom resource definitions")
     crds.add_argument("folder", nargs="?", help="where to; without it, to standard output")
     return root
@@ -59,6 +61,12 @@ def _fill(_: argparse.Namespace) -> int:
     return desk.run(fill.fill)
 
 
+def _load(arguments: argparse.Namespace) -> int:
+    from postbase_operator.jobs import desk, load
+
+    return desk.run({"prepare": load.prepare, "run": load.load}[arguments.part])
+
+
 def _crds(arguments: argparse.Namespace) -> int:
     from postbase_operator.api.crd import render
 
@@ -75,6 +83,7 @@ ROLES: dict[str, Callable[[argparse.Namespace], int]] = {
     "wal-receiver": _wal_receiver,
     "backup": _backup,
     "fill": _fill,
+    "load": _load,
     "crds": _crds,
 }
 

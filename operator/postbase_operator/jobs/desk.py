@@ -14,13 +14,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from postbase_operator.archive.keys import LogicalProgressKey, PhysicalProgressKey
-from postbase_operator.archive.record import Progress, RunPart
+from postbase_operator.archive.load_run import LoadRun
+from postbase_operator.archive.record import Progress, RunPart, UnreadableRecord
 from postbase_operator.archive.run import VARIABLE, BackupRun, FillRun, LastWord
 from postbase_operator.desired import names
-from postbase_operator.errors import Conflict, Denied, InvalidSpec, PostbaseError
+from postbase_operator.errors import Conflict, Denied, InvalidSpec, PostbaseError, Unavailable
 from postbase_operator.objectstore.s3 import S3Store
 from postbase_operator.objectstore.settings import Mounted
 from postbase_operator.objectstore.store import ObjectStore, StoreUnavailable
+from postbase_operator.postgres.connect import POSTGRESQL
+from postbase_operator.postgres.loading import ServerRefused
 from postbase_operator.wal.manifest import ChecksumMismatch
 
 logger = logging.getLogger(__name__)
@@ -45,6 +48,11 @@ def task() -> BackupRun:
 def fill_task() -> FillRun:
     """Raises UnreadableRecord."""
     return FillRun.from_bytes(os.environ.get(VARIABLE, "").encode())
+
+
+def load_task() -> LoadRun:
+    """Raises UnreadableRecord."""
+    return LoadRun.from_bytes(os.environ.get(VARIABLE, "").encode())
 
 
 def store() -> ObjectStore:
@@ -74,10 +82,16 @@ def last_word(error: PostbaseError) -> LastWord:
             reason = error.reason.value
         case StoreUnavailable():
             reason = "StoreUnavailable"
+        case Unavailable() if error.service == POSTGRESQL:
+            reason = "ServerUnavailable"
+        case ServerRefused():
+            reason = "VolumeFull" if "No space left" in str(error) else "RestoreFailed"
         case Denied():
             reason = "Denied"
         case Conflict():
             reason = "Conflict"
+        case UnreadableRecord():
+            reason = "BackupDamaged"
         case ChecksumMismatch():
             reason = "ChecksumMismatch"
         case _:
