@@ -30,6 +30,7 @@ from postbase_operator.kube.kinds import (
     Body,
     kind_of,
 )
+from postbase_operator.kube.loads import Loads
 from postbase_operator.kube.ownership import is_owned, refuse_stranger
 from postbase_operator.kube.pods import Pods
 from postbase_operator.kube.protection import Protection
@@ -41,6 +42,7 @@ from postbase_operator.planning.observed import (
     Access,
     Observed,
     ProcessState,
+    Server,
     Volume,
     VolumeRole,
 )
@@ -80,6 +82,7 @@ class KubePlatform:
         self._volumes = Volumes(api, cache)
         self._schedule = BackupObjects(api, cache)
         self._fills = Fills(api, cache, settings, self._admin)
+        self._loads = Loads(api, cache, settings, self._admin)
         self._protection = Protection(api, cache, everywhere=not settings.watch_namespaces)
 
     # -- observe ---------------------------------------------------------------------------
@@ -110,15 +113,19 @@ class KubePlatform:
             adoptable_owner=owner,
             process=process,
             fill=self._fills.look(db, _filling(own)),
-            source_backup=self._source_backup(db, own),
+            loads=self._loads.look(db),
+            source_backup=self._source_backup(db, own, server),
             server=server,
             server_error=server_error,
         )
 
-    def _source_backup(self, db: Database, own: tuple[Volume, ...]) -> Backup | None:
-        """Asked for only where there is no volume yet that serves."""
+    def _source_backup(
+        self, db: Database, own: tuple[Volume, ...], server: Server | None
+    ) -> Backup | None:
+        """Asked for only where there is no volume yet that serves, or no database on it."""
         wanted = db.spec.bootstrap.backup_ref if db.spec.bootstrap is not None else None
-        if wanted is None or any(each.role is VolumeRole.CURRENT for each in own):
+        serves = any(each.role is VolumeRole.CURRENT for each in own)
+        if wanted is None or (serves and not (server is not None and server.lacks_database)):
             return None
         body = self._cache.get(BACKUP, db.metadata.namespace, wanted.name)
         return None if body is None else Backup.model_validate(body)
@@ -139,8 +146,10 @@ class KubePlatform:
                 await self._admin.ensure(db, first=first)
             case steps.ApplyWorkload():
                 await self._apply_workload(db, step)
-            case steps.SetUpAccess() | steps.ReloadConfig() | steps.CreateExtensions():
+            case _ if isinstance(step, ServerStep):
                 await self._tell_server(db, step)
+            case steps.LoadBackup():
+                await self._loads.start(db, step)
             case steps.BeginRotation() | steps.FinishRotation():
                 await self._admin.rotate(db, step)
             case steps.FillVolume():
@@ -184,6 +193,8 @@ class KubePlatform:
         address = observing.process(self._cache.get(POD, known.namespace, known.pod)).address
         if not address:
             raise NotReady(f"pod {known.pod} has no address yet", retry_after=1.0)
+        if isinstance(step, steps.DropDatabases):
+            await self._loads.stop(db, step.names)
         await self._admin.tell(db, address, step)
 
     # -- destroy ---------------------------------------------------------------------------

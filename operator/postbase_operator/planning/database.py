@@ -12,12 +12,13 @@ from datetime import datetime
 from postbase_operator.api.database import Database, DatabaseStatus
 from postbase_operator.api.quantity import whole_bytes
 from postbase_operator.api.upkeep import DeletionPolicy, NodeLoss
+from postbase_operator.planning import beginning_logical, upgrade
 from postbase_operator.planning import plan as steps
-from postbase_operator.planning import upgrade
 from postbase_operator.planning.beginning import begins_with_backup, plan_beginning
 from postbase_operator.planning.database_backups import outlook
 from postbase_operator.planning.filling import left_halfway, orphans
-from postbase_operator.planning.judgement import DISK_FULL, Exit, is_lost, judge, switching
+from postbase_operator.planning.judgement import DISK_FULL, Exit, Outlook, is_lost, judge, switching
+from postbase_operator.planning.loading import leftovers
 from postbase_operator.planning.observed import (
     Observed,
     Process,
@@ -56,6 +57,7 @@ def plan_database(db: Database, seen: Observed, context: Context) -> Plan[Databa
     if begins_with_backup(db, seen):
         return plan_beginning(db, seen, context)
     verdict = judge(seen, context.now, paused=db.spec.paused)
+    verdict, loads, loads_again = beginning_logical.begin(db, seen, verdict, context.now)
     waiting = restart(db, seen, context.now)
     todo = list(_steps(db, seen, context.now))
     if waiting.due and not db.spec.paused:
@@ -65,6 +67,10 @@ def plan_database(db: Database, seen: Observed, context: Context) -> Plan[Databa
     answers = seen.server is not None and seen.server.access_right and not db.spec.paused
     backups = outlook(db, context.backups, context.defaults, context.now, answers=answers)
     todo += backups.steps
+    todo += loads
+    own = db.metadata.uid if beginning_logical.is_awaited(db, seen) else ""
+    own = own if verdict.outlook is not Outlook.STALLED else ""
+    todo += leftovers(seen, context.restores, own, context.now)
     todo += orphans(seen, context.restores)
     todo += left_halfway(seen, context.restores)
     runs = remember(backups.finished_runs, context.restores)
@@ -74,6 +80,8 @@ def plan_database(db: Database, seen: Observed, context: Context) -> Plan[Databa
         again = max(SOON, min(again, SOON))  # written down first, then done
     if waiting.opens_at is not None:
         again = min(again, max(SOON, (waiting.opens_at - context.now).total_seconds()))
+    if loads_again is not None:
+        again = min(again, max(SOON, loads_again))
     if backups.again is not None:
         again = min(again, max(SOON, (backups.again - context.now).total_seconds()))
     return finish(db, seen, verdict, context.now, todo, requeue_after=again, backups=backups)
@@ -140,7 +148,7 @@ def _steps(db: Database, seen: Observed, now: datetime) -> list[Step]:
     todo += upgrade.begin(db, current, seen.process)
     todo.append(steps.ApplyWorkload(current.name, current.system_id, upgrade.pinned(db, current)))
     if seen.server is not None and not db.spec.paused:
-        todo += _server_steps(seen.server, seen)
+        todo += _server_steps(db, seen.server, seen)
         todo += rotation(db, seen.server, now)
     if _is_stuck(db, seen):
         todo.append(steps.ReplaceProcess())
@@ -162,9 +170,12 @@ def _remember(db: Database, server: Server, seen: Observed, current: Volume) -> 
     return [steps.RecordOrigin(current.name, system_id, image, tag, keep)]
 
 
-def _server_steps(server: Server, seen: Observed) -> list[Step]:
+def _server_steps(db: Database, server: Server, seen: Observed) -> list[Step]:
     todo: list[Step] = []
-    if not server.access_right:
+    awaited = beginning_logical.is_awaited(db, seen)
+    if awaited and not server.roles_right:
+        todo.append(steps.SetUpAccess(with_database=False))
+    elif not awaited and not server.access_right:
         todo.append(steps.SetUpAccess())
     elif server.missing_extensions:
         todo.append(steps.CreateExtensions(server.missing_extensions))

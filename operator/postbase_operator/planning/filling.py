@@ -20,7 +20,14 @@ from postbase_operator.planning.plan import Step
 
 ATTEMPTS = 3
 NEVER_AGAIN = frozenset(
-    {"BackupMissing", "BackupNotPhysical", "ChecksumMismatch", "WalGap", "VersionMismatch"}
+    {
+        "BackupDamaged",
+        "BackupMissing",
+        "BackupNotPhysical",
+        "ChecksumMismatch",
+        "WalGap",
+        "VersionMismatch",
+    }
 )
 """Reasons of a fill that another attempt would only find again."""
 

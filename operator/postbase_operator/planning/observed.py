@@ -120,6 +120,9 @@ class ServerFacts:
     certificate_renewed: bool = False
     """The mounted certificate is newer than the last reload."""
     pending_restart: tuple[str, ...] = ()
+    copies: tuple[tuple[str, int], ...] = ()
+    """Databases beside the application's that restores have made (archive/copies.py): each name,
+    and what the one takes that is being filled, in bytes."""
     rejected: tuple[str, ...] = ()
     """Lines of the configuration that PostgreSQL refuses: "name: why"."""
 
@@ -141,6 +144,10 @@ class Server:
     """The user brings the password."""
     password_waits: bool = False
     """… and it is not the present or the pending login's yet."""
+    lacks_database: bool = False
+    """The application's database is not there …"""
+    roles_right: bool = True
+    """… though owner and login are as wanted."""
     used_bytes: int = 0
     """What databases and log take on the volume; 0: not measured."""
 
@@ -153,6 +160,17 @@ class Fill:
     job: JobState
     system_id: str = ""
     """Whose data it has turned out to be, once it has ended well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """The latest attempt to restore a dump into a database of its own. `restore`: whose, by
+    archive.copies.mark()."""
+
+    restore: str
+    job: JobState
+    generation: int = 0
+    """Of the Database's spec that it was started for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,8 +199,10 @@ class Observed:
     process: Process = field(default_factory=Process)
     fill: Fill | None = None
     """What fills a volume, where one is being filled."""
+    loads: tuple[Load, ...] = ()
+    """What restores dumps, where something does."""
     source_backup: Backup | None = None
-    """The Backup that spec.bootstrap names, where there is no volume yet that serves."""
+    """The Backup that spec.bootstrap names, where nothing of it serves yet."""
     server: Server | None = None
     server_error: str = ""
     """Why `server` is None although the process runs."""

@@ -108,7 +108,7 @@ class Loading:
         No passwords: they are in no backup. A role that may log in does so once it is given one.
         """
         with self.connect("postgres") as admin:
-            there = dict(admin.execute(ROLES).fetchall())
+            there = {row[0] for row in admin.execute(ROLES)}
             new = {role.name: role for role in wanted.roles if role.name not in there}
             for role in new.values():
                 admin.execute(_created(role))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import sql
 
+from postbase_operator.archive import copies
 from postbase_operator.desired import names
 from postbase_operator.desired.postgresql_conf import REVISION
 from postbase_operator.errors import InvalidSpec, Unavailable
@@ -39,7 +40,7 @@ async def facts(connection: Connection) -> ServerFacts:
     # all, or a good value of one would look refused in the statement that reads both.
     await connection.execute("SELECT count(*) FROM pg_catalog.pg_file_settings")
     cursor = await connection.execute(
-        FACTS, [REVISION, names.REVISION_FILE, names.CERTIFICATE_FILE]
+        FACTS, [REVISION, names.REVISION_FILE, names.CERTIFICATE_FILE, copies.PATTERN]
     )
     row = await cursor.fetchone()
     if row is None:
@@ -54,6 +55,7 @@ async def facts(connection: Connection) -> ServerFacts:
         pending_restart=tuple(row[6]),
         rejected=tuple(row[7]),
         certificate_renewed=row[8],
+        copies=tuple((name, int(size)) for name, size in map(str.split, row[9])),
     )
 
 
@@ -198,5 +200,8 @@ SELECT (SELECT system_identifier::text FROM pg_catalog.pg_control_system()),
              -- A good value of a parameter that needs a restart "could not be applied" either.
              WHERE f.error IS NOT NULL AND s.pending_restart IS NOT TRUE
              ORDER BY f.seqno),
-       (pg_catalog.pg_stat_file(%s)).modification > pg_catalog.pg_conf_load_time()
+       (pg_catalog.pg_stat_file(%s)).modification > pg_catalog.pg_conf_load_time(),
+       ARRAY(SELECT datname || ' ' || CASE WHEN datname ~ '^app_restoring'
+                                      THEN pg_catalog.pg_database_size(oid) ELSE 0 END
+             FROM pg_catalog.pg_database WHERE datname ~ %s ORDER BY 1)
 """
