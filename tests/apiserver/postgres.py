@@ -131,7 +131,7 @@ class Connection:
         """The answer to a question; None where it is none."""
         disk, server = self._server.disk, self._server
         if statement == pg.FACTS:
-            told: Row = (server.loaded, server.mounted, [], [], False)
+            told: Row = (server.loaded, server.mounted, [], [], False, [])
             return [(disk.system_id, VERSION, server.started_at, False, *told)]
         if statement == pg.USED:
             return [(30_000_000,)]

@@ -185,20 +185,20 @@ def _of(db: Db, name: str) -> str:
 @pytest.mark.usefixtures("steady")
 def test_a_copy_for_which_there_is_no_room_is_refused(new_db: NewDb, cluster: Cluster) -> None:
     db = new_db("small")
-    db.apply(storage={"size": "300Mi"})
+    db.apply()
     db.wait_ready()
     try:
         db.rows("CREATE TABLE big (v bytea)")
         db.rows("ALTER TABLE big ALTER v SET STORAGE PLAIN")
         db.rows("INSERT INTO big SELECT decode(repeat(md5(n::text), 240), 'hex')"
-                " FROM generate_series(1, 20000) n")  # fmt: skip
+                " FROM generate_series(1, 60000) n")  # fmt: skip
         taken = backup(db, "big-dump", "Logical").apply()
         taken.wait()
         asked = restore(db, "too-big", of(taken)).apply()
         asked.wait("Failed", seconds=120)
         assert asked.ready()["reason"] == "VolumeTooSmall"
         assert databases(db) == ["app"]
-        assert db.value("SELECT count(*) FROM big") == 20000
+        assert db.value("SELECT count(*) FROM big") == 60000
     finally:
         db.cluster.delete("database", db.namespace, db.name)
 

@@ -29,6 +29,7 @@ from postbase_operator.planning.backup import plan_backup
 from postbase_operator.planning.backup_observed import Limits
 from postbase_operator.planning.backup_steps import BackupPlan
 from postbase_operator.planning.database import AT_ONCE, Context, plan_database
+from postbase_operator.planning.final_backup import Final, final
 from postbase_operator.planning.judgement import reconciling, stalled
 from postbase_operator.planning.observed import Observed
 from postbase_operator.planning.plan import Plan
@@ -41,6 +42,8 @@ from postbase_operator.settings import Settings
 logger = logging.getLogger(__name__)
 
 DELETION_AGAIN = 2.0
+FINAL_AGAIN = 10.0
+"""Seconds until the next look at a last backup; the end of it calls for one by itself."""
 LOOKS = 3
 """How often one run looks at a server that does at once what it is told."""
 NAMESPACE_AGAIN = 15.0
@@ -147,12 +150,24 @@ class Reconciler:
         """Takes it away step by step; child events and a timer bring us back until nothing is."""
         if FINALIZER not in db.metadata.finalizers:
             return None
-        if not await self._platform.destroy(db):
-            verdict = reconciling("Deleting", "Deleting", "PostgreSQL is being stopped")
+        last = await self._last_backup(db, body)
+        if last.waits or not await self._platform.destroy(db, keep=last.keeps):
+            verdict = reconciling("Deleting", last.reason, last.message)
             await self._tell(DATABASE, body, finish(db, Observed(), verdict, now()))
-            return DELETION_AGAIN
+            return FINAL_AGAIN if last.waits else DELETION_AGAIN
         await objects.remove_finalizer(self._api, self._cache, DATABASE, body, FINALIZER)
         return None
+
+    async def _last_backup(self, db: Database, body: Body) -> Final:
+        """How it stands with it; it is asked for here. In a namespace that is going there is none,
+        and the volume stays."""
+        context = self._context(body)
+        found = final(db, context.backups.all, context.defaults, now())
+        try:
+            await self._platform.carry_out(db, found.todo)
+        except NamespaceGoing:
+            return Final(keeps=True)
+        return found
 
     async def _project(self, key: Key) -> float | None:
         body = self._cache.get(PROJECT, key.namespace, key.name)

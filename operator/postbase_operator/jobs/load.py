@@ -185,7 +185,8 @@ class Load:
             why = "the backup has extensions that only a superuser may create, or that the image "
             why += f"lacks: name them in spec.extensions: {', '.join(untrusted)}"
             raise Failed("ExtensionNotListed", why)
-        self._check_room(self._record.source_bytes)
+        # A dump has two characters for a byte of binary data, and indexes not at all.
+        self._check_room(self._record.source_bytes // 2)
 
     def _check_room(self, bytes: int) -> None:
         """A volume that is full stops the database that serves from it, too."""

@@ -49,6 +49,9 @@ from postbase_operator.planning.database_backups import is_of
 from postbase_operator.planning.retention import Policies
 from postbase_operator.settings import Settings
 
+ANSWERING = (DatabasePhase.RUNNING, DatabasePhase.DELETING)
+"""Phases in which PostgreSQL may be backed up: one that is deleted waits for its last backup."""
+
 
 class BackupLooks:
     """Looks; changes nothing."""
@@ -156,7 +159,7 @@ class BackupLooks:
             name=db.metadata.name,
             project_id=public_id("Project", project.metadata.uid) if project is not None else "",
             incarnation=f"{db.status.system_id or 0}-1",
-            is_running=bool(db.status.system_id) and db.status.phase is DatabasePhase.RUNNING,
+            is_running=bool(db.status.system_id) and db.status.phase in ANSWERING,
             is_deleting=db.metadata.is_deleting,
             size_bytes=backup_jobs.source_bytes(job) if job is not None else _capacity(db),
         )

@@ -199,8 +199,8 @@ class KubePlatform:
 
     # -- destroy ---------------------------------------------------------------------------
 
-    async def destroy(self, db: Database) -> bool:
-        """Stops PostgreSQL first, then lets go of what the policy does not keep.
+    async def destroy(self, db: Database, *, keep: bool = False) -> bool:
+        """Stops PostgreSQL first, then lets go of what the policy, or `keep`, does not keep.
 
         Services, ConfigMap and the rest go by garbage collection with the Database itself. Claims
         have no owner: Retain leaves them, Delete removes them once nothing mounts them.
@@ -214,11 +214,13 @@ class KubePlatform:
             return False
         if await self._api.find(POD, known.namespace, known.pod) is not None:
             return False
-        if db.spec.deletion_policy is DeletionPolicy.DELETE:
+        policy, stays_for = db.spec.deletion_policy, db.spec.retain_volume_for
+        backed_up = policy is DeletionPolicy.FINAL_BACKUP and stays_for is None
+        if (policy is DeletionPolicy.DELETE or backed_up) and not keep:
             await self._volumes.delete_all(db)
             await self._let_credentials_go(db)
-        elif db.spec.retain_volume_for is not None:
-            await self._volumes.leave(db, self._now() + db.spec.retain_volume_for)
+        elif stays_for is not None and not keep:
+            await self._volumes.leave(db, self._now() + stays_for)
         await self._protection.keep(db)
         self._admin.forget(db)
         return True
