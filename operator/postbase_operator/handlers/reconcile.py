@@ -179,7 +179,8 @@ class Reconciler:
             for db in self._cache.all(DATABASE)
             if project_key(db) == key
         ]
-        await self._tell(PROJECT, body, plan_project(project, databases, now()))
+        usage = self._backups.looks.usage(project)
+        await self._tell(PROJECT, body, plan_project(project, databases, now(), usage))
         return self._resync()
 
     async def _backup(self, key: Key) -> float | None:
@@ -208,6 +209,8 @@ class Reconciler:
         await self._tell(BACKUP, body, plan)
         if plan.status.phase is not backup.status.phase:
             self.wake(database_key(body))  # it tells of it, and remembers what was done
+            if (db := self._backups.looks.database(backup)) is not None:
+                self.wake(Key(PROJECT.kind, key.namespace, db.spec.project_ref.name))
         return plan.requeue_after if plan.requeue_after is not None else self._resync()
 
     async def _restore(self, key: Key) -> float | None:

@@ -210,23 +210,33 @@ class BackupLooks:
     def _unfinished(self) -> Iterator[Backup]:
         return (backup for backup in self.all() if not backup.is_done())
 
-    def _over_quota(self, project: Project | None) -> str:
-        if project is None or project.spec.quota.backup_gib is None:
-            return ""
+    def usage(self, project: Project) -> tuple[int, int]:
+        """Complete backups of its Databases, and what they take in bytes; of Databases that are
+        gone as well, where the key tells whose they were."""
+        place = project.metadata.namespace, project.metadata.name
         databases = {
             body["metadata"]["name"]
             for body in self._cache.all(DATABASE)
-            if body["metadata"]["namespace"] == project.metadata.namespace
-            and body["spec"]["projectRef"]["name"] == project.metadata.name
+            if (body["metadata"]["namespace"], body["spec"]["projectRef"]["name"]) == place
         }
-        used = sum(
+        own = public_id("Project", project.metadata.uid)
+        sizes = [
             backup.status.size_bytes or 0
             for backup in self.all()
             if backup.metadata.namespace == project.metadata.namespace
-            and backup.spec.database_ref.name in databases
             and backup.status.phase is RunPhase.COMPLETED
-        )
-        return retention.quota(used, project) or ""
+            and backup.status.object_key is not None
+            and (
+                backup.spec.database_ref.name in databases
+                or backup.status.object_key.startswith(f"{own}/")
+            )
+        ]
+        return len(sizes), sum(sizes)
+
+    def _over_quota(self, project: Project | None) -> str:
+        if project is None or project.spec.quota.backup_gib is None:
+            return ""
+        return retention.quota(self.usage(project)[1], project) or ""
 
     async def _is_going(self, backup: Backup) -> bool:
         live = await self._api.find(NAMESPACE, None, backup.metadata.namespace)
