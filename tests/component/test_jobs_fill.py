@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
+import subprocess
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,9 +17,9 @@ from component.job_runs import flip, run_of, take_physical
 from component.servers import Server, Servers, servers
 from component.store_server import StoreServer, store_of
 from component.test_jobs_physical import system_id_of
-from postbase_operator.archive.run import BackupRun, FillRun
+from postbase_operator.archive.run import BackupRun, FillRun, LastWord
 from postbase_operator.errors import PostbaseError
-from postbase_operator.jobs import fill
+from postbase_operator.jobs import desk, fill
 from postbase_operator.jobs.desk import last_word
 from postbase_operator.objectstore.s3 import S3Store
 from postbase_operator.objectstore.settings import StoreConfig
@@ -90,6 +93,32 @@ def test_what_is_cut_short_is_found(
         take(run, s3_store, tmp_path / "volume")
     assert last_word(caught.value).reason in FOUND
     assert not (tmp_path / "volume/pgdata").exists()
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Path]:
+    """A volume of 16 MiB."""
+    if os.geteuid() != 0:
+        pytest.skip("a file system of its own is mounted by root alone")
+    volume = tmp_path / "small"
+    volume.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "none", str(volume)], check=True)
+    yield volume
+    subprocess.run(["umount", "--lazy", str(volume)], check=True)
+
+
+def test_a_volume_that_is_too_small_is_told_by_its_name(
+    run: BackupRun,
+    s3_store: S3Store,
+    small: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(desk, "LAST_WORD", tmp_path / "termination-log")
+    with pytest.raises(OSError, match="No space left"):
+        desk.run(lambda: take(run, s3_store, small))
+    assert LastWord.from_bytes(desk.LAST_WORD.read_bytes()).reason == "VolumeFull"
+    assert not (small / "pgdata").exists()
 
 
 def test_a_run_that_a_store_has_ended_is_followed_by_one_that_is_whole(

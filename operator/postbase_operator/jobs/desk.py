@@ -6,6 +6,7 @@ the pod's status: a Job needs no right in the cluster for it.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import time
@@ -70,7 +71,18 @@ def run(work: Callable[[], None]) -> int:
         logger.error("%s: %s", word.reason, word.message)  # noqa: TRY400 - the message says it all
         LAST_WORD.write_bytes(word.to_bytes())
         return 1
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        LAST_WORD.write_bytes(full(error).to_bytes())
+        raise
     return 0
+
+
+def full(error: OSError) -> LastWord:
+    """Of a volume that has no room for what is restored onto it."""
+    why = f"{error}: what is restored needs more room; raise the size of the volume"
+    return LastWord(reason="VolumeFull", message=why)
 
 
 def last_word(error: PostbaseError) -> LastWord:

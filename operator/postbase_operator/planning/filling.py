@@ -27,6 +27,7 @@ NEVER_AGAIN = frozenset(
         "ChecksumMismatch",
         "WalGap",
         "VersionMismatch",
+        "VolumeFull",
     }
 )
 """Reasons of a fill that another attempt would only find again."""
