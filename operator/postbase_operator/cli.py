@@ -30,6 +30,8 @@ def parser() -> argparse.ArgumentParser:
     catalog = roles.add_parser("catalog", help="Databases that the object stores know")
     catalog.add_argument("what", choices=("list",))
     catalog.add_argument("--namespace", help="only of this one")
+    load = roles.add_parser("load", help="restore a dump beside a database, in a restore's Job")
+    load.add_argument("part", choices=("prepare", "run"))
     crds = roles.add_parser("crds", help="write the custom resource definitions")
     crds.add_argument("folder", nargs="?", help="where to; without it, to standard output")
     return root
@@ -78,6 +80,12 @@ def _catalog(arguments: argparse.Namespace) -> int:
     return main(Settings.from_env(os.environ), arguments.namespace)
 
 
+def _load(arguments: argparse.Namespace) -> int:
+    from postbase_operator.jobs import desk, load
+
+    return desk.run({"prepare": load.prepare, "run": load.load}[arguments.part])
+
+
 def _crds(arguments: argparse.Namespace) -> int:
     from postbase_operator.api.crd import render
 
@@ -96,6 +104,7 @@ ROLES: dict[str, Callable[[argparse.Namespace], int]] = {
     "fill": _fill,
     "prefetch": _prefetch,
     "catalog": _catalog,
+    "load": _load,
     "crds": _crds,
 }
 

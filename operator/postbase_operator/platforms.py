@@ -46,6 +46,9 @@ class Platform(Protocol):
         """How far the recovery is that this restore runs; None where nothing is told."""
         ...
 
-    async def destroy(self, db: Database) -> bool:
-        """Takes the Database away as its deletionPolicy says; True once nothing is left to do."""
+    async def destroy(self, db: Database, *, keep: bool = False) -> bool:
+        """Takes the Database away as its deletionPolicy says; True once nothing is left to do.
+
+        `keep`: the volume stays whatever that says, as there is no last backup of it.
+        """
         ...

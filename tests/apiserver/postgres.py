@@ -141,7 +141,7 @@ class Connection:
         if statement == pg.FACTS:
             told: Row = (server.loaded, server.mounted, [], [], False)
             of_archiving = (server.synchronous, server.slot)
-            return [(disk.system_id, VERSION, server.started_at, False, *told, *of_archiving)]
+            return [(disk.system_id, VERSION, server.started_at, False, *told, *of_archiving, [])]
         if statement == pg.DROP_SLOT:
             server.slot = server.slot if server.attached else ""
             return []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ from component.store_server import StoreServer, store_server
 from postbase_operator.desired.names import FINALIZER
 from postbase_operator.handlers.keys import Key
 from postbase_operator.kube.backup_leftovers import BackupLeftovers
-from postbase_operator.kube.kinds import BACKUP, DATABASE, JOB, Kind
+from postbase_operator.kube.kinds import BACKUP, DATABASE, JOB, PROJECT, Kind
 from postbase_operator.planning.database_backups import REQUEST, VERB
 
 __all__ = ["its_own_time", "worlds_apart"]
@@ -56,6 +57,12 @@ def condition(life: BackupLife, type: str) -> tuple[str, str]:
     """Status and reason of one of the Database's conditions."""
     found = {c["type"]: c for c in life.database["status"]["conditions"]}[type]
     return found["status"], found["reason"]
+
+
+def project(life: BackupLife) -> dict[str, Any]:
+    """Its status."""
+    found: dict[str, Any] = life.controllers.objects[PROJECT, "shop"].get("status", {})
+    return found
 
 
 async def stopped(life: BackupLife, name: str) -> None:
@@ -234,6 +241,8 @@ def test_a_project_s_quota_lets_none_begin_and_is_told(play: Play) -> None:
         await life.until(lambda: life.reason("two") == "PlanLimitExceeded")
         await life.until(lambda: condition(life, "BackupHealthy")[1] == "PlanLimitExceeded")
         assert life.jobs_of("two") == []
+        await life.until(lambda: project(life).get("backupBytes", 0) >= 2**30)
+        assert project(life)["backups"] == 1
         await life.of_project(quota={"backupGiB": 3})
         assert (await life.ends("two")).status.phase == "Completed"
 

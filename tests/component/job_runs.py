@@ -124,10 +124,10 @@ class Pod:
         path.chmod(0o755)
 
     @contextmanager
-    def dumping(self) -> Iterator[subprocess.Popen[bytes]]:
+    def dumping(self, text: Path = DUMP_SH) -> Iterator[subprocess.Popen[bytes]]:
         """The product's own script, with this pod's folder in the place of the volume."""
-        script = self.folder / "dump.sh"
-        script.write_text(DUMP_SH.read_text().replace(names.RUN_MOUNT, str(self.run)))
+        script = self.folder / text.name
+        script.write_text(text.read_text().replace(names.RUN_MOUNT, str(self.run)))
         path = f"{self.programs}:{os.environ['PATH']}"
         process = subprocess.Popen(
             ["/bin/sh", str(script)],

@@ -83,15 +83,24 @@ def plain_client(config: StoreConfig) -> S3Client:
 
 
 @contextmanager
-def store_server(folder: Path, *options: str, tls: bool = False) -> Iterator[StoreServer]:
-    """Runs one until the block ends; `options` are versitygw's own, for its posix part."""
+def store_server(
+    folder: Path,
+    *options: str,
+    tls: bool = False,
+    port: int = 0,
+    secret: str = SECRET_ACCESS_KEY,
+) -> Iterator[StoreServer]:
+    """Runs one until the block ends, by kill -9; `options` are versitygw's own, for its posix part.
+
+    `port`: 0 takes a free one.
+    """
     program = golang.built("versitygw")
     if not program.exists():
         pytest.skip("versitygw is not built: run `make build`")
     for name in ("objects", "meta"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     ca, keys = _certificate(folder) if tls else ("", [])
-    server = StoreServer(ports.free(), folder, ca)
+    server = StoreServer(port or ports.free(), folder, ca)
     address = f"{'localhost' if tls else '127.0.0.1'}:{server.port}"
     with (folder / "log").open("w") as log:
         running = subprocess.Popen(
@@ -99,7 +108,7 @@ def store_server(folder: Path, *options: str, tls: bool = False) -> Iterator[Sto
                 *(program, "--quiet", "--health", "/health", "--port", address, *keys),
                 *("posix", "--sidecar", folder / "meta", *options, folder / "objects"),
             ],
-            env={"ROOT_ACCESS_KEY": ACCESS_KEY_ID, "ROOT_SECRET_KEY": SECRET_ACCESS_KEY},
+            env={"ROOT_ACCESS_KEY": ACCESS_KEY_ID, "ROOT_SECRET_KEY": secret},
             stdout=log,
             stderr=log,
         )

@@ -173,18 +173,6 @@ def test_a_dry_run_plans_and_touches_nothing(story: Story) -> None:
     assert (claims(db), jobs(db), db.started_at()) == (held, [], story.started)
 
 
-def test_a_logical_backup_is_refused_in_words(story: Story) -> None:
-    db = story.db
-    dump = backup(db, "a-dump", "Logical").apply()
-    dump.wait()
-    asked = restore(db, "from-a-dump", of(dump)).apply()
-    asked.wait("Failed", seconds=60)
-    said = asked.ready()
-    assert said["reason"] == "NotImplemented"
-    assert "'a-dump' is Logical; this release restores those of method Physical" in said["message"]
-    assert (jobs(db), db.started_at()) == ([], story.started)
-
-
 def test_one_that_is_deleted_in_the_middle_leaves_nothing(story: Story) -> None:
     db, held = story.db, claims(story.db)
     asked = restore(db, "given-up", of(story.taken)).apply()

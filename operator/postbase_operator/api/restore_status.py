@@ -98,6 +98,13 @@ class PreviousVolume(Model):
     kept_until: Instant | None = Field(None, description="When it is deleted.")
 
 
+class PreviousDatabase(Model):
+    """The database that a logical backup restored in place replaced."""
+
+    name: str = Field(max_length=63, description="What it is called since, on the same server.")
+    kept_until: Instant | None = Field(None, description="When it is dropped.")
+
+
 class PitrRestoreStatus(Model):
     """What the operator found; nobody else writes here."""
 
@@ -122,5 +129,8 @@ class PitrRestoreStatus(Model):
     )
     previous_volume: PreviousVolume | None = Field(
         None, description="In place: the volume that was replaced."
+    )
+    previous_database: PreviousDatabase | None = Field(
+        None, description="In place, of a Logical backup: the database that was replaced."
     )
     conditions: Conditions = ()

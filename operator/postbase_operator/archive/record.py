@@ -7,6 +7,7 @@ refused with the sentence that says which release reads it.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Self
@@ -57,13 +58,17 @@ class Record(Part):
 
     title: ClassVar[str]
     current: ClassVar[int] = 1
+    summed: ClassVar[bool] = False
+    """It carries the sum of all that it says: a byte that flips in it is found, whichever it is."""
 
     version: int = 1
 
     def to_bytes(self) -> bytes:
         """The object's body, the same for the same facts."""
         wire = self.model_dump(mode="json", by_alias=True, exclude_none=True)
-        return json.dumps(wire, indent=1, sort_keys=True).encode() + b"\n"
+        if self.summed:
+            wire[SUM] = sum_of(wire)
+        return text_of(wire)
 
     @classmethod
     def from_bytes(cls, body: bytes) -> Self:
@@ -75,6 +80,8 @@ class Record(Part):
         if not isinstance(wire, dict):
             raise UnreadableRecord(cls.title, "is no JSON object")
         cls._check_version(wire)
+        if cls.summed and wire.get(SUM) != sum_of(wire):
+            raise UnreadableRecord(cls.title, "is damaged: its sum is another")
         try:
             return cls.model_validate(wire)
         except ValidationError as error:
@@ -94,6 +101,20 @@ class Record(Part):
             f"is of version {version}, and this release reads version {cls.current}; it is read by "
             f"{_writer(wire)}",
         )
+
+
+SUM = "sum"
+
+
+def text_of(wire: dict[str, Any]) -> bytes:
+    """The same facts are the same bytes."""
+    return json.dumps(wire, indent=1, sort_keys=True).encode() + b"\n"
+
+
+def sum_of(wire: dict[str, Any]) -> str:
+    """SHA-256 of all the rest of it, fields of later releases included."""
+    rest = {name: value for name, value in wire.items() if name != SUM}
+    return hashlib.sha256(text_of(rest)).hexdigest()
 
 
 def _writer(wire: dict[str, Any]) -> str:
@@ -131,6 +152,7 @@ class BackupRecord(Record):
     """backup.json, or a dump's .json: with it there is a backup, and all is said to restore it."""
 
     title: ClassVar[str] = "backup.json"
+    summed: ClassVar[bool] = True
 
     id: str
     method: BackupMethod

@@ -18,7 +18,7 @@ from postbase_operator.desired.postgresql_conf import Sizes
 
 SCRIPTS = {
     name: resources.files(__package__).joinpath("scripts", name).read_text()
-    for name in ("start.sh", "initdb.sh", "dump.sh", "recover.sh", "restore.sh")
+    for name in ("start.sh", "initdb.sh", "dump.sh", "load.sh", "recover.sh", "restore.sh")
 }
 NEW = "new"
 

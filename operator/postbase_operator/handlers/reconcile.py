@@ -29,6 +29,7 @@ from postbase_operator.planning.backup import plan_backup
 from postbase_operator.planning.backup_observed import Limits
 from postbase_operator.planning.backup_steps import BackupPlan
 from postbase_operator.planning.database import AT_ONCE, Context, plan_database
+from postbase_operator.planning.final_backup import Final, final
 from postbase_operator.planning.judgement import reconciling, stalled
 from postbase_operator.planning.observed import Observed
 from postbase_operator.planning.plan import Plan
@@ -42,6 +43,8 @@ from postbase_operator.settings import Settings
 logger = logging.getLogger(__name__)
 
 DELETION_AGAIN = 2.0
+FINAL_AGAIN = 10.0
+"""Seconds until the next look at a last backup; the end of it calls for one by itself."""
 LOOKS = 3
 """How often one run looks at a server that does at once what it is told."""
 NAMESPACE_AGAIN = 15.0
@@ -148,12 +151,24 @@ class Reconciler:
         """Takes it away step by step; child events and a timer bring us back until nothing is."""
         if FINALIZER not in db.metadata.finalizers:
             return None
-        if not await self._platform.destroy(db):
-            verdict = reconciling("Deleting", "Deleting", "PostgreSQL is being stopped")
+        last = await self._last_backup(db, body)
+        if last.waits or not await self._platform.destroy(db, keep=last.keeps):
+            verdict = reconciling("Deleting", last.reason, last.message)
             await self._tell(DATABASE, body, finish(db, Observed(), verdict, now()))
-            return DELETION_AGAIN
+            return FINAL_AGAIN if last.waits else DELETION_AGAIN
         await objects.remove_finalizer(self._api, self._cache, DATABASE, body, FINALIZER)
         return None
+
+    async def _last_backup(self, db: Database, body: Body) -> Final:
+        """How it stands with it; it is asked for here. In a namespace that is going there is none,
+        and the volume stays."""
+        context = self._context(body)
+        found = final(db, context.backups.all, context.defaults, now())
+        try:
+            await self._platform.carry_out(db, found.todo)
+        except NamespaceGoing:
+            return Final(keeps=True)
+        return found
 
     async def _project(self, key: Key) -> float | None:
         body = self._cache.get(PROJECT, key.namespace, key.name)
@@ -165,7 +180,8 @@ class Reconciler:
             for db in self._cache.all(DATABASE)
             if project_key(db) == key
         ]
-        await self._tell(PROJECT, body, plan_project(project, databases, now()))
+        usage = self._backups.looks.usage(project)
+        await self._tell(PROJECT, body, plan_project(project, databases, now(), usage))
         return self._resync()
 
     async def _backup(self, key: Key) -> float | None:
@@ -194,6 +210,8 @@ class Reconciler:
         await self._tell(BACKUP, body, plan)
         if plan.status.phase is not backup.status.phase:
             self.wake(database_key(body))  # it tells of it, and remembers what was done
+            if (db := self._backups.looks.database(backup)) is not None:
+                self.wake(Key(PROJECT.kind, key.namespace, db.spec.project_ref.name))
         return plan.requeue_after if plan.requeue_after is not None else self._resync()
 
     async def _restore(self, key: Key) -> float | None:

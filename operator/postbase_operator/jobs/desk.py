@@ -6,6 +6,7 @@ the pod's status: a Job needs no right in the cluster for it.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import time
@@ -14,13 +15,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from postbase_operator.archive.keys import LogicalProgressKey, PhysicalProgressKey
-from postbase_operator.archive.record import Progress, RunPart
+from postbase_operator.archive.load_run import LoadRun
+from postbase_operator.archive.record import Progress, RunPart, UnreadableRecord
 from postbase_operator.archive.run import VARIABLE, BackupRun, FillRun, LastWord
 from postbase_operator.desired import names
-from postbase_operator.errors import Conflict, Denied, InvalidSpec, PostbaseError
+from postbase_operator.errors import Conflict, Denied, InvalidSpec, PostbaseError, Unavailable
 from postbase_operator.objectstore.s3 import S3Store
 from postbase_operator.objectstore.settings import Mounted
 from postbase_operator.objectstore.store import ObjectStore, StoreUnavailable
+from postbase_operator.postgres.connect import POSTGRESQL
+from postbase_operator.postgres.loading import ServerRefused
 from postbase_operator.wal.manifest import ChecksumMismatch
 
 logger = logging.getLogger(__name__)
@@ -47,6 +51,11 @@ def fill_task() -> FillRun:
     return FillRun.from_bytes(os.environ.get(VARIABLE, "").encode())
 
 
+def load_task() -> LoadRun:
+    """Raises UnreadableRecord."""
+    return LoadRun.from_bytes(os.environ.get(VARIABLE, "").encode())
+
+
 def store() -> ObjectStore:
     """The one of the mounted Secret; keys that are rotated meanwhile are taken up."""
     return S3Store(Mounted(Path(names.STORE_MOUNT)))
@@ -62,7 +71,18 @@ def run(work: Callable[[], None]) -> int:
         logger.error("%s: %s", word.reason, word.message)  # noqa: TRY400 - the message says it all
         LAST_WORD.write_bytes(word.to_bytes())
         return 1
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        LAST_WORD.write_bytes(full(error).to_bytes())
+        raise
     return 0
+
+
+def full(error: OSError) -> LastWord:
+    """Of a volume that has no room for what is restored onto it."""
+    why = f"{error}: what is restored needs more room; raise the size of the volume"
+    return LastWord(reason="VolumeFull", message=why)
 
 
 def last_word(error: PostbaseError) -> LastWord:
@@ -74,10 +94,16 @@ def last_word(error: PostbaseError) -> LastWord:
             reason = error.reason.value
         case StoreUnavailable():
             reason = "StoreUnavailable"
+        case Unavailable() if error.service == POSTGRESQL:
+            reason = "ServerUnavailable"
+        case ServerRefused():
+            reason = "VolumeFull" if "No space left" in str(error) else "RestoreFailed"
         case Denied():
             reason = "Denied"
         case Conflict():
             reason = "Conflict"
+        case UnreadableRecord():
+            reason = "BackupDamaged"
         case ChecksumMismatch():
             reason = "ChecksumMismatch"
         case _:

@@ -41,14 +41,18 @@ def read_pipe(path: Path, over: Callable[[], bool]) -> Iterator[bytes]:
         os.close(descriptor)
 
 
-def write_pipe(path: Path, chunks: Iterator[bytes], over: Callable[[], bool]) -> None:
-    """Writes all chunks; takes them to their end where the reader has seen enough of them."""
+def write_pipe(
+    path: Path, chunks: Iterator[bytes], over: Callable[[], bool], *, to_end: bool = True
+) -> None:
+    """Writes all chunks; takes them `to_end` where the reader has seen enough of them."""
     descriptor = _opened(path, over)
     try:
         for chunk in chunks:
             if descriptor is not None and not _written(descriptor, chunk):
                 os.close(descriptor)
                 descriptor = None
+            if descriptor is None and not to_end:
+                return
     finally:
         if descriptor is not None:
             os.close(descriptor)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from postbase_operator.api.database import Database
@@ -20,7 +20,7 @@ from postbase_operator.kube.secrets import DatabaseSecrets
 from postbase_operator.kube.session import Session
 from postbase_operator.planning import plan as steps
 from postbase_operator.planning.observed import Server
-from postbase_operator.postgres import certificates
+from postbase_operator.postgres import certificates, copies
 from postbase_operator.postgres import server as pg
 from postbase_operator.postgres.access import Wanted, is_right
 from postbase_operator.postgres.authority import Authority
@@ -36,7 +36,14 @@ MEASURED = 60.0
 """Seconds for which a volume's use counts as known: to measure it, PostgreSQL visits each file."""
 
 RotationStep = steps.BeginRotation | steps.FinishRotation
-ServerStep = steps.SetUpAccess | steps.ReloadConfig | steps.CreateExtensions | steps.DropSlot
+ServerStep = (
+    steps.SetUpAccess
+    | steps.ReloadConfig
+    | steps.CreateExtensions
+    | steps.DropSlot
+    | steps.SwapDatabases
+    | steps.DropDatabases
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +99,9 @@ class Admin:
         endpoint, identity = self._door(db, address, keys)
         async with session(endpoint, identity) as connection:
             facts = await pg.facts(connection)
-            right = is_right(wanted, await pg.find_access(connection, wanted))
+            found = await pg.find_access(connection, wanted)
             used = await self._measure(db, connection)
+        right = is_right(wanted, found)
         missing: tuple[str, ...] = ()
         if right and db.spec.extensions:
             async with session(endpoint, identity, names.DATABASE) as connection:
@@ -104,6 +112,8 @@ class Admin:
         return Server(
             facts,
             access_right=right,
+            lacks_database=wanted.database not in found.databases,
+            roles_right=right or is_right(replace(wanted, database=""), found),
             missing_extensions=missing,
             login_pending=held.pending is not None,
             rotation=held.rotation,
@@ -131,9 +141,17 @@ class Admin:
             case steps.DropSlot():
                 async with session(endpoint, identity) as connection:
                     await pg.drop_slot(connection)
-            case steps.SetUpAccess():
+            case steps.SetUpAccess(with_database):
+                wanted = self._wanted(keys.credentials)
+                wanted = wanted if with_database else replace(wanted, database="")
                 async with session(endpoint, identity) as connection:
-                    await pg.set_up_access(connection, self._wanted(keys.credentials))
+                    await pg.set_up_access(connection, wanted)
+            case steps.SwapDatabases(chosen, former):
+                async with session(endpoint, identity) as connection:
+                    await copies.swap(connection, chosen, former)
+            case steps.DropDatabases(dropped):
+                async with session(endpoint, identity) as connection:
+                    await copies.drop(connection, dropped)
             case steps.CreateExtensions(missing):
                 versions = {each.name: each.version for each in db.spec.extensions}
                 async with session(endpoint, identity, names.DATABASE) as connection:

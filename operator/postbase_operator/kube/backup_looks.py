@@ -50,6 +50,9 @@ from postbase_operator.planning.database_backups import is_of
 from postbase_operator.planning.retention import Policies
 from postbase_operator.settings import Settings
 
+ANSWERING = (DatabasePhase.RUNNING, DatabasePhase.DELETING)
+"""Phases in which PostgreSQL may be backed up: one that is deleted waits for its last backup."""
+
 
 class BackupLooks:
     """Looks; changes nothing."""
@@ -157,7 +160,7 @@ class BackupLooks:
             name=db.metadata.name,
             project_id=public_id("Project", project.metadata.uid) if project is not None else "",
             incarnation=incarnation(db),
-            is_running=bool(db.status.system_id) and db.status.phase is DatabasePhase.RUNNING,
+            is_running=bool(db.status.system_id) and db.status.phase in ANSWERING,
             is_deleting=db.metadata.is_deleting,
             size_bytes=backup_jobs.source_bytes(job) if job is not None else _capacity(db),
         )
@@ -208,23 +211,33 @@ class BackupLooks:
     def _unfinished(self) -> Iterator[Backup]:
         return (backup for backup in self.all() if not backup.is_done())
 
-    def _over_quota(self, project: Project | None) -> str:
-        if project is None or project.spec.quota.backup_gib is None:
-            return ""
+    def usage(self, project: Project) -> tuple[int, int]:
+        """Complete backups of its Databases, and what they take in bytes; of Databases that are
+        gone as well, where the key tells whose they were."""
+        place = project.metadata.namespace, project.metadata.name
         databases = {
             body["metadata"]["name"]
             for body in self._cache.all(DATABASE)
-            if body["metadata"]["namespace"] == project.metadata.namespace
-            and body["spec"]["projectRef"]["name"] == project.metadata.name
+            if (body["metadata"]["namespace"], body["spec"]["projectRef"]["name"]) == place
         }
-        used = sum(
+        own = public_id("Project", project.metadata.uid)
+        sizes = [
             backup.status.size_bytes or 0
             for backup in self.all()
             if backup.metadata.namespace == project.metadata.namespace
-            and backup.spec.database_ref.name in databases
             and backup.status.phase is RunPhase.COMPLETED
-        )
-        return retention.quota(used, project) or ""
+            and backup.status.object_key is not None
+            and (
+                backup.spec.database_ref.name in databases
+                or backup.status.object_key.startswith(f"{own}/")
+            )
+        ]
+        return len(sizes), sum(sizes)
+
+    def _over_quota(self, project: Project | None) -> str:
+        if project is None or project.spec.quota.backup_gib is None:
+            return ""
+        return retention.quota(self.usage(project)[1], project) or ""
 
     async def _is_going(self, backup: Backup) -> bool:
         live = await self._api.find(NAMESPACE, None, backup.metadata.namespace)

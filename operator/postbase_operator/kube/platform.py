@@ -34,6 +34,7 @@ from postbase_operator.kube.kinds import (
     Body,
     kind_of,
 )
+from postbase_operator.kube.loads import Loads
 from postbase_operator.kube.ownership import is_owned, refuse_stranger
 from postbase_operator.kube.pods import Pods
 from postbase_operator.kube.protection import Protection
@@ -50,6 +51,7 @@ from postbase_operator.planning.observed import (
     Access,
     Observed,
     ProcessState,
+    Server,
     Volume,
     VolumeRole,
 )
@@ -92,6 +94,7 @@ class KubePlatform:
         stores = Stores(api, settings)
         self._recoveries = Recoveries(cache, stores, settings.cluster_name, now)
         self.archives = Archives(api, cache, settings, self._admin, now)
+        self._loads = Loads(api, cache, settings, self._admin)
         self._protection = Protection(api, cache, everywhere=not settings.watch_namespaces)
 
     # -- observe ---------------------------------------------------------------------------
@@ -130,7 +133,8 @@ class KubePlatform:
             adoptable_owner=owner,
             process=process,
             fill=self._fills.look(db, _filling(own)),
-            source_backup=self._source_backup(db, own),
+            loads=self._loads.look(db),
+            source_backup=self._source_backup(db, own, server),
             server=server,
             server_error=server_error,
             unanswered_since=self._admin.unanswered_since(db),
@@ -147,10 +151,13 @@ class KubePlatform:
             return NONE_EARLIER
         return await self.archives.earlier(db)
 
-    def _source_backup(self, db: Database, own: tuple[Volume, ...]) -> Backup | None:
-        """Asked for only where there is no volume yet that serves."""
+    def _source_backup(
+        self, db: Database, own: tuple[Volume, ...], server: Server | None
+    ) -> Backup | None:
+        """Asked for only where there is no volume yet that serves, or no database on it."""
         wanted = db.spec.bootstrap.backup_ref if db.spec.bootstrap is not None else None
-        if wanted is None or any(each.role is VolumeRole.CURRENT for each in own):
+        serves = any(each.role is VolumeRole.CURRENT for each in own)
+        if wanted is None or (serves and not (server is not None and server.lacks_database)):
             return None
         body = self._cache.get(BACKUP, db.metadata.namespace, wanted.name)
         return None if body is None else Backup.model_validate(body)
@@ -188,16 +195,25 @@ class KubePlatform:
                 await self._tell_server(db, step)
             case steps.BeginRotation() | steps.FinishRotation():
                 await self._admin.rotate(db, step)
-            case steps.PinLog():
-                await self._recoveries.pin(db, step)
-            case steps.FillVolume():
-                await self._fills.start(db, step)
+            case steps.PinLog() | steps.FillVolume() | steps.LoadBackup():
+                await self._restore(db, step)
             case steps.CreateBackup() | steps.ExpireBackup() | steps.CreateDatabase():
                 await self._schedule.take(db, step)
             case _ if isinstance(step, VolumeStep):
                 await self._volumes.take(db, step)
             case _:
                 await self._pods.take(db, step)
+
+    async def _restore(
+        self, db: Database, step: steps.PinLog | steps.FillVolume | steps.LoadBackup
+    ) -> None:
+        match step:
+            case steps.PinLog():
+                await self._recoveries.pin(db, step)
+            case steps.FillVolume():
+                await self._fills.start(db, step)
+            case steps.LoadBackup():
+                await self._loads.start(db, step)
 
     async def _apply_workload(self, db: Database, step: steps.ApplyWorkload) -> None:
         claim, known = step.volume, step.system_id
@@ -234,12 +250,14 @@ class KubePlatform:
         address = observing.process(self._cache.get(POD, known.namespace, known.pod)).address
         if not address:
             raise NotReady(f"pod {known.pod} has no address yet", retry_after=1.0)
+        if isinstance(step, steps.DropDatabases):
+            await self._loads.stop(db, step.names)
         await self._admin.tell(db, address, step)
 
     # -- destroy ---------------------------------------------------------------------------
 
-    async def destroy(self, db: Database) -> bool:
-        """Stops PostgreSQL first, then lets go of what the policy does not keep.
+    async def destroy(self, db: Database, *, keep: bool = False) -> bool:
+        """Stops PostgreSQL first, then lets go of what the policy, or `keep`, does not keep.
 
         Services, ConfigMap and the rest go by garbage collection with the Database itself. Claims
         have no owner: Retain leaves them, Delete removes them once nothing mounts them.
@@ -253,12 +271,15 @@ class KubePlatform:
             return False
         if await self._api.find(POD, known.namespace, known.pod) is not None:
             return False
-        if db.spec.deletion_policy is DeletionPolicy.DELETE:
+        policy, stays_for = db.spec.deletion_policy, db.spec.retain_volume_for
+        backed_up = policy is DeletionPolicy.FINAL_BACKUP and stays_for is None
+        if (policy is DeletionPolicy.DELETE or backed_up) and not keep:
             await self._volumes.delete_all(db)
             await self._let_credentials_go(db)
-            await self.archives.give_up(db)
-        elif db.spec.retain_volume_for is not None:
-            await self._volumes.leave(db, self._now() + db.spec.retain_volume_for)
+            if policy is DeletionPolicy.DELETE:
+                await self.archives.give_up(db)
+        elif stays_for is not None and not keep:
+            await self._volumes.leave(db, self._now() + stays_for)
         await self._protection.keep(db)
         self._admin.forget(db)
         self.archives.forget(db)

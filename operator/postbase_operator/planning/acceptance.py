@@ -22,18 +22,12 @@ WHERE_SET = {
     ),
 }
 
-VALUES = {("Database", "spec.deletionPolicy"): ("FinalBackup",)}
-"""Values without effect of fields that have one: FinalBackup keeps the volume, as Retain does."""
-
 
 def not_implemented(resource: Resource) -> list[str]:
     """The fields of this object that have no effect yet."""
     kind = resource.definition.kind
     written = resource.to_wire()
     found = [path for path in WHERE_SET.get(kind, ()) if value_at(written, path) is not None]
-    for (owner, path), values in VALUES.items():
-        if owner == kind and value_at(written, path) in values:
-            found.append(path)
     if kind == "Database" and value_at(written, "spec.credentials.secretRef") is not None:
         # Whoever writes that Secret rotates it; said, because the request stays unserved.
         asked = written["metadata"].get("annotations") or {}

@@ -21,9 +21,20 @@ AGAIN = 15.0
 
 
 def begins_with_backup(db: Database, seen: Observed) -> bool:
-    """Only where there is no volume that serves: what bootstrap says is ignored afterwards."""
+    """Only where there is no volume that serves: what bootstrap says is ignored afterwards.
+
+    With a logical one, once that is complete, it begins as any other: beginning_logical.py.
+    """
     wanted = db.spec.bootstrap.backup_ref if db.spec.bootstrap is not None else None
-    return wanted is not None and seen.current is None and db.spec.adopt_volume is None
+    if wanted is None or seen.current is not None or db.spec.adopt_volume is not None:
+        return False
+    backup = seen.source_backup
+    if backup is None or backup.spec.method is not BackupMethod.LOGICAL:
+        return True
+    try:
+        return _waits_for(db, backup) is not None
+    except InvalidSpec:
+        return True
 
 
 def plan_beginning(db: Database, seen: Observed, context: Context) -> Plan[DatabaseStatus]:
@@ -54,14 +65,16 @@ def _waits_for(db: Database, backup: Backup | None) -> Verdict | None:
         return reconciling("Pending", "BackupNotComplete", f"Backup {name!r} is not complete yet")
     if backup.status.object_key is None:
         raise InvalidSpec(FIELD, f"the bytes of Backup {name!r} are gone", "BackupMissing")
-    if backup.spec.method is not BackupMethod.PHYSICAL:
-        why = "a Logical backup is not restored by this release; name one with method Physical"
-        raise InvalidSpec(FIELD, why, "NotImplemented")
-    major = (backup.status.version or "").split(".")[0]
-    if db.spec.postgres_version is not None and major != db.spec.postgres_version:
-        why = f"Backup {name!r} is of PostgreSQL {major}: set spec.postgresVersion to {major!r}"
+    major, wanted_major = (backup.status.version or "").split(".")[0], db.spec.postgres_version
+    if wanted_major is None or major == wanted_major:
+        return None
+    if backup.spec.method is BackupMethod.LOGICAL:
+        if major.isdigit() and int(major) < int(wanted_major):
+            return None
+        why = f"Backup {name!r} is of PostgreSQL {major}, and no older one can restore it"
         raise InvalidSpec(FIELD, why, "VersionMismatch")
-    return None
+    why = f"Backup {name!r} is of PostgreSQL {major}: set spec.postgresVersion to {major!r}"
+    raise InvalidSpec(FIELD, why, "VersionMismatch")
 
 
 def _fill(db: Database, seen: Observed, object_key: str, context: Context) -> Plan[DatabaseStatus]:

@@ -13,8 +13,8 @@ from postbase_operator.api.conditions import ConditionType, is_true
 from postbase_operator.api.database import Database, DatabaseStatus
 from postbase_operator.api.quantity import whole_bytes
 from postbase_operator.api.upkeep import DeletionPolicy, NodeLoss
+from postbase_operator.planning import beginning_logical, upgrade
 from postbase_operator.planning import plan as steps
-from postbase_operator.planning import upgrade
 from postbase_operator.planning.archiving_outlook import (
     ArchivingOutlook,
     archiving_outlook,
@@ -35,6 +35,7 @@ from postbase_operator.planning.judgement import (
     reconciling,
     switching,
 )
+from postbase_operator.planning.loading import leftovers
 from postbase_operator.planning.observed import (
     Observed,
     Process,
@@ -84,6 +85,7 @@ def plan_database(db: Database, seen: Observed, context: Context) -> Plan[Databa
     verdict = _with_archiving(
         db, archiving, judge(seen, context.now, paused=db.spec.paused), context
     )
+    verdict, loads, loads_again = beginning_logical.begin(db, seen, verdict, context.now)
     waiting = restart(db, seen, context.now)
     todo = list(_steps(db, seen, archiving, context.now))
     if waiting.due and not db.spec.paused:
@@ -94,6 +96,10 @@ def plan_database(db: Database, seen: Observed, context: Context) -> Plan[Databa
     backups = outlook(db, context.backups, context.defaults, context.now, answers=answers)
     todo += backups.steps
     todo += archiving.steps if answers else ()
+    todo += loads
+    own = db.metadata.uid if beginning_logical.is_awaited(db, seen) else ""
+    own = own if verdict.outlook is not Outlook.STALLED else ""
+    todo += leftovers(seen, context.restores, own, context.now)
     todo += orphans(seen, context.restores)
     todo += left_halfway(seen, context.restores)
     runs = remember(backups.finished_runs, context.restores)
@@ -103,6 +109,8 @@ def plan_database(db: Database, seen: Observed, context: Context) -> Plan[Databa
         again = max(SOON, min(again, SOON))  # written down first, then done
     moments = [each for each in (waiting.opens_at, backups.again) if each is not None]
     waits = [max(SOON, (moment - context.now).total_seconds()) for moment in moments]
+    if loads_again is not None:
+        waits.append(max(SOON, loads_again))
     again = min(again, *waits, archiving.again or again)
     return finish(
         db,
@@ -219,7 +227,7 @@ def _steps(db: Database, seen: Observed, archiving: ArchivingOutlook, now: datet
     todo += upgrade.begin(db, current, seen.process)
     todo += [workload, *archiving.around.after]
     if seen.server is not None and not db.spec.paused:
-        todo += _server_steps(seen.server, seen)
+        todo += _server_steps(db, seen.server, seen)
         todo += rotation(db, seen.server, now)
     if _is_stuck(db, seen):
         todo.append(steps.ReplaceProcess())
@@ -241,9 +249,12 @@ def _remember(db: Database, server: Server, seen: Observed, current: Volume) -> 
     return [steps.RecordOrigin(current.name, system_id, image, tag, keep)]
 
 
-def _server_steps(server: Server, seen: Observed) -> list[Step]:
+def _server_steps(db: Database, server: Server, seen: Observed) -> list[Step]:
     todo: list[Step] = []
-    if not server.access_right:
+    awaited = beginning_logical.is_awaited(db, seen)
+    if awaited and not server.roles_right:
+        todo.append(steps.SetUpAccess(with_database=False))
+    elif not awaited and not server.access_right:
         todo.append(steps.SetUpAccess())
     elif server.missing_extensions:
         todo.append(steps.CreateExtensions(server.missing_extensions))

@@ -24,7 +24,15 @@ ATTEMPTS = 3
 RECOVERING_AGAIN = 3.0
 """Seconds between looks at how far a recovery is: no event tells."""
 NEVER_AGAIN = frozenset(
-    {"BackupMissing", "BackupNotPhysical", "ChecksumMismatch", "WalGap", "VersionMismatch"}
+    {
+        "BackupDamaged",
+        "BackupMissing",
+        "BackupNotPhysical",
+        "ChecksumMismatch",
+        "WalGap",
+        "VersionMismatch",
+        "VolumeFull",
+    }
 )
 """Reasons of a fill that another attempt would only find again."""
 

@@ -126,6 +126,9 @@ class ServerFacts:
     certificate_renewed: bool = False
     """The mounted certificate is newer than the last reload."""
     pending_restart: tuple[str, ...] = ()
+    copies: tuple[tuple[str, int], ...] = ()
+    """Databases beside the application's that restores have made (archive/copies.py): each name,
+    and what the one takes that is being filled, in bytes."""
     rejected: tuple[str, ...] = ()
     """Lines of the configuration that PostgreSQL refuses: "name: why"."""
     synchronous: bool = False
@@ -152,6 +155,10 @@ class Server:
     """The user brings the password."""
     password_waits: bool = False
     """… and it is not the present or the pending login's yet."""
+    lacks_database: bool = False
+    """The application's database is not there …"""
+    roles_right: bool = True
+    """… though owner and login are as wanted."""
     used_bytes: int = 0
     """What databases and log take on the volume; 0: not measured."""
 
@@ -169,6 +176,17 @@ class Fill:
     recovers: bool = False
     """The backup is there, and PostgreSQL replays the log."""
     progress: RecoveryProgress | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """The latest attempt to restore a dump into a database of its own. `restore`: whose, by
+    archive.copies.mark()."""
+
+    restore: str
+    job: JobState
+    generation: int = 0
+    """Of the Database's spec that it was started for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,8 +223,10 @@ class Observed:
     process: Process = field(default_factory=Process)
     fill: Fill | None = None
     """What fills a volume, where one is being filled."""
+    loads: tuple[Load, ...] = ()
+    """What restores dumps, where something does."""
     source_backup: Backup | None = None
-    """The Backup that spec.bootstrap names, where there is no volume yet that serves."""
+    """The Backup that spec.bootstrap names, where nothing of it serves yet."""
     source_archive: Offer | None = None
     """What the archive offers that spec.bootstrap names, where it has to be known now."""
     server: Server | None = None

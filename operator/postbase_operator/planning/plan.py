@@ -83,6 +83,39 @@ class FailVolume:
 
 
 @dataclass(frozen=True, slots=True)
+class LoadBackup:
+    """A dump is restored into a database of its own, beside the application's.
+
+    `whole`: what it is called in the end. `room`: bytes that it may take; None: not known.
+    Leaves: a run of its own, and its database.
+    """
+
+    restore: str
+    object_key: str
+    attempt: int
+    whole: str
+    room: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SwapDatabases:
+    """The application's database is called `former` from now on, and `chosen` is the application's.
+
+    In one transaction, with the sessions of both ended before. Leaves: the names.
+    """
+
+    chosen: str
+    former: str
+
+
+@dataclass(frozen=True, slots=True)
+class DropDatabases:
+    """Databases that restores have made go, with whoever is in them. Leaves: nothing of them."""
+
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CreateDatabase:
     """A Database that begins with a backup. Leaves: it; one of its name that is there is left."""
 
@@ -156,7 +189,12 @@ class BeginUpgrade:
 
 @dataclass(frozen=True, slots=True)
 class SetUpAccess:
-    """Owner, login and database as wanted. Leaves: roles and a database."""
+    """Owner, login and database as wanted. Leaves: roles and a database.
+
+    Not `with_database`: one is being restored, and takes its name when it is whole.
+    """
+
+    with_database: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +308,9 @@ Step = (
     | PinLog
     | PromoteVolume
     | FailVolume
+    | LoadBackup
+    | SwapDatabases
+    | DropDatabases
     | CreateDatabase
     | AdoptVolume
     | LabelVolume

@@ -15,9 +15,12 @@ from postbase_operator.planning.plan import Plan
 
 
 def plan_project(
-    project: Project, databases: Sequence[Database], now: datetime
+    project: Project, databases: Sequence[Database], now: datetime, usage: tuple[int, int] = (0, 0)
 ) -> Plan[ProjectStatus]:
-    """Ready as soon as it is seen: whether its Databases are is each one's own matter."""
+    """Ready as soon as it is seen: whether its Databases are is each one's own matter.
+
+    `usage`: complete backups, and what they take in bytes: what spec.quota.backupGiB counts.
+    """
     ready = [db for db in databases if cond.is_true(db.status.conditions, ConditionType.READY)]
     message = f"{len(ready)} of {len(databases)} databases are ready"
     generation = project.metadata.generation
@@ -30,6 +33,8 @@ def plan_project(
             "observed_generation": generation,
             "databases": len(databases),
             "databases_ready": len(ready),
+            "backups": usage[0],
+            "backup_bytes": usage[1],
             "conditions": conditions,
         }
     )

@@ -30,9 +30,19 @@ from postbase_operator.planning.judgement import switching
 from postbase_operator.planning.observed import Observed, Volume, VolumeRole
 from postbase_operator.planning.plan import Plan, Step
 from postbase_operator.planning.restore_done import was_done
+from postbase_operator.planning.restore_logical import (
+    KEPT_BESIDE,
+    former,
+    is_logical,
+    logical_warnings,
+    plan_logical,
+    plan_undo,
+    previous_copy,
+)
 from postbase_operator.planning.restore_previous import previous
 from postbase_operator.planning.restore_queue import before
 
+KEPT_ON_VOLUME = "What is committed until the switch stays on the volume"
 AGAIN = 10.0
 SOON = 2.0
 
@@ -111,10 +121,12 @@ def _planned(restore: PitrRestore, db: Database, known: RestoreSeen, now: dateti
     """Raises InvalidSpec for what cannot be, before anything is touched."""
     source, target = restore.spec.source, restore.spec.target
     if source.previous is not None:
-        if previous(restore, known.seen, known.others) is None:
-            why = "no volume of a former state is kept: its keepPrevious is over, or none was made"
+        beside = former(restore, known.seen, known.others)
+        copy = previous_copy(known.seen, known.others) if beside else None
+        if (copy or previous(restore, known.seen, known.others)) is None:
+            why = "no former state is kept: its keepPrevious is over, or none was replaced"
             raise InvalidSpec("spec.source.previous", why, "NoPreviousVolume")
-        return RestorePlan(warnings=("What is committed until the switch stays on the volume",))
+        return RestorePlan(warnings=(KEPT_BESIDE if beside else KEPT_ON_VOLUME,))
     if source.backup_ref is None:
         if target.new_database is not None and known.made is not None:
             _check_made(restore, db, known.made)
@@ -132,11 +144,13 @@ def _planned(restore: PitrRestore, db: Database, known: RestoreSeen, now: dateti
         bytes=backup.status.size_bytes,
         timelines=(backup.status.timeline,) if backup.status.timeline else (),
         target_lsn=backup.status.stop_lsn,
-        warnings=_warnings(restore),
+        warnings=_warnings(restore, backup),
     )
 
 
-def _warnings(restore: PitrRestore) -> tuple[str, ...]:
+def _warnings(restore: PitrRestore, backup: Backup) -> tuple[str, ...]:
+    if is_logical(restore, backup):
+        return logical_warnings(restore)
     usual = "Replication slots, statistics and the rows of unlogged tables are not in a backup"
     if restore.spec.target.in_place is None:
         return (usual,)
@@ -152,14 +166,12 @@ def _check_backup(backup: Backup, db: Database) -> None:
     if backup.status.phase is not RunPhase.COMPLETED or backup.status.object_key is None:
         why = f"Backup {name!r} is not complete, or its bytes are gone"
         raise InvalidSpec(field, why, "NoBaseBackup")
-    if backup.spec.method is not BackupMethod.PHYSICAL:
-        why = f"Backup {name!r} is Logical; this release restores those of method Physical"
-        raise InvalidSpec(field, why, "NotImplemented")
     if backup.status.database_uid != db.metadata.uid:
         why = f"Backup {name!r} is of another Database: restore it with target.newDatabase there"
         raise InvalidSpec(field, why, "OtherDatabase")
     theirs, ours = (str(v or "").split(".")[0] for v in (backup.status.version, db.status.version))
-    if theirs != ours:
+    older = theirs.isdigit() and ours.isdigit() and int(theirs) < int(ours)
+    if theirs != ours and not (older and backup.spec.method is BackupMethod.LOGICAL):
         why = f"Backup {name!r} is of PostgreSQL {theirs}, and the Database of {ours}"
         raise InvalidSpec(field, why, "VersionMismatch")
 
@@ -175,6 +187,8 @@ def _check_made(restore: PitrRestore, db: Database, made: Database) -> None:
 
 
 def _in_place(restore: PitrRestore, known: RestoreSeen, now: datetime) -> Plan[PitrRestoreStatus]:
+    if is_logical(restore, known.backup):
+        return plan_logical(restore, known.seen, known.backup, known.db, now)
     uid = restore.metadata.uid
     last_part = recovery.last_part(restore, known.seen, known.stopped, now)
     if last_part is not None:
@@ -211,6 +225,9 @@ def _check_still(restore: PitrRestore, known: RestoreSeen) -> None:
 
 
 def _undo(restore: PitrRestore, known: RestoreSeen, now: datetime) -> Plan[PitrRestoreStatus]:
+    if former(restore, known.seen, known.others):
+        copy = previous_copy(known.seen, known.others)
+        return plan_undo(restore, known.seen, copy, now)
     volume = previous(restore, known.seen, known.others)
     if volume is None:
         return _fail(restore, "NoPreviousVolume", "The previous volume is gone", now)

@@ -95,6 +95,17 @@ def advanced(
     return made.model_copy(update={"observed_at": now if moves else None})
 
 
+def with_bytes(after: PitrRestoreStatus, done: int, now: datetime) -> PitrRestoreStatus:
+    """Told in steps of a tenth, so that a restore that goes on costs some writes and not many."""
+    held = after.progress
+    if held is None or done <= 0:
+        return after
+    step = 10 ** max(0, len(str(done)) - 2)
+    told = done // step * step
+    progress = held.model_copy(update={"bytes_done": told, "observed_at": now})
+    return after.model_copy(update={"progress": progress})
+
+
 def planned(
     restore: PitrRestore, plan: RestorePlan, serving: Volume | None, now: datetime
 ) -> PitrRestoreStatus:
@@ -150,7 +161,8 @@ def completed(
 def failed(restore: PitrRestore, reason: str, message: str, now: datetime) -> PitrRestoreStatus:
     generation = restore.metadata.generation
     held = cond.set_stalled(restore.status.conditions, reason, message, now, generation)
-    ended: dict[str, Any] = {"completed_at": now, "progress": None, "previous_volume": None}
+    ended: dict[str, Any] = {"completed_at": now, "progress": None}
+    ended |= {"previous_volume": None, "previous_database": None}
     return _status(restore, RunPhase.FAILED, held, **ended)
 
 

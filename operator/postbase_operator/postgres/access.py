@@ -38,7 +38,8 @@ class Role:
 class Wanted:
     """The access that a Database's users have.
 
-    `logins` are names and passwords that must work, `closed` names that must not.
+    `logins` are names and passwords that must work, `closed` names that must not. `database` "":
+    the roles alone.
     """
 
     database: str
@@ -79,7 +80,8 @@ def statements(wanted: Wanted, found: Found, salt: bytes) -> Iterator[sql.Compos
         role = found.roles.get(user)
         if role is not None and role.login:
             yield _sql("ALTER ROLE {} NOLOGIN", user)
-    yield from _database(wanted, found)
+    if wanted.database:
+        yield from _database(wanted, found)
 
 
 def _database(wanted: Wanted, found: Found) -> Iterator[sql.Composed]:

@@ -73,6 +73,7 @@ async def session(
             gssencmode="disable",
             connect_timeout=CONNECT_TIMEOUT,
             application_name="postbase-operator",
+            client_encoding="UTF8",  # else names out of a database in SQL_ASCII are bytes
             options=SESSION,
             **files,
         )

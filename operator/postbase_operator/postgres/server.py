@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import sql
 
+from postbase_operator.archive import copies
 from postbase_operator.archive.receiver import SLOT
 from postbase_operator.desired import names
 from postbase_operator.desired.postgresql_conf import REVISION
@@ -40,7 +41,7 @@ async def facts(connection: Connection) -> ServerFacts:
     # all, or a good value of one would look refused in the statement that reads both.
     await connection.execute("SELECT count(*) FROM pg_catalog.pg_file_settings")
     cursor = await connection.execute(
-        FACTS, [REVISION, names.REVISION_FILE, names.CERTIFICATE_FILE, SLOT]
+        FACTS, [REVISION, names.REVISION_FILE, names.CERTIFICATE_FILE, SLOT, copies.PATTERN]
     )
     row = await cursor.fetchone()
     if row is None:
@@ -57,6 +58,7 @@ async def facts(connection: Connection) -> ServerFacts:
         certificate_renewed=row[8],
         synchronous=row[9],
         slot=row[10],
+        copies=tuple((name, int(size)) for name, size in map(str.split, row[11])),
     )
 
 
@@ -213,5 +215,8 @@ SELECT (SELECT system_identifier::text FROM pg_catalog.pg_control_system()),
        (pg_catalog.pg_stat_file(%s)).modification > pg_catalog.pg_conf_load_time(),
        pg_catalog.current_setting('synchronous_standby_names') <> '',
        COALESCE((SELECT COALESCE(wal_status, 'new') FROM pg_catalog.pg_replication_slots
-                 WHERE slot_name = %s), '')
+                 WHERE slot_name = %s), ''),
+       ARRAY(SELECT datname || ' ' || CASE WHEN datname ~ '^app_restoring'
+                                       THEN pg_catalog.pg_database_size(oid) ELSE 0 END
+              FROM pg_catalog.pg_database WHERE datname ~ %s ORDER BY 1)
 """

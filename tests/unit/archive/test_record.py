@@ -22,6 +22,7 @@ from postbase_operator.archive.record import (
     StoredObject,
     Tool,
     UnreadableRecord,
+    sum_of,
 )
 from unit.archive.test_keys import BASE, BKP, DUMP, PROJ, UID
 
@@ -112,7 +113,7 @@ AGREED = {
 
 def test_a_backups_record_has_the_agreed_names() -> None:
     wire = json.loads(record().to_bytes())
-    assert set(wire) == AGREED
+    assert set(wire) == AGREED | {"sum"}
     assert wire["version"] == 1
     assert wire["completedAt"] == "2026-11-23T03:03:00Z"
     assert wire["objects"] == [{"key": "pieces/000000.tar.zst", "size": 1000, "sha256": "3" * 64}]
@@ -196,6 +197,8 @@ def test_what_is_written_is_read_back(made: Record) -> None:
 @given(records, st.dictionaries(st.text(min_size=12), st.integers()))
 def test_fields_of_a_later_release_are_ignored(made: Record, later: dict[str, int]) -> None:
     wire = later | {"addedLater": {"a": [1]}} | json.loads(made.to_bytes())
+    if made.summed:
+        wire["sum"] = sum_of(wire)
     assert type(made).from_bytes(json.dumps(wire).encode()) == made
 
 
@@ -234,8 +237,17 @@ def test_damage_is_told_in_words(body: bytes, why: str) -> None:
 def test_a_physical_backup_says_where_it_begins_and_ends() -> None:
     wire = json.loads(record().to_bytes())
     del wire["stopLsn"]
+    wire["sum"] = sum_of(wire)
     with pytest.raises(UnreadableRecord, match="timeline, startLsn and stopLsn"):
         BackupRecord.from_bytes(json.dumps(wire).encode())
+
+
+def test_a_bit_that_flips_anywhere_in_a_backups_record_is_found() -> None:
+    body = record().to_bytes()
+    for at in range(len(body)):
+        flipped = body[:at] + bytes([body[at] ^ 1]) + body[at + 1 :]
+        with pytest.raises(UnreadableRecord):
+            BackupRecord.from_bytes(flipped)
 
 
 def test_a_record_knows_where_it_lies() -> None:

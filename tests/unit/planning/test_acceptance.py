@@ -88,7 +88,7 @@ ELSEWHERE = {
     "spec.retainVolumeFor": "kube.leftovers, tests/apiserver/test_leftovers.py",
     "spec.tls.overlap": "kube.secrets, tests/unit/postgres/test_authority.py",
     "spec.adoptVolume": "before there is a volume: tests/unit/planning/test_refusal.py",
-    "spec.deletionPolicy": "tests/e2e/test_life.py (Delete); FinalBackup is named as idle",
+    "spec.deletionPolicy": "tests/e2e/test_life.py, tests/apiserver/test_final_backup.py",
     "spec.deletionProtection": "the chart's admission policies, tests/apiserver/test_admission.py",
     "spec.extensions.version": "postgres.server.create_extension, tests/e2e/test_images.py",
 }
@@ -186,10 +186,7 @@ def test_each_field_of_a_database_acts_or_is_named(path: str, schema: dict[str, 
     if path == "spec.projectRef.name":
         acts = True  # names the Project that the plan is given: refusal() in planning/database.py
     named = [entry for entry in not_implemented(changed) if path.startswith(entry)]
-    if path == "spec.deletionPolicy":
-        assert named  # only its value FinalBackup is idle
-    else:
-        assert acts != bool(named), f"acts: {acts}, named: {named}"
+    assert acts != bool(named), f"acts: {acts}, named: {named}"
 
 
 ACTING_IN_PROJECT = {

@@ -1,0 +1,99 @@
+"""Dumps that are restored beside a Database's own: their Jobs, started and read."""
+
+from __future__ import annotations
+
+from postbase_operator.api.database import Database
+from postbase_operator.api.project import Project
+from postbase_operator.archive import copies
+from postbase_operator.archive.load_run import LoadRun, WantedExtension
+from postbase_operator.desired import images, meta, names
+from postbase_operator.desired.load_job import COMPONENT, job_name, load_job, restore_of
+from postbase_operator.errors import InvalidSpec
+from postbase_operator.kube import backup_jobs
+from postbase_operator.kube.admin import Admin
+from postbase_operator.kube.apply import MANAGER, body_of
+from postbase_operator.kube.cache import Cache
+from postbase_operator.kube.kinds import JOB, POD, PROJECT, Body
+from postbase_operator.kube.session import AlreadyExists, Session
+from postbase_operator.kube.stores import Stores
+from postbase_operator.planning import plan as steps
+from postbase_operator.planning.observed import Load
+from postbase_operator.settings import Settings
+
+DEADLINE_SECONDS = 24 * 3600
+
+
+class Loads:
+    """One for all Databases."""
+
+    def __init__(self, api: Session, cache: Cache, settings: Settings, admin: Admin) -> None:
+        self._api = api
+        self._cache = cache
+        self._settings = settings
+        self._admin = admin
+        self._stores = Stores(api, settings)
+
+    def look(self, db: Database) -> tuple[Load, ...]:
+        """Every attempt that is there."""
+        place = db.metadata.namespace, db.metadata.name
+        pods = self._cache.children(POD, *place)
+        return tuple(
+            load_of(job, backup_jobs.pod_of(job, pods))
+            for job in self._cache.children(JOB, *place)
+            if (job["metadata"].get("labels") or {}).get(names.LABEL_COMPONENT) == COMPONENT
+        )
+
+    async def start(self, db: Database, step: steps.LoadBackup) -> None:
+        """The Job, and before it what it mounts. Leaves: each by itself."""
+        project = self._cache.get(PROJECT, db.metadata.namespace, db.spec.project_ref.name)
+        where = self._stores.source(Project.model_validate(project) if project else None)
+        if where is None:
+            raise InvalidSpec("spec.objectStore", "there is none", reason="NoObjectStore")
+        await self._admin.bring_store(db, await self._stores.data(where))
+        known = meta.names_of(db)
+        run = LoadRun(
+            object_key=step.object_key,
+            host=known.host,
+            port=names.PORT,
+            scratch=copies.restoring(step.restore),
+            whole=step.whole,
+            owner=names.OWNER,
+            extensions=tuple(
+                WantedExtension(name=each.name, version=each.version) for each in db.spec.extensions
+            ),
+            room_bytes=step.room,
+        )
+        digest = db.status.image.digest if db.status.image is not None else None
+        image = digest if digest and "@sha256:" in digest else images.image(db, self._settings)
+        name = job_name(db, step.restore, step.attempt)
+        wire = body_of(load_job(db, name, run, image, self._settings))
+        wire["spec"]["activeDeadlineSeconds"] = DEADLINE_SECONDS  # every wait ends
+        try:
+            made = await self._api.create(JOB, db.metadata.namespace, wire, MANAGER)
+        except AlreadyExists:
+            return
+        self._cache.put(JOB, made)
+
+    async def stop(self, db: Database, databases: tuple[str, ...]) -> None:
+        """Runs that fill what is to go; else they would make it anew."""
+        going = {each.restore for each in map(copies.parse, databases) if each is not None}
+        for job in self._cache.children(JOB, db.metadata.namespace, db.metadata.name):
+            metadata = job["metadata"]
+            mine = (metadata.get("labels") or {}).get(names.LABEL_COMPONENT) == COMPONENT
+            if mine and restore_of(metadata["name"]) in going and not _has_ended(job):
+                place = db.metadata.namespace, metadata["name"]
+                await self._api.delete(JOB, *place, metadata["uid"])
+
+
+def load_of(job: Body, pod: Body | None) -> Load:
+    """PURE. The attempt by its Job and pod; they are made as those of a backup."""
+    metadata = job["metadata"]
+    told = (metadata.get("annotations") or {}).get(names.ANNOTATION_GENERATION, "0")
+    return Load(restore_of(metadata["name"]), backup_jobs.state_of(job, pod), int(told))
+
+
+def _has_ended(job: Body) -> bool:
+    conditions = (job.get("status") or {}).get("conditions") or []
+    return any(
+        c["status"] == "True" and c["type"] in ("Complete", "Failed") for c in conditions
+    ) or ("deletionTimestamp" in job["metadata"])
