@@ -1,4 +1,4 @@
-"""A listing becomes stretches with the last moment of each; what cannot be read promises nothing."""
+"""A listing becomes stretches with the last moment of each; what cannot be read says nothing."""
 
 from __future__ import annotations
 
