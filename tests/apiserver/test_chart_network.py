@@ -67,7 +67,8 @@ def test_told_where_it_goes_it_still_reaches_databases_and_dns() -> None:
     given = HELD["networkPolicy"]["operator"]["egress"]
     assert policy["egress"][: len(given)] == given
     databases, dns = policy["egress"][len(given) :]
-    assert databases["ports"] == [{"port": names.PORT, "protocol": "TCP"}]
+    ports = (names.PORT, names.SIDECAR_PORT)
+    assert databases["ports"] == [{"port": port, "protocol": "TCP"} for port in ports]
     (peer,) = databases["to"]
     assert matches(peer["namespaceSelector"], {})
     assert matches(peer["podSelector"], meta.labels(database()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -15,8 +16,9 @@ from aiohttp import web
 
 from node import ports
 from postbase_operator.api.database import Database
-from postbase_operator.archive.receiver import ReceiverReport
+from postbase_operator.archive.receiver import TOKEN_KEY, ReceiverReport
 from postbase_operator.desired import names
+from postbase_operator.jobs.receiver_port import Desk, Port
 from postbase_operator.kube import receivers
 from postbase_operator.kube.admin import Admin
 from postbase_operator.kube.receivers import Receivers
@@ -105,6 +107,24 @@ async def test_its_word_is_heard_and_the_keys_are_read_once(tmp_path: Path) -> N
             assert heard.report is not None
             assert heard.report.state == "Running"
     assert (sidecar.requests, keys.asked) == (3, 1)
+
+
+async def test_the_product_s_own_port_is_understood(tmp_path: Path) -> None:
+    keys = Keys()
+    made = certificates.server(keys.authority, [HOST], now())
+    files = {"tls.crt": made.certificate, "tls.key": made.key, TOKEN_KEY: b"a-token"}
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    told = ReceiverReport.model_validate(Sidecar(keys).told | {"durableLsn": "0/1000000"})
+    Port(Desk(tmp_path, lambda: told, threading.Event()), names.SIDECAR_PORT).begin()
+    asks = asking(keys)
+    heard = await asks.ask(SHOP, HERE)
+    assert heard.report == told, heard.silence
+    keys.token = "another"
+    asks.forget(SHOP)
+    heard = await asks.ask(SHOP, HERE)
+    assert heard.silence is not None
+    assert "401" in heard.silence.message
 
 
 async def test_a_fresh_answer_serves_for_some_seconds(

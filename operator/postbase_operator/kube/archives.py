@@ -16,15 +16,7 @@ from datetime import datetime, timedelta
 from postbase_operator.api.database import Database
 from postbase_operator.api.ids import public_id
 from postbase_operator.api.project import Project, ProjectDefaults
-from postbase_operator.archive.keys import (
-    Archive,
-    CatalogueKey,
-    DatabaseFolder,
-    GivenUpKey,
-    LogicalRecordKey,
-    OwnerKey,
-    parse,
-)
+from postbase_operator.archive.keys import Archive, CatalogueKey, GivenUpKey
 from postbase_operator.archive.receiver import ReceiverReport
 from postbase_operator.archive.record import CatalogueEntry, UnreadableRecord
 from postbase_operator.errors import InvalidSpec, PostbaseError
@@ -32,11 +24,12 @@ from postbase_operator.kube.admin import Admin
 from postbase_operator.kube.archive_listing import Ends, listed
 from postbase_operator.kube.budget import Allowance
 from postbase_operator.kube.cache import Cache
+from postbase_operator.kube.catalogue import restorable
 from postbase_operator.kube.kinds import BACKUP, PROJECT
 from postbase_operator.kube.receivers import Heard, Receivers
 from postbase_operator.kube.session import Session
 from postbase_operator.kube.stores import Source, Stores
-from postbase_operator.objectstore.store import ObjectStore, Reason, StoreUnavailable
+from postbase_operator.objectstore.store import Reason, StoreUnavailable
 from postbase_operator.planning import plan as steps
 from postbase_operator.planning.archive_observed import NONE_EARLIER, ArchiveSeen, Earlier
 from postbase_operator.planning.archiving import archive_of, incarnation
@@ -208,7 +201,7 @@ class Archives:
         try:
             async with asyncio.timeout(STORE_PATIENCE):
                 store = await self.stores.client(source)
-                return Earlier(await asyncio.to_thread(_restorable, store, place))
+                return Earlier(await asyncio.to_thread(restorable, store, place))
         except TimeoutError:
             return Earlier(unknown="the object store does not answer in time")
         except StoreUnavailable as error:
@@ -290,30 +283,3 @@ def _turn(report: ReceiverReport | None) -> Hashable:
     if report is None:
         return None
     return report.started_at, report.timeline, report.slot_lost, report.durable_lsn is None
-
-
-def _restorable(store: ObjectStore, place: CatalogueKey) -> tuple[str, ...]:
-    """UIDs of others of this name that have something in the store, and were not given up."""
-    folder = str(place).rpartition("/")[0] + "/"
-    keys = [parse(each.key) for each in store.list(folder)]
-    given_up = {key.database_uid for key in keys if isinstance(key, GivenUpKey)}
-    found = []
-    for key in keys:
-        if not isinstance(key, CatalogueKey) or key.database_uid in given_up | {place.database_uid}:
-            continue
-        try:
-            entry = CatalogueEntry.from_bytes(store.get(str(key)))
-        except UnreadableRecord:  # a later release's: it was worth an entry
-            found.append(key.database_uid)
-            continue
-        if _has_any(store, entry):
-            found.append(key.database_uid)
-    return tuple(found)
-
-
-def _has_any(store: ObjectStore, entry: CatalogueEntry) -> bool:
-    own = store.list(str(DatabaseFolder(entry.database_uid)))
-    if any(not isinstance(parse(each.key), OwnerKey) for each in own):
-        return True
-    dumps = store.list(f"{entry.project}/{entry.name}/")
-    return any(isinstance(parse(each.key), LogicalRecordKey) for each in dumps)

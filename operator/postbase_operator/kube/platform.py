@@ -166,6 +166,12 @@ class KubePlatform:
         return await self._recoveries.offer(db, wish)
 
     async def stopped(self, db: Database, plan: RestorePlan) -> Stopped | None:
+        known = meta.names_of(db)
+        workload = self._cache.get(STATEFUL_SET, known.namespace, known.statefulset)
+        if workload is not None and workload["spec"].get("replicas") != 0:
+            return None  # its pod is away for another reason, and will write again
+        if self._cache.get(POD, known.namespace, known.pod) is not None:
+            return None
         return await self._recoveries.stopped(db, plan)
 
     async def progress(

@@ -32,7 +32,6 @@ FRESH = 4.0
 TIMEOUT = aiohttp.ClientTimeout(total=4.0)
 DOOR_LASTS = 300.0
 SIDE_BY_SIDE = 32
-LONGEST_REPORT = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +156,7 @@ async def _report(db: Database, address: str, door: Door) -> ReceiverReport:
             url, headers=headers, ssl=door.trust, server_hostname=meta.names_of(db).host
         ) as answer,
     ):
-        return ReceiverReport.from_bytes(await answer.content.read(LONGEST_REPORT))
+        return ReceiverReport.from_bytes(await answer.read())
 
 
 def _words(error: Exception) -> str:

@@ -125,12 +125,13 @@ def holds(restores: Iterable[PitrRestore]) -> bool:
 
 
 def has_caught_up(restore: PitrRestore, seen: Observed) -> bool:
-    """All that the archive holds has been replayed: what follows needs PostgreSQL stopped."""
+    """All that the archive holds has been replayed: what follows needs PostgreSQL stopped, and
+    keeps it so until the run has ended, whatever its pod looks like in between."""
     fill = seen.fill
-    if not follows(restore) or fill is None:
+    if not follows(restore) or fill is None or fill.job.has_ended:
         return False
     waits = fill.progress is not None and fill.progress.waits
-    return fill.recovers and (waits or is_stopping(restore))
+    return is_stopping(restore) or (fill.recovers and waits)
 
 
 def is_stopped(seen: Observed) -> bool:
@@ -202,5 +203,10 @@ def give_up(
 def is_cut_short(restore: PitrRestore, seen: Observed) -> bool:
     """The log's end was said, and the run has failed: another one must not begin, as PostgreSQL
     would write beyond that end meanwhile."""
-    failed = seen.fill is not None and seen.fill.job.state is RunState.FAILED
-    return follows(restore) and is_stopping(restore) and failed
+    volume, fill = seen.filling, seen.fill
+    if not (follows(restore) and is_stopping(restore)) or volume is None:
+        return False
+    if volume.restore != restore.metadata.uid:
+        return False
+    whole = fill is not None and fill.job.state is RunState.SUCCEEDED and bool(fill.system_id)
+    return not whole and (fill is None or fill.job.has_ended)

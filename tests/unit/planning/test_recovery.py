@@ -77,6 +77,8 @@ class World:
     """Of a timeline: at which step it left the one before, and when that was."""
     silent: frozenset[int] = frozenset()
     """Steps without a commit."""
+    quiet: tuple[int, ...] = ()
+    """Timelines without a commit of their own."""
     has_histories: bool = True
     asked: list[str] = field(default_factory=list)
 
@@ -92,6 +94,7 @@ class World:
             LogRecord(Lsn(step * STEP - 8), Lsn(step * STEP), 1, 0, self.time(timeline, step))
             for step in range(first + 1, last + 1)
             if step not in self.silent
+            and not (timeline in self.quiet and step > self.forks.get(timeline, (0, 0))[0])
         ]
 
     def header(self, key: SegmentKey | ChunkKey | HeartbeatKey) -> WalHeader:
@@ -278,6 +281,18 @@ def test_a_moment_of_the_abandoned_branch_gives_the_present_one_as_it_was_then(
     made = branched().plan(Target(time=at(moment)))
     assert made.timelines == (1, 2)
     assert made.last_commit == at(20)
+
+
+def test_commits_of_the_abandoned_branch_do_not_count_in_the_file_where_it_was_left() -> None:
+    """Its segment goes on beyond the fork, and the newer timeline has no commit yet."""
+    there = branched()
+    there.keys.remove(whole(2, 2))
+    there.keys.append(chunk(20, 24, 2))
+    there.quiet = (2,)
+    made = there.plan(Target())
+    assert (made.timelines, made.end, made.last_commit) == ((1, 2), 28 * STEP, at(20))
+    made = there.plan(Target(time=at(22)))
+    assert (made.timelines, made.stop_at, made.last_commit) == ((1, 2), None, at(20))
 
 
 def test_a_higher_timeline_that_was_undone_is_not_the_live_one() -> None:

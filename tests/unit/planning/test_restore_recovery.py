@@ -165,6 +165,23 @@ def test_when_it_has_caught_up_postgresql_is_stopped() -> None:
     assert str(beside.status.phase) == "Restoring"
 
 
+def test_it_stays_stopped_until_the_run_has_ended_however_its_pod_looks() -> None:
+    """One look at a pod that has just ended, and PostgreSQL would write beyond the pinned end."""
+    for between in (fill(RunState.RUNNING), fill(RunState.STOPPING), fill(RunState.WAITING)):
+        made = look(stopping(), seen(CURRENT, NEXT, fill=between))
+        assert made.status.progress.step is RestoreStep.STOPPING
+        assert holds([told(stopping(), made.status)])
+    done = fill(RunState.SUCCEEDED, system_id=CURRENT.system_id)
+    made = look(stopping(), seen(CURRENT, NEXT, fill=done))
+    assert [type(each) for each in made.steps] == [steps.PromoteVolume]
+
+
+@pytest.mark.parametrize("ended", [None, fill(RunState.SUCCEEDED)])
+def test_a_run_that_is_lost_while_it_is_stopped_is_not_begun_anew(ended: Fill | None) -> None:
+    made = look(stopping(), seen(CURRENT, NEXT, fill=ended))
+    assert (made.status.phase, reason(made)) == (RunPhase.FAILED, "RecoveryFailed")
+
+
 def test_the_log_is_pinned_at_the_servers_last_word() -> None:
     still = look(stopping(), seen(CURRENT, NEXT, fill=running(9)))
     assert still.steps == ()  # it has not ended yet
