@@ -56,7 +56,7 @@ class Restore:
     folder: Path
     uid: str = field(default_factory=lambda: str(uuid.uuid4()))
     extensions: tuple[str, ...] = ()
-    room: int | None = None
+    limit: int | None = None
     whole: str = ""
     attempt: int = 0
     programs: Path | None = None
@@ -71,7 +71,7 @@ class Restore:
             whole=self.whole or copies.restored(self.uid),
             owner="app",
             extensions=tuple(WantedExtension(name=each) for each in self.extensions),
-            room_bytes=self.room,
+            limit_bytes=self.limit,
         )
 
     def pod(self) -> Pod:

@@ -349,10 +349,18 @@ def test_a_copy_that_the_volume_has_no_room_for_is_not_begun_nor_gone_on_with(
     story: Story, s3_store: S3Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(load, "LOOK_AGAIN", 0.0)
-    extensions = ("hstore", "dblink")
-    for room in (1 << 20, 9 << 20):  # less than the dump has; and less than its indexes take
-        restore = Restore(story.server, s3_store, story.run, tmp_path / str(room),
-                          extensions=extensions, room=room)  # fmt: skip
+    query = "SELECT sum(pg_database_size(oid)) + (SELECT sum(size) FROM pg_ls_waldir())"
+    used = int(story.server.sql(f"{query} FROM pg_database")[0][0])
+    # No room for what the dump has; and room for that, but not for what comes of it.
+    for number, room in enumerate((1 << 18, 9 << 20)):
+        restore = Restore(
+            story.server,
+            s3_store,
+            story.run,
+            tmp_path / str(number),
+            extensions=("hstore", "dblink"),
+            limit=used + room,
+        )
         reason, why = said(failure(restore))
         assert (reason, "raise spec.storage.size" in why) == ("VolumeTooSmall", True)
 

@@ -191,14 +191,14 @@ def test_a_copy_for_which_there_is_no_room_is_refused(new_db: NewDb, cluster: Cl
         db.rows("CREATE TABLE big (v bytea)")
         db.rows("ALTER TABLE big ALTER v SET STORAGE PLAIN")
         db.rows("INSERT INTO big SELECT decode(repeat(md5(n::text), 240), 'hex')"
-                " FROM generate_series(1, 60000) n")  # fmt: skip
+                " FROM generate_series(1, 110000) n")  # fmt: skip
         taken = backup(db, "big-dump", "Logical").apply()
         taken.wait()
         asked = restore(db, "too-big", of(taken)).apply()
         asked.wait("Failed", seconds=120)
         assert asked.ready()["reason"] == "VolumeTooSmall"
         assert databases(db) == ["app"]
-        assert db.value("SELECT count(*) FROM big") == 60000
+        assert db.value("SELECT count(*) FROM big") == 110000
     finally:
         db.cluster.delete("database", db.namespace, db.name)
 

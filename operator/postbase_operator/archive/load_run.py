@@ -31,5 +31,5 @@ class LoadRun(Record):
     """… and what it is called once it is whole."""
     owner: str
     extensions: tuple[WantedExtension, ...] = ()
-    room_bytes: NonNegativeInt | None = None
-    """What may be written onto the server's volume; None: not known."""
+    limit_bytes: NonNegativeInt | None = None
+    """What all that is on the server's volume may take together; None: not known."""

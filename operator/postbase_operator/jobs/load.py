@@ -32,8 +32,8 @@ from postbase_operator.postgres.loading import RESTORER, Loading, door
 from postbase_operator.postgres.scram import verifier
 
 PIPES = ("stored", "head", "schemas", "rest", "end")
-LOOK_AGAIN = 5.0
-"""Seconds between two looks at what pg_restore says and at what the new database takes."""
+LOOK_AGAIN = 1.0
+"""Seconds between two looks at what pg_restore says and at what the volume holds."""
 LOST = re.compile(
     r"connection to server|server closed the connection|terminating connection|no connection to"
     r"|the database system is|SSL connection has been closed"
@@ -188,12 +188,14 @@ class Load:
         # A dump has two characters for a byte of binary data, and indexes not at all.
         self._check_room(self._record.source_bytes // 2)
 
-    def _check_room(self, bytes: int) -> None:
+    def _check_room(self, more: int) -> None:
         """A volume that is full stops the database that serves from it, too."""
-        room = self._run.room_bytes
-        if room is not None and bytes > room:
-            why = f"the copy takes more than the {room >> 20} MiB that are free on the volume: "
-            raise Failed("VolumeTooSmall", f"{why}raise spec.storage.size, or restore elsewhere")
+        limit = self._run.limit_bytes
+        if limit is None or self._into.used() + more <= limit:
+            return
+        why = f"with the copy the volume would hold more than {limit >> 20} MiB, which is what may "
+        why += "be filled of it: raise spec.storage.size, or restore into a new Database"
+        raise Failed("VolumeTooSmall", why)
 
     # -- pg_restore ------------------------------------------------------------------------
 
@@ -208,14 +210,13 @@ class Load:
             yield chunk
 
     def _look(self) -> None:
-        """Every few seconds: a complaint or a volume that fills ends it at once."""
+        """Every second: a complaint or a volume that fills ends it at once."""
         if time.monotonic() - self._looked < LOOK_AGAIN:
             return
         self._looked = time.monotonic()
         for name in ("schemas", "rest"):
             self._judge(name)
-        if self._run.room_bytes is not None:
-            self._check_room(self._into.size())
+        self._check_room(0)
 
     def _judge(self, name: str) -> None:
         path = self._folder / f"{name}.said"

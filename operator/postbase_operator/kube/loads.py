@@ -61,7 +61,7 @@ class Loads:
             extensions=tuple(
                 WantedExtension(name=each.name, version=each.version) for each in db.spec.extensions
             ),
-            room_bytes=step.room,
+            limit_bytes=step.limit,
         )
         digest = db.status.image.digest if db.status.image is not None else None
         image = digest if digest and "@sha256:" in digest else images.image(db, self._settings)

@@ -36,8 +36,9 @@ NEVER_AGAIN = frozenset(
     }
 )
 """Reasons that another attempt would only find again."""
-FULL = 0.9
-"""Of the volume: what a copy may fill it to. PostgreSQL stops where it is full."""
+FULL = 0.85
+"""Of the volume: what a copy may fill it to. PostgreSQL stops where it is full, and what it writes
+between two looks, and the file system itself, take room as well."""
 SEEN_WITHIN = timedelta(minutes=2)
 """From the end of a run until the server shows what it has made."""
 
@@ -100,15 +101,15 @@ def loading(
 
 
 def _start(seen: Observed, restore: str, object_key: str, whole: str, attempt: int) -> Loading:
-    run = steps.LoadBackup(restore, object_key, attempt, whole, _room(seen))
+    run = steps.LoadBackup(restore, object_key, attempt, whole, _limit(seen))
     return Loading(RestoreStep.FILLING, "The dump is being fetched", (run,), again=5.0)
 
 
-def _room(seen: Observed) -> int | None:
-    server, volume = seen.server, seen.current
-    if server is None or volume is None or not server.used_bytes or not volume.capacity_bytes:
+def _limit(seen: Observed) -> int | None:
+    volume = seen.current
+    if volume is None or not volume.capacity_bytes:
         return None
-    return max(0, int(volume.capacity_bytes * FULL) - server.used_bytes)
+    return int(volume.capacity_bytes * FULL)
 
 
 def _after_failure(

@@ -86,7 +86,8 @@ class FailVolume:
 class LoadBackup:
     """A dump is restored into a database of its own, beside the application's.
 
-    `whole`: what it is called in the end. `room`: bytes that it may take; None: not known.
+    `whole`: what it is called in the end. `limit`: bytes that all on the volume may take; None: not
+    known.
     Leaves: a run of its own, and its database.
     """
 
@@ -94,7 +95,7 @@ class LoadBackup:
     object_key: str
     attempt: int
     whole: str
-    room: int | None = None
+    limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

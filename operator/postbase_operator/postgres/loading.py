@@ -21,6 +21,7 @@ from postbase_operator.archive.load_run import LoadRun, WantedExtension
 from postbase_operator.errors import InvalidSpec, PostbaseError, Unavailable
 from postbase_operator.postgres.connect import POSTGRESQL
 from postbase_operator.postgres.dump_text import Globals, Head, Role, Setting, is_own, is_restorable
+from postbase_operator.postgres.server import USED
 
 logger = logging.getLogger(__name__)
 RESTORER = "postbase_restore"
@@ -149,10 +150,10 @@ class Loading:
             for schema, table in admin.execute(EXTENSION_TABLES).fetchall():
                 admin.execute(_sql("GRANT ALL ON {}.{} TO {}", schema, table, RESTORER))
 
-    def size(self) -> int:
-        """In bytes."""
+    def used(self) -> int:
+        """What databases, log and temporary files take on the volume, in bytes."""
         with self.connect("postgres") as admin:
-            row = admin.execute(SIZE, [self.run.scratch]).fetchone()
+            row = admin.execute(USED).fetchone()
         return int(row[0]) if row is not None else 0
 
     def analyze(self) -> None:
@@ -273,7 +274,6 @@ SELECT r.rolname::text, r.rolsuper OR r.rolreplication OR r.rolcreaterole OR r.r
     AND pg_catalog.pg_has_role(r.oid, g.oid, 'MEMBER'))
 FROM pg_catalog.pg_roles r ORDER BY 1
 """
-SIZE = "SELECT pg_catalog.pg_database_size(oid) FROM pg_catalog.pg_database WHERE datname = %s"
 EXTENSION_TABLES = """
 SELECT n.nspname::text, c.relname::text FROM pg_catalog.pg_extension e
 CROSS JOIN pg_catalog.unnest(e.extconfig) AS own JOIN pg_catalog.pg_class c ON c.oid = own

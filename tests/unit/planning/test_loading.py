@@ -19,12 +19,14 @@ from postbase_operator.archive.copies import CopyKind
 from postbase_operator.planning import plan as steps
 from postbase_operator.planning.backup_failure import back_off
 from postbase_operator.planning.backup_observed import JobState, RunState
+from postbase_operator.planning.loading import FULL
 from postbase_operator.planning.observed import Load, Observed, Server, VolumeRole
 from unit.conftest import NOW, UID, database
 from unit.planning.test_database import CURRENT, FACTS, GIB, HEALTHY, kinds, plan, verdict
 from unit.planning.test_filling import BACKUP_UID, RESTORE_UID, look, reason, restore
 
 HOUR = timedelta(hours=1)
+LIMIT = int(GIB * FULL)
 KEY = f"proj_{'a' * 26}/shop-main/bkp_{'a' * 26}.dump.gz"
 SCRATCH, WHOLE = copies.restoring(RESTORE_UID), copies.restored(RESTORE_UID)
 FORMER = copies.before(RESTORE_UID, NOW + 24 * HOUR)
@@ -84,7 +86,7 @@ def undo(status: Any = None) -> PitrRestore:
 
 def test_it_is_filled_beside_and_takes_the_name_once_it_is_whole() -> None:
     made = see(begun(), seen())
-    assert made.steps == (steps.LoadBackup(RESTORE_UID, KEY, 1, WHOLE),)
+    assert made.steps == (steps.LoadBackup(RESTORE_UID, KEY, 1, WHOLE, LIMIT),)
     made = see(begun(), seen(SCRATCH, loads=(load(RunState.RUNNING),), size=123456))
     assert made.steps == ()
     assert made.status.progress.bytes_done == 120000
@@ -109,11 +111,12 @@ def test_it_is_not_complete_while_access_is_not_as_wanted() -> None:
     assert made.status.phase is RunPhase.RUNNING
 
 
-def test_what_it_may_take_is_what_the_volume_has_left() -> None:
-    (step,) = see(begun(), seen(used_bytes=GIB // 2)).steps
-    assert step.room == int(GIB * 0.9) - GIB // 2
-    (step,) = see(begun(), seen(used_bytes=GIB)).steps
-    assert step.room == 0
+def test_it_is_told_how_full_the_volume_may_become() -> None:
+    (step,) = see(begun(), seen()).steps
+    assert GIB * 0.8 < step.limit < GIB * 0.9
+    unknown = replace(seen(), volumes=(replace(CURRENT, capacity_bytes=0),))
+    (step,) = see(begun(), unknown).steps
+    assert step.limit is None
 
 
 @pytest.mark.parametrize("why", ["ChecksumMismatch", "RestoreFailed", "VolumeTooSmall"])
@@ -272,7 +275,7 @@ def test_a_new_database_begins_as_any_other_but_without_its_database() -> None:
     roles = beginning(replace(HEALTHY, server=replace(EMPTY, roles_right=False)))
     assert steps.SetUpAccess(with_database=False) in roles.steps
     filled = beginning(replace(HEALTHY, server=EMPTY))
-    assert steps.LoadBackup(UID, KEY, 1, copies.DATABASE) in filled.steps
+    assert steps.LoadBackup(UID, KEY, 1, copies.DATABASE, LIMIT) in filled.steps
     assert not any(isinstance(step, steps.SetUpAccess) for step in filled.steps)
     assert verdict(filled)[:2] == ("Restoring", "Filling")
     whole = beginning(HEALTHY)
