@@ -30,6 +30,8 @@ class Merged:
 
     segment: Segment
     chunks: tuple[Key, ...]
+    held: int = 0
+    """Bytes of parts that were in memory for it."""
 
 
 class Assembly:
@@ -56,6 +58,7 @@ class Assembly:
 def merge(uploader: Uploader, parts: list[Packed], needless: tuple[Key, ...]) -> Merged:
     """Writes a segment from its parts' frames; durable when it returns."""
     segment, last = parts[0].place.segment, parts[-1].header
+    held = sum(len(part.frame) for part in parts)
     payload = b"".join(part.frame for part in parts)
     if len(parts) > MOST_FRAMES:
         payload = packed(unpacked(payload, Codec.ZSTD))
@@ -68,8 +71,9 @@ def merge(uploader: Uploader, parts: list[Packed], needless: tuple[Key, ...]) ->
         }
     )
     body = encode(header, payload, Codec.ZSTD)
+    del payload
     uploader.write(SegmentKey(uploader.place.archive, segment.name), header, body)
-    return Merged(segment, needless)
+    return Merged(segment, needless, held)
 
 
 def joined(parts: list[Commits | None]) -> Commits | None:

@@ -2,7 +2,8 @@
 
 Of all records only the first and the last commit of a stretch are of interest, so the log is not
 walked record by record (a segment of small ones has hundreds of thousands): bytes that look like
-the header of a transaction's end are searched for, and taken where checksum and predecessor agree.
+the header of a transaction's end are searched for, and taken where the checksum agrees and the
+records of its page lead to it.
 
 Layouts: xlogrecord.h, xlog_internal.h, xact.h of PostgreSQL; the same from 14 to 18. Integers are
 of the machine that wrote them: little-endian.
@@ -29,6 +30,10 @@ _HEADER = struct.Struct("<IIQBBHI")
 """Length, transaction, predecessor, info, resource manager, padding, checksum."""
 _SUMMED = 20
 """Bytes of the header that its checksum is of, after the rest of the record."""
+_PAGE_HEADER = struct.Struct("<HHIQI")
+"""Magic, flags, timeline, position, bytes of a record that continues from the page before."""
+CONTINUED = 1
+"""Flag of a page."""
 XACT = 1
 """The resource manager of transactions."""
 OPERATION = 0x70
@@ -73,7 +78,8 @@ def find(
     """
     edge = _Stretch(before + data[:EDGE], Lsn(start - len(before)), segment_size)
     whole = _Stretch(data, start, segment_size)
-    across = [each for each in edge.within(len(before), start) if each.start < start]
+    paged = start + -start % PAGE
+    across = [each for each in edge.within(paged - edge.base, start) if each.start < paged]
     first = across[0] if across else next(whole.forward(start), None)
     if first is None:
         return None
@@ -84,7 +90,9 @@ class _Stretch:
     """Bytes of the log from `base` on, pages and all."""
 
     def __init__(self, data: bytes | bytearray, base: Lsn, segment_size: int) -> None:
-        self._data, self._base, self._segment_size = data, base, segment_size
+        self._data, self.base, self._segment_size = data, base, segment_size
+        self._floor = -base % PAGE
+        """Offset of the first page that is here whole: before it no record can be told."""
         # The upper half of a record's pointer to its predecessor: that of the positions here.
         halves = {(base >> 32) & 0xFFFFFFFF, ((base + len(data)) >> 32) & 0xFFFFFFFF}
         upper = b"|".join(re.escape(struct.pack("<I", half)) for half in sorted(halves))
@@ -118,12 +126,12 @@ class _Stretch:
     def _matches(self, begin: int, end: int) -> Iterator[int]:
         for match in self._like_a_header.finditer(self._data, begin, end + 3):
             at = match.start() - 1
-            if begin <= at < end and (self._base + at) % ALIGNMENT == 0:
+            if begin <= at < end and (self.base + at) % ALIGNMENT == 0:
                 yield at
 
     def _after_headers(self, begin: int, end: int) -> Iterator[int]:
         """Headers that a page's end has cut just before the info byte: no search finds them."""
-        first = begin + -(self._base + begin) % PAGE
+        first = begin + -(self.base + begin) % PAGE
         for page in range(max(0, first - PAGE), end, PAGE):
             at = page + self._header_size(page)
             if begin <= at < end and self._data[at + 1 : at + 4] == b"\x01\x00\x00":
@@ -132,43 +140,39 @@ class _Stretch:
     def _commit(self, at: int) -> Commit | None:
         """The transaction's end whose info byte is at an offset; None where there is none."""
         start = self._back(at, 16)
-        if start is None:
+        if start is None or start < self._floor:
             return None
         head = self._read(start, _HEADER.size)
         if len(head) < _HEADER.size:
             return None
         length, _, previous, info, manager, _, checksum = _HEADER.unpack(head)
-        position = Lsn(self._base + start)
+        position = Lsn(self.base + start)
         if (
             manager != XACT
             or info & OPERATION not in ENDS
             or not 34 <= length <= len(self._data) - start
         ):
             return None
-        if not self._precedes(previous, position):
-            return None
-        record = self._read(start, length)
-        if len(record) < length or _checksum(record) != checksum:
+        record = self._read(start, length) if previous < position else b""
+        if len(record) < length or _checksum(record) != checksum or not self._is_record(start):
             return None
         time = _time(record)
         return None if time is None else Commit(position, self._end(start, length), time)
 
-    def _precedes(self, previous: int, position: Lsn) -> bool:
-        """Whether the record before ends where this one begins: else it is the copy of another's,
-        in somebody's data. True where that record cannot be seen, or was the last of its segment.
+    def _is_record(self, start: int) -> bool:
+        """Whether the records of a page, one after another, come to one that starts at an offset.
+
+        Else it is the copy of a record, in somebody's data. A page tells where its first begins.
         """
-        start = previous - self._base
-        if not 0 < position - previous < 1 << 31 or previous % ALIGNMENT:
-            return False
-        if start < 0 or previous // self._segment_size != position // self._segment_size:
-            return True
-        length = int.from_bytes(self._data[start : start + 4], "little")
-        if not _HEADER.size <= length <= position - previous:
-            return False
-        following = self._end(start, length)
-        if following % PAGE == 0:
-            following = Lsn(following + self._header_size(following - self._base))
-        return following == position
+        page = start - (self.base + start) % PAGE
+        _, flags, _, _, rest = _PAGE_HEADER.unpack_from(self._data, page)
+        at = page + self._header_size(page) + (_aligned(rest) if flags & CONTINUED else 0)
+        while at < start:
+            length = int.from_bytes(self._data[at : at + 4], "little")
+            if length < _HEADER.size:
+                return False
+            at = self._end(at, length) - self.base
+        return at == start
 
     def _read(self, offset: int, size: int) -> bytes:
         """`size` bytes of records from an offset, without the pages' headers; fewer at the end."""
@@ -178,12 +182,12 @@ class _Stretch:
         """Where a record of `size` bytes at an offset ends, and the next one may begin."""
         for at, part in self._parts(offset, size):
             offset = at + part
-        return Lsn(_aligned(self._base + offset))
+        return Lsn(_aligned(self.base + offset))
 
     def _parts(self, offset: int, size: int) -> Iterator[tuple[int, int]]:
         """Offset and length of what `size` bytes of records are on each page, within the data."""
         while size > 0 and offset < len(self._data):
-            into = (self._base + offset) % PAGE
+            into = (self.base + offset) % PAGE
             header = self._header_size(offset - into)
             offset, into = offset + max(0, header - into), max(header, into)
             part = min(size, PAGE - into)
@@ -192,7 +196,7 @@ class _Stretch:
 
     def _back(self, offset: int, size: int) -> int | None:
         """The offset `size` (less than a page) bytes of records before; None if it is not here."""
-        into = (self._base + offset) % PAGE
+        into = (self.base + offset) % PAGE
         header = self._header_size(offset - into)
         if into < header:
             return None
@@ -201,7 +205,7 @@ class _Stretch:
 
     def _header_size(self, page: int) -> int:
         """Of the page at an offset (which may be before the data)."""
-        return SHORT_HEADER if (self._base + page) % self._segment_size else LONG_HEADER
+        return SHORT_HEADER if (self.base + page) % self._segment_size else LONG_HEADER
 
 
 def _checksum(record: bytes) -> int:

@@ -74,7 +74,7 @@ class Streaming:
         """Durable by another timeline."""
         self._compared = origin.begin == origin.durable
         self._in_flight = 0
-        self._held = 0
+        self._held = self._merging = 0
         self._durable_parts: list[Packed] = []
         self._needless = [(time.monotonic() + GRACE_SECONDS, replaced(index))]
         self._beats = list(index.heartbeats(origin.timeline))
@@ -119,7 +119,8 @@ class Streaming:
 
     @property
     def _is_full(self) -> bool:
-        return self._held + self._cutter.pending + self._assembly.held >= MEMORY
+        held = self._held + self._cutter.pending + self._assembly.held + self._merging
+        return held >= MEMORY
 
     def _listen(self, now: float) -> None:
         """Waits for the server, for the store, or until something is due."""
@@ -205,7 +206,8 @@ class Streaming:
                     self._in_flight -= 1
                     self._held -= part.header.size
                     self._is_packed(part)
-                case Merged(segment, chunks):
+                case Merged(segment, chunks, size):
+                    self._merging -= size
                     if chunks:
                         self._needless.append((time.monotonic() + GRACE_SECONDS, chunks))
                     self._standing.last_segment = segment.name
@@ -226,6 +228,7 @@ class Streaming:
             self._standing.last_segment = place.segment.name
         elif (parts := self._assembly.add(part)) is not None:
             ours = [self._uploader.key_of(each.place) for each in parts if not each.place.stored]
+            self._merging += sum(len(each.frame) for each in parts)
             chunks = (*needless(self._index, place.segment), *ours)
             self._uploader.submit(lambda: merge(self._uploader, parts, chunks))
 

@@ -1,0 +1,197 @@
+"""The archive beside what PostgreSQL's own programs make of the same log."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from component.receivers import (
+    archived,
+    hot_store,
+    index_of,
+    local,
+    object_of,
+    position,
+    receiving,
+    until,
+)
+from component.servers import Server, Servers, servers
+from postbase_operator.objectstore.settings import StoreConfig
+from postbase_operator.wal import records, timeline
+from postbase_operator.wal.lsn import Lsn, Segment
+
+__all__ = ["servers"]
+PROGRAMS = Path("/usr/lib/postgresql/15/bin")
+"""Of the distribution: the pinned packages have the server alone."""
+SWITCHES = 4
+
+
+def program(name: str) -> str:
+    found = shutil.which(name) or shutil.which(name, path=str(PROGRAMS))
+    if found is None:
+        pytest.skip(f"{name} is not on this machine: install postgresql-15")
+    return found
+
+
+@contextmanager
+def receivewal(server: Server, folder: Path) -> Iterator[None]:
+    """PostgreSQL's own receiver beside ours; it goes on over restarts."""
+    command = [program("pg_receivewal"), "-h", str(server.folder), "-U", "postgres"]
+    server.sql("SELECT pg_create_physical_replication_slot('reference', true)")
+    running = subprocess.Popen([*command, "-S", "reference", "-D", str(folder), "--synchronous"])
+    try:
+        yield
+    finally:
+        running.terminate()
+        running.wait(10)
+
+
+def switch_timeline(server: Server) -> None:
+    """A standby of itself for a moment, then promoted."""
+    server.stop()
+    (server.data / "standby.signal").touch()
+    server.take_over()
+    server.start()
+    server.promote()
+
+
+def test_segments_are_those_of_pg_receivewal_over_timeline_switches(
+    servers: Servers, s3_config: StoreConfig, tmp_path: Path
+) -> None:
+    server, store = servers.new(15, wal_keep_size="'1GB'"), hot_store(s3_config)
+    with receiving(server, store) as running, receivewal(server, tmp_path):
+        for number in range(SWITCHES):
+            server.load(20, table=f"load_{number}")
+            switch_timeline(server)
+        server.load(5, table="last")
+        end = running.caught_up()
+        current = SWITCHES + 1
+        until("theirs", lambda: list(tmp_path.glob(f"{current:08X}*.partial")))
+        whole = [Segment.parse(path.name) for path in sorted(tmp_path.glob("0" * 7 + "?" * 17))]
+        index = index_of(store, running.owner)
+        until("merged", lambda: set(whole) <= set(index_of(store, running.owner).segments))
+    assert len(whole) >= SWITCHES
+    for segment in whole:
+        ours = archived(store, running.owner, segment)
+        assert ours == (tmp_path / segment.name).read_bytes(), segment.name
+        assert ours == local(server, segment)
+    assert index.timelines == tuple(range(1, SWITCHES + 2))
+    assert set(index.histories) == set(range(2, SWITCHES + 2))
+    followed(server, store, running, index_of(store, running.owner), end)
+
+
+def followed(server, store, running, index, end) -> None:  # type: ignore[no-untyped-def]
+    """From the first byte to the last along the line of timelines, without a hole."""
+    last = index.timelines[-1]
+    content = store.get(str(index.histories[last]))
+    assert content == (server.data / "pg_wal" / f"{last:08X}.history").read_bytes()
+    line = timeline.Lineage(last, timeline.parse(content))
+    at = index.runs(1)[0].start
+    for each in line.timelines:
+        run = index.run_holding(each, at)
+        assert run is not None, f"a hole on timeline {each} at {at}"
+        until_here = line.end_of(each) or end
+        assert run.end >= until_here
+        at = Lsn(until_here - until_here % (16 << 20))
+
+
+@pytest.mark.parametrize("size", [1 << 24, 1 << 20], ids=["16MB", "1MB"])
+def test_commits_are_those_of_pg_waldump(servers: Servers, size: int) -> None:
+    server = servers.bare(15)
+    server.initdb(f"--wal-segsize={size >> 20}")
+    server.configure(max_prepared_transactions="5")
+    server.start()
+    server.sql("SELECT pg_create_physical_replication_slot('keep', true)")
+    server.sql("CREATE TABLE t (n int, b text)")
+    for n in range(300):
+        server.sql("INSERT INTO t SELECT g, repeat('x', %s) FROM generate_series(1, %s) g",
+                   n * 7 % 900, n % 9)  # fmt: skip
+    server.load(4)
+    # What somebody stores may look like the log itself, and is none.
+    first = sorted((server.data / "pg_wal").glob("0" * 7 + "?" * 17))[0].name
+    server.sql(f"INSERT INTO t SELECT 0, encode(pg_read_binary_file('pg_wal/{first}', 0, 900000),"
+               "'escape')")  # fmt: skip
+    server.sql("CREATE TABLE copies (b bytea)")
+    server.sql("ALTER TABLE copies ALTER b SET STORAGE EXTERNAL")
+    server.sql(f"INSERT INTO copies SELECT pg_read_binary_file('pg_wal/{first}', 0, 900000)")
+    server.sql("INSERT INTO t VALUES (1)")
+    end = position(server)
+    names = sorted(path.name for path in (server.data / "pg_wal").glob("0" * 7 + "?" * 17))
+    for name in names:
+        segment = Segment.parse(name, size)
+        if segment.start >= end:
+            continue
+        held(local(server, segment), segment, min(end, segment.end), server.data / "pg_wal")
+
+
+def held(data: bytes, segment: Segment, end: Lsn, folder: Path) -> None:
+    """In pieces of some sizes, what is found is what pg_waldump lists there."""
+    wanted = dumped(folder, segment, end)
+    for step in (segment.size, 300_008, 70_000):
+        for start in range(segment.start, end, step):
+            stop = min(start + step, end)
+            begin = max(segment.start, start - (64 << 10))
+            found = records.find(
+                data[start - segment.start : stop - segment.start],
+                Lsn(start),
+                data[begin - segment.start : start - segment.start],
+                segment.size,
+            )
+            here = {(at, when) for at, when, _ in wanted if begin <= at < stop}
+            inside = [at for at, _, ends in wanted if start <= at and ends <= stop]
+            if found is None:
+                assert not inside, "one was overlooked"
+            else:
+                assert (found.first.start, found.first.at) in here
+                assert (found.last.start, found.last.at) in here
+                assert all(found.first.start <= at <= found.last.start for at in inside)
+
+
+def dumped(folder: Path, segment: Segment, end: Lsn) -> list[tuple[Lsn, datetime, int]]:
+    """Start, time, and a position by which it has surely ended."""
+    command = [program("pg_waldump"), "--rmgr=Transaction", "-p", str(folder)]
+    done = subprocess.run(
+        [*command, "-s", str(segment.start), "-e", str(end)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    line = re.compile(
+        r"len \(rec/tot\): +\d+/ +(\d+), .*lsn: (\S+), .*"
+        r"desc: (?:COMMIT|ABORT)\S* .*?(\d{4}-\d\d-\d\d [\d:.]+) "
+    )
+    found: list[tuple[Lsn, datetime, int]] = []
+    for match in map(line.search, done.stdout.splitlines()):
+        if match:
+            start, length = Lsn.parse(match[2]), int(match[1])
+            moment = datetime.fromisoformat(match[3]).replace(tzinfo=UTC)
+            found.append((start, moment, start + length + 40 * (length // 8000 + 2)))
+    return found
+
+
+def test_an_object_tells_its_commits_and_until_when_it_is_all(
+    servers: Servers, s3_config: StoreConfig
+) -> None:
+    server, store = servers.new(17, track_commit_timestamp="on"), hot_store(s3_config)
+    server.sql("CREATE TABLE t (n int)")
+    with receiving(server, store) as running:
+        running.caught_up()
+        server.sql("INSERT INTO t VALUES (1)")
+        running.caught_up()
+        rows = server.sql("SELECT timestamp FROM pg_last_committed_xact()")
+        last = rows[0][0]
+        until("told", lambda: running.report.last_commit_at == last)
+        piece = index_of(store, running.owner).cover(Segment.containing(position(server), 1))[-1]
+        header = object_of(store, piece.key).header
+        assert header.commits is not None
+        assert header.commits.last == last
+        assert header.sent_at >= last
+        assert header.prefix_sha256 is not None
+        assert Lsn.parse(header.commits.last_end) <= header.end_lsn
