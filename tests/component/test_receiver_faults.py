@@ -198,7 +198,12 @@ def test_a_restart_of_the_server_leaves_no_gap(server: Server, store: HotS3Store
         whole(server, store, running, end)
 
 
-def test_a_slot_that_is_lost_is_a_gap_that_is_told(server: Server, store: HotS3Store) -> None:
+@pytest.mark.parametrize("major", [14, 15, 18])
+def test_a_slot_that_is_lost_is_a_gap_that_is_told(
+    servers: Servers, store: HotS3Store, major: int
+) -> None:
+    server = servers.new(major)
+    server.sql("CREATE TABLE t (n int)")
     server.configure(max_slot_wal_keep_size="'1MB'", max_wal_size="'32MB'", min_wal_size="'32MB'")
     server.stop()
     server.start()

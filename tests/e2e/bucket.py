@@ -38,7 +38,11 @@ class Bucket:
     def sizes(self, prefix: str) -> dict[str, int]:
         """Bytes of each object whose key begins so, by the key."""
         pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix)
-        return {each["Key"]: each["Size"] for page in pages for each in page.get("Contents", [])}
+        try:
+            found = [each for page in pages for each in page.get("Contents", [])]
+        except self._s3.exceptions.NoSuchBucket:  # the operator makes it when it first needs it
+            return {}
+        return {each["Key"]: each["Size"] for each in found}
 
     def get(self, key: str) -> bytes:
         return self._s3.get_object(Bucket=self.name, Key=key)["Body"].read()

@@ -7,6 +7,7 @@ becomes the idle process again; SIGTERM ends it with what has come by then.
 from __future__ import annotations
 
 import ctypes
+import gc
 import logging
 import os
 import signal
@@ -171,6 +172,7 @@ def supervise(sidecar: Sidecar, port: Port) -> int:
 
 def trim() -> None:
     """Gives free memory back to the machine: glibc keeps it, other libraries need no telling."""
+    gc.collect()
     give_back = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if give_back is not None:
         give_back(0)

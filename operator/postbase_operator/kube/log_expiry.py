@@ -102,8 +102,8 @@ class LogExpiry:
             age = timedelta(days=policies.pitr.retention_days)
             over = await asyncio.to_thread(_baseless, store, archive, self._now() - age)
         for first in range(0, len(over), BATCH):
+            await asyncio.sleep(1.0 if first else 0.0)
             await asyncio.to_thread(store.delete_many, over[first : first + BATCH])
-            await asyncio.sleep(1.0)
         if over:
             told = {"object": f"Database/{db.metadata.namespace}/{db.metadata.name}"}
             logger.info("log that nobody needs was deleted", extra=told | {"objects": len(over)})
