@@ -7,14 +7,34 @@ finds, so that a kill between any two of them costs a repetition and nothing els
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Generic, TypeVar
 
 from postbase_operator.api.backup import Backup
-from postbase_operator.api.database import Database
-from postbase_operator.archive.keys import RecoveryEndKey
-from postbase_operator.archive.run import RecoveryTask
 from postbase_operator.archive.wish import NOTHING, ArchivingWish
+from postbase_operator.planning.restore_steps import (
+    CreateDatabase as CreateDatabase,
+)
+from postbase_operator.planning.restore_steps import (
+    DropDatabases as DropDatabases,
+)
+from postbase_operator.planning.restore_steps import (
+    FailVolume as FailVolume,
+)
+from postbase_operator.planning.restore_steps import (
+    FillVolume as FillVolume,
+)
+from postbase_operator.planning.restore_steps import (
+    LoadBackup as LoadBackup,
+)
+from postbase_operator.planning.restore_steps import (
+    PinLog as PinLog,
+)
+from postbase_operator.planning.restore_steps import (
+    PromoteVolume as PromoteVolume,
+)
+from postbase_operator.planning.restore_steps import (
+    SwapDatabases as SwapDatabases,
+)
 
 Status = TypeVar("Status")
 
@@ -38,89 +58,6 @@ class CreateVolume:
 
     generation: int
     restore: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class FillVolume:
-    """A backup is fetched onto the volume and recovered there, with `recovery` on along the log.
-
-    Leaves: a run of its own."""
-
-    volume: str
-    restore: str
-    object_key: str
-    attempt: int
-    recovery: RecoveryTask | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PinLog:
-    """A recovery that follows the log is told where it ends. Leaves: a note in the archive."""
-
-    key: RecoveryEndKey
-    end: str
-
-
-@dataclass(frozen=True, slots=True)
-class PromoteVolume:
-    """The volume is the one that serves; all others that were are previous ones from now on.
-
-    Leaves: the marks, this one's first. A kill in between leaves two, and the higher generation
-    counts until the step is repeated. `keep_until`: how long the others stay.
-    """
-
-    volume: str
-    system_id: str
-    restore: str
-    keep_until: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class FailVolume:
-    """What could not be filled goes. Leaves: nothing of it."""
-
-    volume: str
-
-
-@dataclass(frozen=True, slots=True)
-class LoadBackup:
-    """A dump is restored into a database of its own, beside the application's.
-
-    `whole`: what it is called in the end. `limit`: bytes that all on the volume may take; None: not
-    known.
-    Leaves: a run of its own, and its database.
-    """
-
-    restore: str
-    object_key: str
-    attempt: int
-    whole: str
-    limit: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SwapDatabases:
-    """The application's database is called `former` from now on, and `chosen` is the application's.
-
-    In one transaction, with the sessions of both ended before. Leaves: the names.
-    """
-
-    chosen: str
-    former: str
-
-
-@dataclass(frozen=True, slots=True)
-class DropDatabases:
-    """Databases that restores have made go, with whoever is in them. Leaves: nothing of them."""
-
-    names: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class CreateDatabase:
-    """A Database that begins with a backup. Leaves: it; one of its name that is there is left."""
-
-    database: Database
 
 
 @dataclass(frozen=True, slots=True)

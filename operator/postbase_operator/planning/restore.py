@@ -14,9 +14,8 @@ from datetime import datetime
 
 from postbase_operator.api import conditions as cond
 from postbase_operator.api.backup import Backup
-from postbase_operator.api.base import ObjectMeta, Reference
 from postbase_operator.api.database import Database
-from postbase_operator.api.pitr_restore import NewDatabase, PitrRestore
+from postbase_operator.api.pitr_restore import PitrRestore
 from postbase_operator.api.policies import BackupMethod
 from postbase_operator.api.restore_status import PitrRestoreStatus, RestorePlan, RestoreStep
 from postbase_operator.api.runs import RunPhase
@@ -39,12 +38,11 @@ from postbase_operator.planning.restore_logical import (
     plan_undo,
     previous_copy,
 )
+from postbase_operator.planning.restore_new import AGAIN, SOON, into_new
 from postbase_operator.planning.restore_previous import previous
 from postbase_operator.planning.restore_queue import before
 
 KEPT_ON_VOLUME = "What is committed until the switch stays on the volume"
-AGAIN = 10.0
-SOON = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +90,7 @@ def plan_restore(
         after = tell.planned(restore, planned, serving, now)
         return Plan(after, requeue_after=0.1)
     if restore.spec.target.new_database is not None:
-        return _into_new(restore, restore.spec.target.new_database, known, db, now)
+        return into_new(restore, restore.spec.target.new_database, known.made, db, now)
     if restore.spec.source.previous is not None:
         return _undo(restore, known, now)
     return _in_place(restore, known, now)
@@ -258,52 +256,6 @@ def _switch(
     former = [v for v in seen.volumes if v.role is VolumeRole.PREVIOUS and not v.deleting]
     after = tell.completed(restore, restore.spec.database_ref, former, now)
     return Plan(after, notices=tell.notices(restore.status, after))
-
-
-# -- a new Database ------------------------------------------------------------------------
-
-
-def _into_new(
-    restore: PitrRestore, wanted: NewDatabase, known: RestoreSeen, db: Database, now: datetime
-) -> Plan[PitrRestoreStatus]:
-    if known.made is None:
-        make: Step = steps.CreateDatabase(_like(db, restore, wanted))
-        plan = restore.status.plan
-        after = tell.running(restore, plan, RestoreStep.FILLING, "Is being made", now)
-        return Plan(after, (make,), SOON, tell.notices(restore.status, after))
-    ready = tell.ready_of(known.made)
-    if ready is not None and ready.status == "True":
-        after = tell.completed(restore, Reference(name=wanted.name), (), now)
-        return Plan(after, notices=tell.notices(restore.status, after))
-    message = f"{ready.reason}: {ready.message}" if ready is not None else "Is being made"
-    after = tell.running(restore, restore.status.plan, RestoreStep.FILLING, message, now)
-    return Plan(after, (), AGAIN, tell.notices(restore.status, after))
-
-
-def _like(db: Database, restore: PitrRestore, wanted: NewDatabase) -> Database:
-    """As the source, but for what belongs to the source alone; no labels, which are Git's."""
-    storage = db.spec.storage.model_copy(
-        update={
-            key: value
-            for key, value in {
-                "size": wanted.size,
-                "storage_class_name": wanted.storage_class_name,
-            }.items()
-            if value is not None
-        }
-    )
-    spec = db.spec.model_copy(
-        update={
-            "storage": storage,
-            "resources": wanted.resources or db.spec.resources,
-            "bootstrap": recovery.bootstrap_of(restore, db),
-            "adopt_volume": None,
-            "paused": False,
-            "deletion_protection": False,
-        }
-    )
-    place = ObjectMeta(name=wanted.name, namespace=db.metadata.namespace)
-    return Database(metadata=place, spec=spec)
 
 
 # -- ends ----------------------------------------------------------------------------------

@@ -418,9 +418,15 @@ def test_pausing_leaves_the_server_alone_until_it_is_gone() -> None:
     assert find_condition(stopped.status.conditions, "Reconciling") is None
 
 
-def test_what_has_no_effect_yet_is_said() -> None:
-    made = plan(HEALTHY, database(deletionPolicy="FinalBackup"))
-    accepted = find_condition(made.status.conditions, "Accepted")
-    assert accepted is not None
-    assert accepted.reason == "NotImplemented"
-    assert "spec.deletionPolicy" in accepted.message
+def test_what_has_no_effect_is_said() -> None:
+    """A password of the user's own is rotated by whoever writes its Secret."""
+    own = database(credentials={"secretRef": {"name": "own"}})
+    asked = own.metadata.model_copy(update={"annotations": {"postbase.sh/request-rotate": "1"}})
+    for db, reason in ((own, "Accepted"), (own.model_copy(update={"metadata": asked}), IDLE)):
+        accepted = find_condition(plan(HEALTHY, db).status.conditions, "Accepted")
+        assert accepted is not None
+        assert accepted.reason == reason
+        assert ("request-rotate" in accepted.message) is (reason == IDLE)
+
+
+IDLE = "NotImplemented"
