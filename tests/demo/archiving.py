@@ -1,0 +1,85 @@
+"""Continuous archiving: back to the second before a mistake; and a volume that is lost for good."""
+
+from __future__ import annotations
+
+import json
+
+from demo.telling import apply, expect, kubectl, psql, restore, tell, wait_for_client
+
+STARTED = "SELECT pg_postmaster_start_time()"
+ROWS = "SELECT count(*) FROM ledger"
+NOW = "SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
+RESCUED = """\
+apiVersion: postbase.sh/v1alpha1
+kind: Database
+metadata: {name: shop-rescued}
+spec:
+  projectRef: {name: shop}
+  postgresVersion: "15"
+  storage: {size: 1Gi}
+  pitr: {enabled: true}
+  bootstrap:
+    restore: {from: {name: shop-main}, latest: {}}
+"""
+
+
+def any_second() -> None:
+    tell("Every change goes to the object store from now on; PostgreSQL is not restarted for it")
+    psql("CREATE TABLE ledger (n int PRIMARY KEY, at timestamptz DEFAULT clock_timestamp())")
+    started = psql(STARTED)
+    kubectl(
+        *("patch", "database", "shop-main", "--type=merge"),
+        '--patch={"spec": {"pitr": {"enabled": true}}}',
+    )
+    kubectl("wait", "database/shop-main", "--for=condition=Archiving", "--timeout=120s", show=True)
+    window = "--for=jsonpath={.status.pitr.recoveryWindow.from}"
+    kubectl("wait", "database/shop-main", window, "--timeout=180s")
+    expect("the start of PostgreSQL", psql(STARTED), started)
+    kubectl("get", "databases", "shop-main", "-o", "wide", show=True)
+
+    tell("Rows, one after another; and then a mistake")
+    write(1, 8)
+    moment = psql(NOW)
+    write(9, 10)
+    psql("DELETE FROM ledger WHERE n <= 5")
+
+    tell("What a restore to the second before it would do and give: nothing is touched")
+    restore("only-plans", f'{{targetTime: "{moment}"}}', dry_run=True)
+    plan = json.loads(kubectl("get", "pitrrestore", "only-plans", "-o", "json"))["status"]["plan"]
+    print(json.dumps(plan, indent=1))
+    expect("the rows", psql(ROWS), "5")
+
+    tell("And the restore")
+    restore("undo-the-delete", f'{{targetTime: "{moment}"}}')
+    expect("the rows", psql(f"{ROWS} WHERE n <= 8"), "8")
+    expect("what came later", psql(f"{ROWS} WHERE n > 8"), "0")
+
+    tell("Taken back: the rows of after are there, and the deleted ones are not")
+    restore("undo-that-restore", "{previous: {}}")
+    expect("the rows", psql(ROWS), "5")
+    expect("the last one", psql("SELECT max(n) FROM ledger"), "10")
+
+
+def a_lost_volume() -> None:
+    tell("A last row; a second later the pod and its volume are gone for good")
+    write(11, 11)
+    psql("SELECT pg_sleep(1)")
+    live = json.loads(kubectl("get", "database", "shop-main", "-o", "json"))
+    claim = live["status"]["volume"]["claimName"]
+    kubectl("delete", "persistentvolumeclaim", claim, "--wait=false", show=True)
+    kubectl("delete", "pod", "shop-main-1-0", "--force", "--grace-period=0", show=True)
+    kubectl("wait", f"persistentvolumeclaim/{claim}", "--for=delete", "--timeout=120s")
+
+    tell("A new Database, out of the object store alone")
+    apply(RESCUED)
+    kubectl("wait", "database/shop-rescued", "--for=condition=Ready", "--timeout=240s", show=True)
+    wait_for_client("shop-rescued")
+    expect("the rows", psql(ROWS), "6")
+    expect("the last one", psql("SELECT max(n) FROM ledger"), "11")
+    expect("the first table", psql("SELECT item FROM orders WHERE id = 1"), "coffee")
+    kubectl("get", "databases,backups,pitrrestores", show=True)
+
+
+def write(first: int, last: int) -> None:
+    for n in range(first, last + 1):
+        psql(f"INSERT INTO ledger (n) VALUES ({n})")  # noqa: S608 - numbers of our own

@@ -1,0 +1,134 @@
+"""What a step of the story is made of: kubectl, psql in a client's pod, and what must be so."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from pathlib import Path
+
+from node.errors import NodeError
+
+ROOT = Path(__file__).resolve().parents[2]
+KUBECTL = ROOT / ".cluster" / "bin" / "kubectl"
+KUBECONFIG = ROOT / ".cluster" / "kubeconfig"
+NAMESPACE = "demo"
+
+RESTORE = """\
+apiVersion: postbase.sh/v1alpha1
+kind: PitrRestore
+metadata: {name: %(name)s}
+spec:
+  databaseRef: {name: shop-main}
+  source: %(source)s
+  target: {inPlace: {}}
+  dryRun: %(dry_run)s
+"""
+
+# A client as any application would be one: the Secret in its environment, the certificate
+# authority in a file, no right and no privilege of its own.
+CLIENT = """\
+apiVersion: v1
+kind: Pod
+metadata: {name: client}
+spec:
+  terminationGracePeriodSeconds: 0
+  automountServiceAccountToken: false
+  securityContext: {runAsNonRoot: true, runAsUser: 10001, seccompProfile: {type: RuntimeDefault}}
+  containers:
+    - name: psql
+      image: %(image)s
+      command: [sleep, infinity]
+      securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
+      env:
+        - {name: PGSSLMODE, value: verify-full}
+        - {name: PGSSLROOTCERT, value: /credentials/ca.crt}
+%(variables)s
+      volumeMounts: [{name: credentials, mountPath: /credentials}]
+  volumes:
+    - {name: credentials, secret: {secretName: %(database)s-credentials}}
+"""
+VARIABLES = {
+    "PGHOST": "host",
+    "PGPORT": "port",
+    "PGDATABASE": "dbname",
+    "PGUSER": "user",
+    "PGPASSWORD": "password",
+}
+
+
+def apply(manifest: str) -> None:
+    print(manifest, end="")
+    kubectl("apply", "-f", "-", stdin=manifest, show=True)
+
+
+def restore(name: str, source: str, *, dry_run: bool = False) -> None:
+    apply(RESTORE % {"name": name, "source": source, "dry_run": str(dry_run).lower()})
+    began = time.monotonic()
+    kubectl("wait", f"pitrrestore/{name}", "--for=condition=Ready", "--timeout=180s", show=True)
+    done = "Planned" if dry_run else "Restored"
+    print(f"{done} {time.monotonic() - began:.1f} s after the apply")
+    kubectl("get", "pitrrestore", name, show=True)
+
+
+def wait_for_client(database: str) -> None:
+    """A pod that knows this database and no other; the one before it goes."""
+    kubectl("delete", "pod", "client", "--ignore-not-found")
+    pod = json.loads(kubectl("get", "pod", f"{database}-1-0", "-o", "json"))
+    image = next(c["image"] for c in pod["spec"]["containers"] if c["name"] == "postgres")
+    secret = f"secretKeyRef: {{name: {database}-credentials, key: %s}}"
+    lines = [
+        f"        - {{name: {name}, valueFrom: {{{secret % key}}}}}"
+        for name, key in VARIABLES.items()
+    ]
+    manifest = CLIENT % {
+        "image": image,
+        "database": database,
+        "variables": "\n".join(lines),
+    }
+    kubectl("apply", "-f", "-", stdin=manifest)
+    kubectl("wait", "pod/client", "--for=condition=Ready", "--timeout=60s", show=True)
+
+
+def psql(statement: str) -> str:
+    """One statement by the client pod; unaligned rows without headings."""
+    print(f"  psql> {statement}")
+    quiet = ("--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1")
+    answer = kubectl("exec", "client", "--", "psql", *quiet, "--command", statement).strip()
+    if answer:
+        print(f"        {answer}")
+    return answer
+
+
+def expect(what: str, found: str, wanted: str) -> None:
+    if found != wanted:
+        raise NodeError(f"{what}: expected {wanted!r}, found {found!r}")
+
+
+def kubectl(*words: str, stdin: str | None = None, show: bool = False) -> str:
+    return run(
+        [str(KUBECTL), "--kubeconfig", str(KUBECONFIG), "--namespace", NAMESPACE, *words],
+        stdin=stdin,
+        show=show,
+    )
+
+
+def run(command: list[str], *, stdin: str | None = None, show: bool = False) -> str:
+    done = subprocess.run(
+        command,
+        input=stdin,
+        stdin=None if stdin is not None else subprocess.DEVNULL,
+        stdout=None if show else subprocess.PIPE,
+        stderr=None if show else subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        said = (done.stdout or "").strip().splitlines()
+        shown = " ".join(command[-6:])
+        raise NodeError(f"`… {shown}` ended with {done.returncode}: {' / '.join(said[-3:])}")
+    return done.stdout or ""
+
+
+def tell(step: str) -> None:
+    print(f"\n== {step}", flush=True)
