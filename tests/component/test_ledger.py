@@ -138,7 +138,8 @@ def story(
             server.sql("SELECT pg_reload_conf()")
             until("synchronous", lambda: server.sql("SHOW synchronous_standby_names")[0][0])
         client = begin(server, folder / "ledger")
-        until("acknowledgements", lambda: len(client.noted()) >= 5 * ACKNOWLEDGED)
+        until("acknowledgements", lambda: len(client.noted()) >= 3 * ACKNOWLEDGED, 60.0)
+        assert client.process.poll() is None
         steps = {"receiver": lambda: setattr(death, "dead", True), "server": server.kill}
         killed = time.time()
         steps.pop(first)()

@@ -44,7 +44,7 @@ def forget_slot(server: Server) -> None:
 def is_whole(index: WalIndex, timeline: int, end: Lsn) -> bool:
     """One run up to the end, and all but its last segment in one object each."""
     runs = index.runs(timeline)
-    if not runs or runs[-1].end < end:
+    if len(runs) != 1 or runs[0].end < end:
         return False
     complete = segments(runs[-1].start, end - end % (16 << 20), timeline)
     return all(segment in index.segments for segment in complete)

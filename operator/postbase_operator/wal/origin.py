@@ -1,21 +1,22 @@
 """PURE: where the receiver goes on: behind what the archive holds without a hole.
 
-What was acknowledged is never beyond the end of the run that was being extended, and the server's
-slot stands somewhere within that run. So the run that holds the slot's position is the one to
-extend; chunks behind a hole of it were on their way when a receiver was killed, and nobody was told
-that they are safe.
+What was acknowledged is never beyond the end of the run that was being extended. Chunks behind its
+end were on their way when a receiver was killed, and nobody was told that they are safe: the hole
+before them is filled first. So the first hole is tried that the server can still fill; one that it
+cannot is a gap, which was told when it came about.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from postbase_operator.archive.wal_index import WalIndex
+from postbase_operator.archive.wal_index import Run, WalIndex
 from postbase_operator.wal.lsn import Lsn
 from postbase_operator.wal.timeline import Lineage
 
-TRIED = 3
-"""Ends of runs that a server which cannot tell its slot's position is asked for."""
+TRIED = 12
+"""Holes that the server is asked to fill, the last ones: more than there are writes at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,22 +36,17 @@ def origins(
     """The places to go on from, in the order in which the server is to be asked for them.
 
     `kept`: from where on the server's slot keeps the log, None where that is not known. `flushed`:
-    how far the server's log is. The last one begins anew: always possible, with a gap before it.
+    how far the server's log is. One of them begins anew, where the log is there for certain.
     """
-    found = [] if kept is None else _holding(index, lineage, kept)
-    if not found:
-        every = [
-            _followed(index, lineage, timeline, run.start)
-            for timeline in lineage.timelines
-            for run in index.runs(timeline)
-            if run.start < (lineage.end_of(timeline) or run.end)
-        ]
-        newest = list(dict.fromkeys(every))
-        found = newest[-1:] if kept is not None else newest[-TRIED:]
     reserved = kept if kept is not None else flushed
-    anew = _floor(index, reserved)
-    wanted = [begun for origin in found for begun in _beginnings(index, origin)]
-    return (*wanted, Origin(lineage.at(reserved), anew, anew, fresh=True))
+    begin = _floor(index, reserved)
+    anew = Origin(lineage.at(reserved), begin, begin, fresh=True)
+    runs = [run for timeline in lineage.timelines for run in _chains(index, lineage, timeline)]
+    found = {_followed(index, lineage, run.timeline, run.start) for run in runs}
+    ends = sorted(found, key=lambda origin: origin.durable)[-TRIED:]
+    if kept is not None and not any(run.holds(begin) for run in runs):
+        ends = [origin for origin in ends if origin.durable < begin]
+    return (*(begun for origin in ends for begun in _beginnings(index, origin)), anew)
 
 
 def archived_end(index: WalIndex, timeline: int) -> Lsn:
@@ -58,11 +54,12 @@ def archived_end(index: WalIndex, timeline: int) -> Lsn:
     return max((run.end for run in index.runs(timeline)), default=Lsn(0))
 
 
-def _holding(index: WalIndex, lineage: Lineage, kept: Lsn) -> list[Origin]:
-    timeline = lineage.at(kept)
-    if index.run_holding(timeline, kept) is None:
-        return []
-    return [_followed(index, lineage, timeline, kept)]
+def _chains(index: WalIndex, lineage: Lineage, timeline: int) -> Iterator[Run]:
+    """Runs that a receiver began: each begins with a segment. Others lie behind a hole."""
+    end = lineage.end_of(timeline)
+    for run in index.runs(timeline):
+        if run.start % index.segment_size == 0 and (end is None or run.start < end):
+            yield run
 
 
 def _followed(index: WalIndex, lineage: Lineage, timeline: int, position: Lsn) -> Origin:

@@ -149,7 +149,7 @@ class Receiver:
                     raise
                 logger.warning("the server has no log from %s on: %s", origin.begin, error)
         begun = self._opened(replication, anew)
-        if index.timelines:
+        if any(run.end < anew.begin for each in lineage.timelines for run in index.runs(each)):
             self._tell_gap(index, anew)
         return begun
 

@@ -46,7 +46,7 @@ def at(steps: int | None) -> Lsn | None:
             [whole(1), chunk(24, 27)],
             ONE,
             25,
-            [begins(1, 24, 27), begins(1, 24, 24, fresh=True)],
+            [begins(1, 8, 16), begins(1, 16, 16), begins(1, 24, 27), begins(1, 24, 24, fresh=True)],
         ),
         (
             "a slot that is new, beyond the archive: the archive's end may still be there",
@@ -67,7 +67,28 @@ def at(steps: int | None) -> Lsn | None:
             [whole(1), chunk(16, 18), chunk(19, 21)],
             ONE,
             None,
-            [begins(1, 16, 18), begins(1, 16, 21), begins(1, 32, 32, fresh=True)],
+            [begins(1, 16, 18), begins(1, 32, 32, fresh=True)],
+        ),
+        (
+            "a new slot within what a kill has left behind a hole: the hole first",
+            [whole(1), chunk(16, 18), chunk(24, 27)],
+            ONE,
+            25,
+            [begins(1, 16, 18), begins(1, 24, 27), begins(1, 24, 24, fresh=True)],
+        ),
+        (
+            "nothing but what a kill has left behind a hole at the very beginning",
+            [chunk(10, 12)],
+            ONE,
+            11,
+            [begins(1, 8, 8, fresh=True)],
+        ),
+        (
+            "the same, where a segment begins",
+            [whole(2)],
+            ONE,
+            12,
+            [begins(1, 8, 8, fresh=True)],
         ),
         (
             "all of the old timeline is there: the new one from the beginning of its segment",
