@@ -99,7 +99,7 @@ class Db:
             held = self.live().get("status", {}).get("conditions")
             raise AssertionError(f"{error}; its conditions: {held}") from None
 
-    def wait_ready(self, *, seconds: float = 120) -> None:
+    def wait_ready(self, *, seconds: float = 240) -> None:
         self.wait_for("Ready", "True", seconds=seconds)
 
     # -- its children ----------------------------------------------------------------------

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from e2e.children import Child, children_of, edit, ours, parts
-from e2e.cluster import Body, eventually
+from e2e.cluster import Body, KubectlFailed, eventually
 from e2e.conftest import NewDb
 from e2e.database import Db
 
@@ -87,7 +87,18 @@ def ready_since(db: Db) -> str:
 def put_back(db: Db, child: Child, before: Body) -> None:
     """So that one part that stays edited does not fail all that come after it."""
     meta = {k: v for k, v in before["metadata"].items() if k != "resourceVersion"}
-    db.cluster.kubectl("replace", "-f", "-", stdin=json.dumps({**before, "metadata": meta}))
+    whole = json.dumps({**before, "metadata": meta})
+
+    def replaced() -> bool:
+        try:
+            db.cluster.kubectl("replace", "-f", "-", stdin=whole)
+        except KubectlFailed as error:
+            if "Conflict" in str(error):  # the operator was at it in the same moment
+                return False
+            raise
+        return True
+
+    eventually(replaced, "it is put back", seconds=15)
     db.wait_ready(seconds=30)
 
 

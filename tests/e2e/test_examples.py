@@ -25,7 +25,6 @@ LOCAL = {
 RUNS = ("Backup", "PitrRestore")
 """Kinds that run once."""
 REFUSED = {
-    "shop-main-17": "spec.bootstrap",
     "ledger-recovered": "spec.bootstrap",
     "undo-the-delete": "spec.source",
     "look-at-yesterday": "spec.source",
