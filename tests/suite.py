@@ -106,9 +106,9 @@ CHECK = (
 )
 
 
-APART = ("handover", "node_restart", "upgrade", "template_upgrade")
-"""They count the seconds of a hand-over, restart the node, or have the cluster run another release
-for a while: nothing else runs beside them."""
+APART = ("children", "drift", "handover", "node_restart", "upgrade", "template_upgrade")
+"""They count seconds (until an edit is mended, until another leads), restart the node, or have the
+cluster run another release for a while: nothing else runs beside them."""
 
 
 def node(command: str) -> Part:
