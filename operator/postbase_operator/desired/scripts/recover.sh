@@ -69,6 +69,10 @@ if [ -e "$pgdata/recovery.signal" ] || [ "$(state 'Database cluster state')" != 
   track=${POSTBASE_TRACK_COMMIT_TIMESTAMP:-off}
   if [ "$(state 'track_commit_timestamp setting')" = on ]; then track=on; fi
   if [ -n "${POSTBASE_TIMELINE:-}" ]; then
+    until [ -d "$run/stored" ]; do # the last folder that the sidecar makes
+      [ ! -e "$run/failed" ] || give_up
+      sleep 0.1
+    done
     set -- -c recovery_target_timeline="$POSTBASE_TIMELINE" \
       -c restore_command="/bin/sh $config/restore.sh %f %p"
   else
