@@ -10,14 +10,24 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Callable, Iterator
+import subprocess
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from e2e.bucket import Bucket
-from e2e.cluster import KUBECONFIG, KUBECTL, ROOT, Cluster, KubectlFailed, eventually
+from e2e.cluster import (
+    KUBECONFIG,
+    KUBECTL,
+    OPERATOR,
+    OPERATOR_NAMESPACE,
+    ROOT,
+    Cluster,
+    KubectlFailed,
+    eventually,
+)
 from e2e.database import Db, project
 
 LOCKS = ROOT / ".cluster"
@@ -34,6 +44,36 @@ def cluster() -> Cluster:
     except KubectlFailed as error:
         pytest.skip(f"the cluster does not answer ({error}): run `make up`")
     return found
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Beside a failure stands what the cluster was like: the node goes before anybody reads it."""
+    report = yield
+    found = getattr(item, "funcargs", {})
+    if report.failed and "cluster" in found:
+        seen = as_it_was(found["cluster"], found.get("namespace") or OPERATOR_NAMESPACE)
+        report.sections.append(("The cluster", seen))
+    return report
+
+
+def as_it_was(cluster: Cluster, namespace: str) -> str:
+    """Objects, the last events, and the operator's last words, as far as they can be had."""
+    within, kinds = f"--namespace={namespace}", "databases,backups,pitrrestores,pods,jobs"
+    said = []
+    for words, lines in (
+        (("get", kinds, within, "-o", "wide"), 30),
+        (("get", "events", within, "--sort-by=.metadata.creationTimestamp"), 15),
+        (("logs", f"--namespace={OPERATOR_NAMESPACE}", f"--selector={OPERATOR}", "--tail=12"), 24),
+    ):
+        try:
+            told = cluster.kubectl(*words, seconds=20).splitlines()
+        except (KubectlFailed, subprocess.TimeoutExpired) as error:
+            told = [str(error)]
+        said += [f"$ kubectl {' '.join(words)}", *(line[:240] for line in told[-lines:])]
+    return "\n".join(said)
 
 
 @pytest.fixture(scope="module")

@@ -82,7 +82,7 @@ class Run:
             runs = self.db.live()["status"].get("finishedRuns") or []
             return self.name in [each["name"] for each in runs]
 
-        eventually(remembered, f"{self.name} is remembered", seconds=15)
+        eventually(remembered, f"{self.name} is remembered", seconds=60)
 
     def jobs(self) -> list[Body]:
         """Those that were made for this very object, not for one of its name before it."""

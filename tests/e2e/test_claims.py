@@ -76,7 +76,7 @@ def test_an_edited_generation_leads_to_no_other_volume(
     edit(db, "annotations", names.ANNOTATION_GENERATION, value)
     db.patch(parameters={"work_mem": f"{value or 8}MB"})
     eventually(
-        lambda: db.value("SHOW work_mem") == f"{value or 8}MB", "it is looked at", seconds=15
+        lambda: db.value("SHOW work_mem") == f"{value or 8}MB", "it is looked at", seconds=60
     )
     template = db.cluster.get("statefulset", db.namespace, f"{db.name}-1")["spec"]["template"]
     data = next(v for v in template["spec"]["volumes"] if v["name"] == "data")
@@ -89,7 +89,7 @@ def test_a_mark_that_is_the_truth_is_told_and_the_server_serves_on(
     db: Db, before: Body, mark: str, value: str | None, reason: str, said: str
 ) -> None:
     edit(db, "annotations", mark, value)
-    stalled = db.wait_for("Stalled", "True", reason, seconds=15)
+    stalled = db.wait_for("Stalled", "True", reason, seconds=60)
     assert said in stalled["message"]
     assert db.answers()
     assert db.names().count(f"PersistentVolumeClaim/{db.claim}") == 1

@@ -73,7 +73,7 @@ def wait_for(db: Db, cpu: int) -> None:
         template = db.cluster.get("statefulset", db.namespace, f"{db.name}-1")["spec"]["template"]
         return bool(template["spec"]["containers"][0]["resources"]["limits"]["cpu"] == f"{cpu}m")
 
-    eventually(limit, f"cpu is {cpu}m", seconds=15)
+    eventually(limit, f"cpu is {cpu}m", seconds=60)
 
 
 def test_fifty_edits_in_a_second_are_three_reconciles_at_most(db: Db) -> None:

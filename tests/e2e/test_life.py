@@ -34,7 +34,7 @@ def test_a_database_waits_for_its_project_and_is_counted(new_db: NewDb) -> None:
     eventually(
         lambda: project_status(db.cluster, db.namespace, "late").get("databasesReady") == 1,
         "the Project counts one ready",
-        seconds=15,
+        seconds=60,
     )
     status = project_status(db.cluster, db.namespace, "late")
     assert (status["databases"], status["phase"]) == (1, "Active")
@@ -42,7 +42,7 @@ def test_a_database_waits_for_its_project_and_is_counted(new_db: NewDb) -> None:
     eventually(
         lambda: project_status(db.cluster, db.namespace, "late")["databases"] == 0,
         "the Project counts none",
-        seconds=15,
+        seconds=60,
     )
 
 

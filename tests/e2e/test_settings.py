@@ -36,7 +36,7 @@ def test_a_parameter_that_needs_a_restart_waits_for_one(db: Db) -> None:
     assert "shared_buffers" in pending["message"]
     assert db.value("SHOW shared_buffers") == before
     assert db.started_at() == started
-    db.wait_ready(seconds=15)
+    db.wait_ready(seconds=60)
     db.restart_pod()
     assert db.value("SHOW shared_buffers") == "48MB"
     db.wait_ready(seconds=30)

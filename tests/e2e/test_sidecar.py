@@ -125,7 +125,7 @@ def test_a_sidecar_whose_image_cannot_be_pulled(
         set_image(db, UNPULLABLE)
         return served()
 
-    eventually(lambda: wrong() or not addresses(db, plain), "a plain Service loses it", seconds=15)
+    eventually(lambda: wrong() or not addresses(db, plain), "a plain Service loses it", seconds=60)
     throughout(wrong, "while the sidecar is missing", seconds=SICK_FOR, every=0.3)
     assert not addresses(db, plain)
     set_image(db, right)
@@ -142,7 +142,7 @@ def test_a_sidecar_that_crashes_again_and_again(
         return sidecar(db)["restartCount"] >= 1 and not runs(db)
 
     eventually(crash_loops, "the kubelet waits before the next start", seconds=60)
-    eventually(lambda: not addresses(db, plain), "a plain Service loses the pod", seconds=15)
+    eventually(lambda: not addresses(db, plain), "a plain Service loses the pod", seconds=60)
 
     def wrong() -> list[str]:
         crash(db)

@@ -7,8 +7,9 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from functools import partial
+from typing import Any
 
 import kopf
 
@@ -53,6 +54,7 @@ class Operator:
         self._settings = settings
         self._identity = socket.gethostname()
         self._watching = asyncio.Event()
+        self._stop = asyncio.Event()
         self._leading = False
 
     async def run(self) -> int:
@@ -116,19 +118,31 @@ class Operator:
         # Tasks that begin after kopf has begun count as kopf's own: it waits for them at its end.
         await asyncio.sleep(0)
         watch = asyncio.create_task(self._watch(watcher), name="watch")
+        told = asyncio.create_task(self._told_to_stop(), name="stop")
         logger.info("started", extra={"namespaces": ",".join(settings.watch_namespaces) or "all"})
-        done, _ = await asyncio.wait([*ours, watch], return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait([*ours, watch, told], return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             if task.exception() is not None:  # first of all: a lost Lease allows no tidying up
                 task.result()
-        for task in (*ours, watch):
-            task.cancel()
-        await asyncio.gather(*ours, watch, return_exceptions=True)
-        if watch not in done:
+        ended = {watch, told} & done
+        await _cancel(*ours)
+        if told in done:
+            # Nothing of ours writes any more, and kopf only reads: the next one need not wait the
+            # seconds that it takes to close its watches.
+            await elector.release()
+            await watch
+        await _cancel(watch, told)
+        if not ended:
             raise Unavailable("operator", "the queue or the sweep ended by itself")
 
+    async def _told_to_stop(self) -> None:
+        """Takes the signals over from kopf once it has begun; returns when one has come."""
+        await self._watching.wait()
+        _on_signal(self._stop.set)
+        await self._stop.wait()
+
     async def _watch(self, watcher: Watcher) -> None:
-        """kopf, embedded: it takes the signals, and returns when one has told it to stop."""
+        """kopf, embedded: it returns when it is told to stop; before it watches, by its signals."""
         namespaces = self._settings.watch_namespaces
         await kopf.operator(
             registry=registry.registry(watcher),
@@ -139,6 +153,7 @@ class Operator:
             # Else kopf asks for our user's name, and the pod's user has none.
             identity=self._identity,  # type: ignore[arg-type]  # a NewType kopf keeps private
             ready_flag=self._watching,
+            stop_flag=self._stop,
         )
 
     def _unready(self) -> str:
@@ -188,14 +203,24 @@ async def _unless_stopped(waiting: Coroutine[None, None, None]) -> bool:
     Raises what `waiting` raises.
     """
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    _on_signal(stop.set)
     tasks = [asyncio.ensure_future(waiting), asyncio.ensure_future(stop.wait())]
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    await _cancel(*tasks)
     if not tasks[0].cancelled():
         tasks[0].result()
     return not stop.is_set()
+
+
+def _on_signal(act: Callable[[], None]) -> None:
+    """What is done at SIGTERM and SIGINT; it takes the place of what was done before."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, act)
+
+
+async def _cancel(*tasks: asyncio.Future[Any]) -> None:
+    """Returns once they have ended, whichever way."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
