@@ -1,4 +1,6 @@
-"""The one way in which e2e tests reach a cluster: kubectl, on `.cluster/kubeconfig` and no other.
+"""The one way in which e2e tests reach a cluster: by `.cluster/kubeconfig` and no other.
+
+kubectl does what changes something; reads go straight (`reading.py`).
 
 A test that deletes namespaces must never do so in whatever cluster the environment of the person
 who runs it happens to point at.
@@ -12,8 +14,11 @@ import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
+
+from e2e.reading import Reader, Refused
 
 ROOT = Path(__file__).resolve().parents[2]
 KUBECONFIG = ROOT / ".cluster" / "kubeconfig"
@@ -26,7 +31,7 @@ T = TypeVar("T")
 
 
 class KubectlFailed(AssertionError):
-    """kubectl ended with an error; its own words are the message."""
+    """kubectl ended with an error, or a read did; the server's own words are the message."""
 
 
 def eventually(
@@ -59,6 +64,10 @@ class Cluster:
     def __post_init__(self) -> None:
         if self.kubeconfig.resolve() != KUBECONFIG.resolve():
             raise ValueError(f"e2e tests run on {KUBECONFIG} only, not on {self.kubeconfig}")
+
+    @cached_property
+    def _reader(self) -> Reader:
+        return Reader(self.kubeconfig)
 
     def kubectl(self, *words: str, stdin: str | None = None, seconds: float = 90) -> str:
         """What kubectl printed. Raises KubectlFailed."""
@@ -102,11 +111,10 @@ class Cluster:
         self.kubectl("apply", "-f", "-", stdin=json.dumps(listed))
 
     def find(self, kind: str, namespace: str, name: str) -> Body | None:
-        out = self.kubectl(
-            "get", kind, name, f"--namespace={namespace}", "--ignore-not-found", "-o", "json"
-        )
-        found: Body | None = json.loads(out) if out.strip() else None
-        return found
+        try:
+            return self._reader.find(kind, namespace, name)
+        except Refused as error:
+            raise KubectlFailed(str(error)) from None
 
     def get(self, kind: str, namespace: str, name: str) -> Body:
         found = self.find(kind, namespace, name)
@@ -115,10 +123,10 @@ class Cluster:
 
     def listed(self, kinds: str, namespace: str, labels: str = "") -> list[Body]:
         """Objects of one or more kinds (comma separated)."""
-        words = ["get", kinds, f"--namespace={namespace}", "-o", "json", "--show-managed-fields"]
-        out = self.kubectl(*words, *([f"--selector={labels}"] if labels else []))
-        items: list[Body] = json.loads(out)["items"]
-        return items
+        try:
+            return self._reader.listed(kinds, namespace, labels)
+        except Refused as error:
+            raise KubectlFailed(str(error)) from None
 
     def patch(self, kind: str, namespace: str, name: str, patch: Body) -> None:
         words = ("patch", kind, name, f"--namespace={namespace}", "--type=merge")

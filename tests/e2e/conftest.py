@@ -123,7 +123,7 @@ def remove_namespace(cluster: Cluster, name: str) -> None:
 
 
 def volumes_of(cluster: Cluster, namespace: str) -> list[str]:
-    listed = json.loads(cluster.kubectl("get", "persistentvolumes", "-o", "json"))["items"]
+    listed = cluster.listed("persistentvolumes", "")
     return [
         volume["metadata"]["name"]
         for volume in listed
