@@ -82,6 +82,10 @@ async def test_a_killed_leader_is_followed(sessions: list[Cuttable], namespace: 
     await first.acquire()  # and never renews: it was killed
     await asyncio.wait_for(second.acquire(), 30)
     assert await holder(sessions[0], namespace) == "b"
+    with pytest.raises(
+        TimeoutError
+    ):  # and goes on leading: it took a dead one's Lease, no live one's
+        await asyncio.wait_for(second.keep(), TIMING.duration * 2)
     transitions = (await sessions[0].get(LEASE, namespace, "operator"))["spec"]["leaseTransitions"]
     assert transitions == 2
 

@@ -11,9 +11,9 @@ import time
 
 import pytest
 
-from e2e.cluster import OPERATOR_NAMESPACE, Cluster, eventually
+from e2e.cluster import OPERATOR_NAMESPACE, Cluster, eventually, throughout
 from e2e.database import Db
-from e2e.operators import freeze, kill, on_our_node, thaw, wait_other_leads, wait_replicas
+from e2e.operators import freeze, holder, kill, on_our_node, thaw, wait_other_leads, wait_replicas
 
 pytestmark = [
     pytest.mark.timeout(240),
@@ -54,6 +54,13 @@ def test_a_killed_leader_is_followed(cluster: Cluster, db: Db, leader: str) -> N
     print(f"killed: another leads after {led:.1f} s, has worked after {worked:.1f} s")
     assert db.started_at() == started
     db.wait_ready(seconds=30)
+    followed = wait_replicas(cluster)
+    throughout(
+        lambda: holder(cluster) != followed or restarts(cluster, followed),
+        "no longer led by the one that followed",
+        seconds=12,
+        every=2,
+    )
 
 
 def test_a_leader_that_is_stopped_hands_over(cluster: Cluster, db: Db, leader: str) -> None:

@@ -113,6 +113,7 @@ class Elector:
             logger.warning("the Lease cannot be reached", extra={"error": str(error)})
             return False
         self._renewed = began
+        self._usurped = False  # ours now, whoever held it when it ran out
         return True
 
     def _is_free(self, live: Body) -> bool:
