@@ -176,6 +176,39 @@ def dumped(folder: Path, segment: Segment, end: Lsn) -> list[tuple[Lsn, datetime
     return found
 
 
+SMALL = "DO $$ BEGIN FOR i IN 1..3000 LOOP INSERT INTO t VALUES (i); COMMIT; END LOOP; END $$"
+LIKE_HEADERS = "INSERT INTO bulk SELECT n, repeat(md5(n::text), 8) FROM generate_series(1, 40000) n"
+
+
+@pytest.mark.parametrize("load", [SMALL, LIKE_HEADERS], ids=["small", "texts"])
+def test_to_find_two_commits_takes_little(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch, load: str
+) -> None:
+    """It once took half a second a chunk: each of thousands was made sure of, page by page; or a
+    text that looked like the header of a large record had megabytes read."""
+    server = servers.new(15)
+    server.sql("CREATE TABLE t (n int)")
+    server.sql("CREATE TABLE bulk (n bigint, b text)")
+    server.sql("SELECT pg_switch_wal()")
+    server.sql(load)
+    server.sql("INSERT INTO t VALUES (0)")
+    segment = Segment.containing(position(server) - 1, 1)
+    data = local(server, segment)[: position(server) - segment.start]
+    cut = len(data) - min(len(data) // 2, 4 << 20)
+    looked: list[int] = []
+    parts = records._Stretch._parts
+
+    def counted(self: records._Stretch, offset: int, size: int) -> Iterator[tuple[int, int]]:
+        for part in parts(self, offset, size):
+            looked.append(offset)
+            yield part
+
+    monkeypatch.setattr(records._Stretch, "_parts", counted)
+    before = data[max(0, cut - (64 << 10)) : cut]
+    assert records.find(data[cut:], Lsn(segment.start + cut), before)
+    assert len(looked) < 40_000
+
+
 def test_an_object_tells_its_commits_and_until_when_it_is_all(
     servers: Servers, s3_config: StoreConfig
 ) -> None:
