@@ -68,6 +68,14 @@ class Ground:
         path.mkdir()
         return path
 
+    def pgbench(self, *options: str) -> str:
+        """What it said."""
+        command = ["pgbench", "-h", str(self.server.folder), "-U", "postgres", *options, "postgres"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise RuntimeError(f"{' '.join(command)}: {done.stderr[-1000:]}")
+        return done.stdout
+
     def hot(self, config: StoreConfig) -> HotS3Store:
         return hot_store(config)
 
