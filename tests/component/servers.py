@@ -197,10 +197,14 @@ class Server:
 
     def take_over(self) -> None:
         """What a test wrote into the folder belongs to the server from now on."""
-        if os.getuid() == 0:
-            for path in (self.data, *self.data.rglob("*")):
-                os.chown(path, UNPRIVILEGED, UNPRIVILEGED, follow_symlinks=False)
+        for path in (self.data, *self.data.rglob("*")):
+            self.own(path)
         self.data.chmod(0o700)
+
+    def own(self, path: Path) -> None:
+        """One file is the server's."""
+        if os.getuid() == 0:
+            os.chown(path, UNPRIVILEGED, UNPRIVILEGED, follow_symlinks=False)
 
     def unprivileged(self) -> dict[str, Any]:
         if os.getuid() != 0:
