@@ -19,12 +19,15 @@ from apiserver.interruptions import Clock
 from apiserver.life import NAME, worlds_apart
 from component.store_server import StoreServer, store_server
 from node import ports
+from postbase_operator.api.database import Database
 from postbase_operator.archive.keys import CatalogueKey, GivenUpKey
 from postbase_operator.archive.receiver import TOKEN_KEY
 from postbase_operator.archive.record import CatalogueEntry
 from postbase_operator.desired import names
 from postbase_operator.kube import archives, receivers
+from postbase_operator.kube.admin import Admin
 from postbase_operator.kube.kinds import BACKUP, CONFIG_MAP, DATABASE, SECRET
+from postbase_operator.planning.observed import Process, ProcessState
 
 __all__ = ["its_own_time", "worlds_apart"]
 pytestmark = pytest.mark.usefixtures("its_own_time")
@@ -220,6 +223,24 @@ def test_what_moves_costs_one_write_in_ten_minutes_and_idleness_none(play: Play)
             life.streams(durableLsn=f"0/{0x2000000 + step:X}")
             await life.wait(60)
         assert 4 <= writes() - before <= 7
+
+    play(scene)
+
+
+def test_while_postgresql_stops_its_receiver_is_asked(play: Play) -> None:
+    async def scene(life: ArchiveLife) -> None:
+        await switched_on(life)
+        life.streams(stopping=True, lagSeconds=12.0, lagBytes=100)
+        db = Database.model_validate(life.database)
+        admin = Admin(life.session, life.now)
+        settings = life.operator.settings
+        asking = archives.Archives(life.session, life.operator.cache, settings, admin, life.now)
+        stops = Process(ProcessState.STOPPING, address="127.0.0.1", receiver_revision="any")
+        seen = await asking.look(db, stops, db.status.system_id or "")
+        assert seen is not None
+        assert seen.report is not None
+        assert seen.report.lag_bytes == 100
+        assert seen.log is None
 
     play(scene)
 
