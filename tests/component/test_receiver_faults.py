@@ -86,6 +86,21 @@ def failed(running: Running, reason: FailureReason) -> Callable[[], bool]:
     return told
 
 
+def test_what_is_first_in_an_archive_is_written_alone(
+    server: Server, proxied: HotS3Store, s3_proxy: FaultProxy
+) -> None:
+    """Killed before it is there, a receiver leaves no later segment behind: PostgreSQL 14 does not
+    tell from where on its slot keeps the log, and the hole in front would never be filled."""
+    server.sql("SELECT pg_create_physical_replication_slot(%s, true)", SLOT)
+    server.load(40)
+    s3_proxy.next("PUT .*/wal/", AWAY, times=3)
+    with receiving(server, proxied) as running:
+        whole(server, proxied, running, running.caught_up())
+    first, *rest = [line for line in s3_proxy.seen if re.match("PUT .*/wal/", line)]
+    assert rest[:3] == [first] * 3
+    assert len(set(rest[3:])) >= 2
+
+
 @pytest.mark.parametrize(
     "fault",
     [AWAY, Answers(500), Answers(403, "AccessDenied"), Resets(1000), Lost(), Cuts(0), Slow(0.3)],
