@@ -10,6 +10,8 @@ VENV := $(CACHE)/venv-$(shell cat requirements/dev.txt | sha256sum | cut -c1-12)
 RUN := PYTHONPATH=operator:tests $(VENV)/bin/python
 NODE := PYTHONPATH=tests python3 -m node
 K ?=
+PART ?=
+RUNS ?=
 PYTEST := $(RUN) -m pytest $(if $(K),-k "$(K)")
 
 ##@ Use
@@ -96,6 +98,10 @@ test: setup ## All set-up, then every test that this machine can run
 	@$(RUN) -m suite test
 .PHONY: test
 
-bench: setup up ## The tables of docs/benchmarks.md, side by side with peers in one run
-	@$(RUN) -m bench
+bench: setup $(if $(PART),build,up) ## The tables of docs/benchmarks.md beside peers (PART=archiving or backups: no node)
+	@$(RUN) -m bench $(PART)
 .PHONY: bench
+
+bench-long: setup build ## A hundred random losses of a volume (RUNS=n), each restored and compared
+	@$(RUN) -m bench.ledger $(or $(RUNS),100)
+.PHONY: bench-long

@@ -17,17 +17,17 @@ from apiserver.archive_life import BEGIN, END, ArchiveLife
 from apiserver.backup_life import its_own_time, living
 from apiserver.interruptions import Clock
 from apiserver.life import NAME, worlds_apart
-from apiserver.loop import resource
 from component.store_server import StoreServer, store_server
 from node import ports
+from postbase_operator.api.database import Database
 from postbase_operator.archive.keys import CatalogueKey, GivenUpKey
 from postbase_operator.archive.receiver import TOKEN_KEY
 from postbase_operator.archive.record import CatalogueEntry
 from postbase_operator.desired import names
 from postbase_operator.kube import archives, receivers
 from postbase_operator.kube.admin import Admin
-from postbase_operator.kube.kinds import BACKUP, CONFIG_MAP, DATABASE, PITR_RESTORE, SECRET
-from postbase_operator.kube.log_expiry import LogExpiry
+from postbase_operator.kube.kinds import BACKUP, CONFIG_MAP, DATABASE, SECRET
+from postbase_operator.planning.observed import Process, ProcessState
 
 __all__ = ["its_own_time", "worlds_apart"]
 pytestmark = pytest.mark.usefixtures("its_own_time")
@@ -227,36 +227,20 @@ def test_what_moves_costs_one_write_in_ten_minutes_and_idleness_none(play: Play)
     play(scene)
 
 
-def test_log_that_no_base_backup_needs_goes_unless_a_restore_reads(play: Play) -> None:
+def test_while_postgresql_stops_its_receiver_is_asked(play: Play) -> None:
     async def scene(life: ArchiveLife) -> None:
         await switched_on(life)
-        life.archived("0/800000", BEGIN)
-        prefix = life.database["status"]["archive"]["prefix"] + "wal/"
-
-        def log() -> list[str]:
-            return [each.key.rpartition("/")[2] for each in life.controllers.store.list(prefix)]
-
-        old, needed = "0000000000800000-0000000001000000", "0000000001000000-0000000001800000"
-        assert log() == [old, needed]
+        life.streams(stopping=True, lagSeconds=12.0, lagBytes=100)
+        db = Database.model_validate(life.database)
         admin = Admin(life.session, life.now)
-        cache, settings = life.operator.cache, life.operator.settings
-        looking = archives.Archives(life.session, cache, settings, admin, life.now)
-        restore = resource(
-            "PitrRestore",
-            "reads",
-            {
-                "databaseRef": {"name": NAME},
-                "source": {"backupRef": {"name": "none"}},
-                "target": {"inPlace": {}},
-            },
-        )
-        restore["metadata"]["namespace"] = life.namespace
-        cache.put(PITR_RESTORE, restore)
-        await LogExpiry(looking, cache, life.now).clear()
-        assert log() == [old, needed]
-        cache.put(PITR_RESTORE, {**restore, "status": {"phase": "Failed"}})
-        await LogExpiry(looking, cache, life.now).clear()
-        assert log() == [needed]
+        settings = life.operator.settings
+        asking = archives.Archives(life.session, life.operator.cache, settings, admin, life.now)
+        stops = Process(ProcessState.STOPPING, address="127.0.0.1", receiver_revision="any")
+        seen = await asking.look(db, stops, db.status.system_id or "")
+        assert seen is not None
+        assert seen.report is not None
+        assert seen.report.lag_bytes == 100
+        assert seen.log is None
 
     play(scene)
 

@@ -22,7 +22,7 @@ from postbase_operator.api.policies import BackupMethod
 from postbase_operator.archive.keys import Archive, SegmentKey
 from postbase_operator.archive.lsn import SEGMENT_SIZE, Lsn, Segment
 from postbase_operator.archive.record import BackupRecord, Tool
-from postbase_operator.archive.wal_object import Codec, WalHeader, encode, packed
+from postbase_operator.archive.wal_object import WalHeader, pack
 from postbase_operator.kube.kinds import JOB, PERSISTENT_VOLUME_CLAIM, PITR_RESTORE
 
 __all__ = ["its_own_time", "worlds_apart"]
@@ -103,7 +103,7 @@ def plant(life: BackupLife, now: datetime) -> None:
     put = life.controllers.store.put
     put(f"{record.place}backup.json", record.to_bytes())
     key = str(SegmentKey(archive, segment.name))
-    put(key, encode(header, packed(EMPTY), Codec.ZSTD))
+    put(key, pack(header, EMPTY)[0])
 
 
 async def ask(life: BackupLife, name: str, source: dict[str, Any], **spec: Any) -> None:

@@ -12,7 +12,7 @@ from component.servers import Server
 from postbase_operator.archive.commits import records
 from postbase_operator.archive.keys import Archive, ChunkKey, HistoryKey, SegmentKey
 from postbase_operator.archive.lsn import SEGMENT_SIZE, Lsn, Segment
-from postbase_operator.archive.wal_object import Codec, Commits, WalHeader, encode, packed
+from postbase_operator.archive.wal_object import Commits, WalHeader, pack
 from postbase_operator.objectstore.s3 import S3Store
 
 CHUNK = 300_000
@@ -92,4 +92,4 @@ def wal_object(
         sent_at=datetime.now(UTC),
         writer="test",
     )
-    return encode(header, packed(piece), Codec.ZSTD)
+    return pack(header, piece)[0]

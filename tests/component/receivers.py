@@ -24,7 +24,7 @@ from postbase_operator.archive.wal_object import WalObject, decode
 from postbase_operator.objectstore.hot import HotS3Store
 from postbase_operator.objectstore.settings import StoreConfig
 from postbase_operator.wal.client import Replication
-from postbase_operator.wal.lsn import Lsn, Segment
+from postbase_operator.wal.lsn import SEGMENT_SIZE, Lsn, Segment
 from postbase_operator.wal.orders import Orders
 from postbase_operator.wal.receiver import Receiver
 from postbase_operator.wal.standing import Standing
@@ -136,9 +136,9 @@ def receiving(server: Server, store: ArchiveStore, **more: object) -> Iterator[R
         yield running
 
 
-def index_of(store: ArchiveStore, owner: ArchiveOwner) -> WalIndex:
+def index_of(store: ArchiveStore, owner: ArchiveOwner, size: int = SEGMENT_SIZE) -> WalIndex:
     keys = (parse(info.key) for info in store.list(str(WalFolder(owner.archive))))
-    return WalIndex([key for key in keys if key is not None])
+    return WalIndex([key for key in keys if key is not None], size)
 
 
 def object_of(store: ArchiveStore, key: object) -> WalObject:
@@ -148,7 +148,7 @@ def object_of(store: ArchiveStore, key: object) -> WalObject:
 def archived(store: ArchiveStore, owner: ArchiveOwner, segment: Segment) -> bytes:
     """What the archive has of a segment, from its beginning to the first hole."""
     data = bytearray()
-    for piece in index_of(store, owner).cover(segment):
+    for piece in index_of(store, owner, segment.size).cover(segment):
         found = object_of(store, piece.key)
         begin = piece.start - found.header.start_lsn
         data += found.raw()[begin : begin + (piece.end - piece.start)]

@@ -6,8 +6,11 @@ under the uid of nobody, from a copy that this uid can reach.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -197,10 +200,14 @@ class Server:
 
     def take_over(self) -> None:
         """What a test wrote into the folder belongs to the server from now on."""
-        if os.getuid() == 0:
-            for path in (self.data, *self.data.rglob("*")):
-                os.chown(path, UNPRIVILEGED, UNPRIVILEGED, follow_symlinks=False)
+        for path in (self.data, *self.data.rglob("*")):
+            self.own(path)
         self.data.chmod(0o700)
+
+    def own(self, path: Path) -> None:
+        """One file is the server's."""
+        if os.getuid() == 0:
+            os.chown(path, UNPRIVILEGED, UNPRIVILEGED, follow_symlinks=False)
 
     def unprivileged(self) -> dict[str, Any]:
         if os.getuid() != 0:
@@ -215,13 +222,12 @@ class Servers:
 
     root: Path
     made: list[Server] = field(default_factory=list)
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
 
     def bare(self, major: int) -> Server:
         """A server without data: initdb it, or unpack a backup into it."""
-        programs = self.root / f"postgres-{major}"
-        if not programs.exists():
-            shutil.copytree(program_folder(major), programs, symlinks=True)
-        folder = self.root / str(len(self.made))
+        programs = _programs(major)
+        folder = self.root / str(next(self._numbers))
         folder.mkdir()
         if os.getuid() == 0:
             os.chown(folder, UNPRIVILEGED, UNPRIVILEGED)
@@ -230,9 +236,9 @@ class Servers:
         return server
 
     def new(self, major: int, **settings: str) -> Server:
-        """A fresh server that answers, with page checksums."""
+        """A fresh server that answers, with page checksums. All of a major are one system."""
         server = self.bare(major)
-        server.initdb()
+        subprocess.run(["cp", "-a", _fresh_data(major), server.data], check=True)
         server.configure(**settings)
         server.start()
         return server
@@ -240,6 +246,32 @@ class Servers:
     def stop(self) -> None:
         for server in self.made:
             server.kill()
+
+
+@functools.cache
+def _shared() -> Path:
+    """For all tests of this process: programs and fresh data take seconds and megabytes."""
+    folder = tempfile.TemporaryDirectory(prefix="pb-all-")
+    atexit.register(folder.cleanup)
+    Path(folder.name).chmod(0o755)
+    return Path(folder.name)
+
+
+@functools.cache
+def _programs(major: int) -> Path:
+    programs = _shared() / f"postgres-{major}"
+    shutil.copytree(program_folder(major), programs, symlinks=True)
+    return programs
+
+
+@functools.cache
+def _fresh_data(major: int) -> Path:
+    folder = _shared() / f"data-{major}"
+    folder.mkdir()
+    server = Server(major, _programs(major), folder)
+    server.own(folder)
+    server.initdb()
+    return server.data
 
 
 @contextlib.contextmanager

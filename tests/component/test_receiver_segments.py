@@ -6,8 +6,8 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -23,6 +23,8 @@ from component.receivers import (
     until,
 )
 from component.servers import Server, Servers, servers
+from postbase_operator.archive.wal_index import WalIndex
+from postbase_operator.objectstore.hot import HotS3Store
 from postbase_operator.objectstore.settings import StoreConfig
 from postbase_operator.wal import records, timeline
 from postbase_operator.wal.lsn import Lsn, Segment
@@ -30,7 +32,8 @@ from postbase_operator.wal.lsn import Lsn, Segment
 __all__ = ["servers"]
 PROGRAMS = Path("/usr/lib/postgresql/15/bin")
 """Of the distribution: the pinned packages have the server alone."""
-SWITCHES = 4
+SWITCHES = 20
+SMALL_SEGMENT = 1 << 20
 
 
 def program(name: str) -> str:
@@ -40,24 +43,38 @@ def program(name: str) -> str:
     return found
 
 
-@contextmanager
-def receivewal(server: Server, folder: Path) -> Iterator[None]:
-    """PostgreSQL's own receiver beside ours; it goes on over restarts."""
-    command = [program("pg_receivewal"), "-h", str(server.folder), "-U", "postgres"]
-    server.sql("SELECT pg_create_physical_replication_slot('reference', true)")
-    running = subprocess.Popen([*command, "-S", "reference", "-D", str(folder), "--synchronous"])
-    try:
-        yield
-    finally:
-        running.terminate()
-        running.wait(10)
+class Reference:
+    """PostgreSQL's own receiver beside ours. It waits five seconds for a server that has gone: so
+    it is begun anew after each of its ends."""
+
+    def __init__(self, server: Server, folder: Path) -> None:
+        self.folder = folder
+        command = [program("pg_receivewal"), "-h", str(server.folder), "-U", "postgres"]
+        self._command = [*command, "-S", "reference", "-D", folder, "--synchronous", "--no-loop"]
+        server.sql("SELECT pg_create_physical_replication_slot('reference', true)")
+        self._running = subprocess.Popen(self._command)
+
+    def again(self) -> None:
+        self._running.wait(30)
+        self._running = subprocess.Popen(self._command)
+
+    def __enter__(self) -> Reference:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._running.terminate()
+        self._running.wait(10)
+
+    def whole(self) -> list[Segment]:
+        names = (path.name for path in self.folder.iterdir())
+        return sorted(Segment.parse(name, SMALL_SEGMENT) for name in names if len(name) == 24)
 
 
 def switch_timeline(server: Server) -> None:
     """A standby of itself for a moment, then promoted."""
     server.stop()
     (server.data / "standby.signal").touch()
-    server.take_over()
+    server.own(server.data / "standby.signal")
     server.start()
     server.promote()
 
@@ -65,29 +82,34 @@ def switch_timeline(server: Server) -> None:
 def test_segments_are_those_of_pg_receivewal_over_timeline_switches(
     servers: Servers, s3_config: StoreConfig, tmp_path: Path
 ) -> None:
-    server, store = servers.new(15, wal_keep_size="'1GB'"), hot_store(s3_config)
-    with receiving(server, store) as running, receivewal(server, tmp_path):
+    server, store = servers.bare(15), hot_store(s3_config)
+    server.initdb(f"--wal-segsize={SMALL_SEGMENT >> 20}")
+    server.configure(wal_keep_size="'1GB'")
+    server.start()
+    with receiving(server, store) as running, Reference(server, tmp_path) as theirs:
         for number in range(SWITCHES):
-            server.load(20, table=f"load_{number}")
+            server.load(2, table=f"load_{number}")
             switch_timeline(server)
-        server.load(5, table="last")
+            theirs.again()
+        server.load(2, table="last")
         end = running.caught_up()
         current = SWITCHES + 1
         until("theirs", lambda: list(tmp_path.glob(f"{current:08X}*.partial")))
-        whole = [Segment.parse(path.name) for path in sorted(tmp_path.glob("0" * 7 + "?" * 17))]
-        index = index_of(store, running.owner)
-        until("merged", lambda: set(whole) <= set(index_of(store, running.owner).segments))
-    assert len(whole) >= SWITCHES
+        whole = theirs.whole()
+        of_all = partial(index_of, store, running.owner, SMALL_SEGMENT)
+        until("merged", lambda: set(whole) <= set(of_all().segments))
+    assert {segment.timeline for segment in whole} >= set(range(1, SWITCHES + 1))
     for segment in whole:
         ours = archived(store, running.owner, segment)
         assert ours == (tmp_path / segment.name).read_bytes(), segment.name
         assert ours == local(server, segment)
+    index = of_all()
     assert index.timelines == tuple(range(1, SWITCHES + 2))
     assert set(index.histories) == set(range(2, SWITCHES + 2))
-    followed(server, store, running, index_of(store, running.owner), end)
+    followed(server, store, index, end)
 
 
-def followed(server, store, running, index, end) -> None:  # type: ignore[no-untyped-def]
+def followed(server: Server, store: HotS3Store, index: WalIndex, end: Lsn) -> None:
     """From the first byte to the last along the line of timelines, without a hole."""
     last = index.timelines[-1]
     content = store.get(str(index.histories[last]))
@@ -99,7 +121,7 @@ def followed(server, store, running, index, end) -> None:  # type: ignore[no-unt
         assert run is not None, f"a hole on timeline {each} at {at}"
         until_here = line.end_of(each) or end
         assert run.end >= until_here
-        at = Lsn(until_here - until_here % (16 << 20))
+        at = Lsn(until_here - until_here % SMALL_SEGMENT)
 
 
 @pytest.mark.parametrize("size", [1 << 24, 1 << 20], ids=["16MB", "1MB"])
@@ -174,6 +196,39 @@ def dumped(folder: Path, segment: Segment, end: Lsn) -> list[tuple[Lsn, datetime
             moment = datetime.fromisoformat(match[3]).replace(tzinfo=UTC)
             found.append((start, moment, start + length + 40 * (length // 8000 + 2)))
     return found
+
+
+SMALL = "DO $$ BEGIN FOR i IN 1..3000 LOOP INSERT INTO t VALUES (i); COMMIT; END LOOP; END $$"
+LIKE_HEADERS = "INSERT INTO bulk SELECT n, repeat(md5(n::text), 8) FROM generate_series(1, 40000) n"
+
+
+@pytest.mark.parametrize("load", [SMALL, LIKE_HEADERS], ids=["small", "texts"])
+def test_to_find_two_commits_takes_little(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch, load: str
+) -> None:
+    """It once took half a second a chunk: each of thousands was made sure of, page by page; or a
+    text that looked like the header of a large record had megabytes read."""
+    server = servers.new(15)
+    server.sql("CREATE TABLE t (n int)")
+    server.sql("CREATE TABLE bulk (n bigint, b text)")
+    server.sql("SELECT pg_switch_wal()")
+    server.sql(load)
+    server.sql("INSERT INTO t VALUES (0)")
+    segment = Segment.containing(position(server) - 1, 1)
+    data = local(server, segment)[: position(server) - segment.start]
+    cut = len(data) - min(len(data) // 2, 4 << 20)
+    looked: list[int] = []
+    parts = records._Stretch._parts
+
+    def counted(self: records._Stretch, offset: int, size: int) -> Iterator[tuple[int, int]]:
+        for part in parts(self, offset, size):
+            looked.append(offset)
+            yield part
+
+    monkeypatch.setattr(records._Stretch, "_parts", counted)
+    before = data[max(0, cut - (64 << 10)) : cut]
+    assert records.find(data[cut:], Lsn(segment.start + cut), before)
+    assert len(looked) < 40_000
 
 
 def test_an_object_tells_its_commits_and_until_when_it_is_all(

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from component.log_archive import archive_log
+from component.receivers import position
 from component.recoveries import UID as RESTORE
 from component.recoveries import begun, recovered, started, task
 from component.servers import MAJORS, Servers, servers
@@ -117,6 +118,26 @@ def test_a_log_is_followed_until_its_server_has_stopped(
     assert journal(attempt.server) == rows
     assert not list(store.list(f"{archive}restores/")), "what told of it is left behind"
     attempt.server.kill()
+
+
+def test_a_dropped_database_is_brought_back_by_the_position_before_it(
+    servers: Servers, s3_server: StoreServer
+) -> None:
+    """The time just before its commit is too late: its files are gone already."""
+    store = store_of(s3_server.config)
+    server = servers.new(MAJORS[0], **TRACKED)
+    archive, key = backed_up(server, store)
+    server.sql("CREATE DATABASE shop")
+    server.sql("CREATE TABLE t AS SELECT 1 AS n", dbname="shop")
+    before = position(server)
+    server.sql("DROP DATABASE shop")
+    archive_log(store, archive, server)
+    server.kill()
+    archived = load(store, archive)
+    plan = plan_recovery(archived, StoredLog(store), Target(lsn=before), datetime.now(UTC))
+    restored, _ = recovered(servers, MAJORS[0], store, key, task(plan), **TRACKED)
+    assert restored.sql("SELECT n FROM t", dbname="shop") == [(1,)]
+    restored.kill()
 
 
 def test_what_is_gone_is_found_by_name_and_printed_to_be_pasted(

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
+from io import BytesIO
 from typing import ClassVar
 
 import zstandard
@@ -114,8 +116,30 @@ class WalObject:
 
 def encode(header: WalHeader, payload: bytes, codec: Codec) -> bytes:
     """The whole object; `payload` is packed already."""
+    return encode_frames(header, [payload], codec)
+
+
+def encode_frames(header: WalHeader, frames: Iterable[bytes], codec: Codec) -> bytes:
+    """The same of several frames, which are copied once and not joined before."""
+    return b"".join((_beginning(header, codec), *frames))
+
+
+def pack(header: WalHeader, data: bytes | bytearray, level: int = 1) -> tuple[bytes, int]:
+    """The whole object of raw bytes, and where its payload begins.
+
+    It is packed behind its header: a frame of its own would be in memory a second time.
+    """
+    body, beginning = BytesIO(), _beginning(header, Codec.ZSTD)
+    body.write(beginning)
+    compressor = zstandard.ZstdCompressor(level, write_checksum=True)
+    with compressor.stream_writer(body, size=len(data), closefd=False) as writer:
+        writer.write(data)
+    return body.getvalue(), len(beginning)
+
+
+def _beginning(header: WalHeader, codec: Codec) -> bytes:
     head = header.to_bytes()
-    return b"".join((_FIXED.pack(MAGIC, VERSION, codec, 0, len(head)), head, payload))
+    return _FIXED.pack(MAGIC, VERSION, codec, 0, len(head)) + head
 
 
 def decode(body: bytes) -> WalObject:
@@ -127,11 +151,6 @@ def decode(body: bytes) -> WalObject:
 def header_of(beginning: bytes) -> WalHeader:
     """From an object's first bytes alone: 4 KiB are enough. Raises as `decode` does."""
     return _head(beginning)[0]
-
-
-def packed(data: bytes | bytearray, level: int = 1) -> bytes:
-    """One frame of zstd, with a checksum."""
-    return zstandard.ZstdCompressor(level, write_checksum=True).compress(data)
 
 
 def unpacked(payload: bytes, codec: Codec) -> bytes:

@@ -24,6 +24,7 @@ from postbase_operator.handlers.watcher import Watcher
 from postbase_operator.kube.backup_leftovers import BackupLeftovers
 from postbase_operator.kube.budget import WriteBudget
 from postbase_operator.kube.cache import Cache
+from postbase_operator.kube.gone_log import GoneLog
 from postbase_operator.kube.kinds import DATABASE
 from postbase_operator.kube.lease import Elector, LeaseLost
 from postbase_operator.kube.leftovers import Leftovers
@@ -111,6 +112,9 @@ class Operator:
                 _clear_up(LogExpiry(platform.archives, cache, now)), name="old-log"
             ),
             asyncio.create_task(
+                _clear_up(GoneLog(platform.archives.stores, cache, settings, now)), name="gone-log"
+            ),
+            asyncio.create_task(
                 platform.archives.receivers.watch(lambda db: queue.add(_key_of(db))),
                 name="receivers",
             ),
@@ -187,7 +191,7 @@ async def _list(watcher: Watcher, keeping: asyncio.Task[None]) -> None:
             keeping.result()
 
 
-async def _clear_up(leftovers: Leftovers | BackupLeftovers | LogExpiry) -> None:
+async def _clear_up(leftovers: Leftovers | BackupLeftovers | LogExpiry | GoneLog) -> None:
     """Every minute, until cancelled."""
     while True:
         try:

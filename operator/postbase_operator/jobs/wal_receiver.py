@@ -20,7 +20,7 @@ ENVIRONMENT = {
     # Memory goes back to the machine when it is free, and is not kept for each thread.
     "MALLOC_ARENA_MAX": "1",
     "MALLOC_MMAP_THRESHOLD_": "1048576",
-    "MALLOC_TRIM_THRESHOLD_": "262144",
+    "MALLOC_TRIM_THRESHOLD_": "4194304",
 }
 
 

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from postbase_operator.api.database import Database
@@ -71,6 +71,10 @@ class Listing:
         return mark != self.mark or age >= LISTED_EVERY
 
 
+ANSWERS = {ProcessState.RUNNING, ProcessState.STOPPING}
+"""While PostgreSQL stops, the sidecar tells whether the archive has got the end of the log."""
+
+
 class Archives:
     """One for all Databases."""
 
@@ -121,11 +125,13 @@ class Archives:
             folder=(source.wanted.prefix or "").strip("/"),
             is_entered=self._is_entered(db, source, system_id),
         )
-        runs = process.state is ProcessState.RUNNING and bool(process.address)
-        if not policy.enabled or not system_id or not runs or not process.receiver_revision:
+        answers = process.state in ANSWERS and bool(process.address)
+        if not policy.enabled or not system_id or not answers or not process.receiver_revision:
             self.receivers.forget(db)
             return seen
         heard = await self.receivers.ask(db, process.address)
+        if process.state is not ProcessState.RUNNING:
+            return replace(seen, report=heard.report)
         listing = await self._listed(db, source, archive_of(db, system_id), heard.report)
         return ArchiveSeen(
             bucket=seen.bucket,

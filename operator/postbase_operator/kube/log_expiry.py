@@ -62,24 +62,14 @@ class LogExpiry:
         for body in self._cache.all(DATABASE):
             db = Database.model_validate(body)
             archived = db.status.pitr is not None and db.status.pitr.latest_wal_time is not None
-            due = archived and self._cleared.get(db.metadata.uid, ago) <= ago
-            if due and not db.metadata.is_deleting and not self._is_read(db):
+            meta = db.metadata
+            due = archived and self._cleared.get(meta.uid, ago) <= ago
+            if (
+                due
+                and not meta.is_deleting
+                and not is_read(self._cache, meta.namespace, meta.name, meta.uid)
+            ):
                 yield db
-
-    def _is_read(self, db: Database) -> bool:
-        """A restore that has not ended, or a Database that is not there yet, may read from it."""
-        meta = db.metadata
-        restores = map(PitrRestore.model_validate, self._cache.all(PITR_RESTORE))
-        if any(
-            each.metadata.namespace == meta.namespace
-            and each.spec.database_ref.name == meta.name
-            and not each.is_done()
-            for each in restores
-        ):
-            return True
-        return any(
-            _begins_with_it(Database.model_validate(b), db) for b in self._cache.all(DATABASE)
-        )
 
     async def _clear(self, db: Database) -> None:
         project = self._archives.project(db)
@@ -101,9 +91,7 @@ class LogExpiry:
         else:
             age = timedelta(days=policies.pitr.retention_days)
             over = await asyncio.to_thread(_baseless, store, archive, self._now() - age)
-        for first in range(0, len(over), BATCH):
-            await asyncio.sleep(1.0 if first else 0.0)
-            await asyncio.to_thread(store.delete_many, over[first : first + BATCH])
+        await delete(store, over)
         if over:
             told = {"object": f"Database/{db.metadata.namespace}/{db.metadata.name}"}
             logger.info("log that nobody needs was deleted", extra=told | {"objects": len(over)})
@@ -116,12 +104,30 @@ class LogExpiry:
                 yield backup
 
 
-def _begins_with_it(other: Database, db: Database) -> bool:
+async def delete(store: ObjectStore, keys: list[str]) -> None:
+    """At a bounded rate."""
+    for first in range(0, len(keys), BATCH):
+        await asyncio.sleep(1.0 if first else 0.0)
+        await asyncio.to_thread(store.delete_many, keys[first : first + BATCH])
+
+
+def is_read(cache: Cache, namespace: str, name: str, uid: str) -> bool:
+    """A restore that has not ended, or a Database that is not there yet, may read from what this
+    Database has archived."""
+    for restore in map(PitrRestore.model_validate, cache.all(PITR_RESTORE)):
+        same = (restore.metadata.namespace, restore.spec.database_ref.name) == (namespace, name)
+        if same and not restore.is_done():
+            return True
+    return any(
+        _begins_with_it(Database.model_validate(body), name, uid) for body in cache.all(DATABASE)
+    )
+
+
+def _begins_with_it(other: Database, name: str, uid: str) -> bool:
     wanted = other.spec.bootstrap.restore if other.spec.bootstrap is not None else None
     if wanted is None or other.status.system_id:
         return False
-    of = wanted.from_
-    return of.database_uid == db.metadata.uid or of.name == db.metadata.name
+    return wanted.from_.database_uid == uid or wanted.from_.name == name
 
 
 def _expired(store: ObjectStore, archive: Archive, bases: list[Base]) -> list[str]:

@@ -47,15 +47,28 @@ OFF = Health(Archiving.OFF, None, "Off", "")
 PAUSED = Health(Archiving.OFF, None, "Paused", "PostgreSQL is stopped because spec.paused is true")
 
 
+FLUSH_PENDING = Health(
+    Archiving.DOWN,
+    False,
+    "FlushPending",
+    "PostgreSQL stops, and the archive does not have all of its log: what is missing stays on the "
+    "volume, and is archived after the next start",
+)
+FLUSHED = Health(Archiving.OFF, None, "Stopping", "PostgreSQL stops; all of its log is archived")
+
+
 def health(db: Database, seen: Observed, policy: PitrPolicy, now: datetime) -> Health | None:
     """None where there is no news: what was told last still counts."""
     if not policy.enabled:
         return OFF
+    held = cond.find_condition(db.status.conditions, ConditionType.ARCHIVING)
+    flush = _flush(db, seen, held)
+    if flush is not None:
+        return flush
     if db.spec.paused:
         return PAUSED
     if seen.archive is None:
         return Health(Archiving.DOWN, False, "NoObjectStore", NO_STORE)
-    held = cond.find_condition(db.status.conditions, ConditionType.ARCHIVING)
     if seen.process.state is not ProcessState.RUNNING:
         return None
     if seen.archive.report is not None:
@@ -66,6 +79,27 @@ def health(db: Database, seen: Observed, policy: PitrPolicy, now: datetime) -> H
     if _may_yet_begin(held, now) or now - silence.since < PATIENCE:
         return None if held is not None else _starting(silence.message)
     return Health(Archiving.DOWN, False, silence.reason, silence.message)
+
+
+def _flush(db: Database, seen: Observed, held: Condition | None) -> Health | None:
+    """What the end of a stop has left; None where that is nothing."""
+    if seen.process.state is ProcessState.RUNNING or seen.archive is None:
+        return None
+    before = held is not None and held.reason == FLUSH_PENDING.reason
+    if _is_pending(seen.archive.report, before=before):
+        return FLUSH_PENDING
+    return FLUSHED if before and not db.spec.paused else None
+
+
+def _is_pending(report: ReceiverReport | None, *, before: bool) -> bool:
+    """A stop that waits for longer than others, or one that waits no more."""
+    if report is None:
+        return before  # it has stopped so
+    if report.lag_bytes == 0 and report.lag_seconds == 0:
+        return False
+    given_up = report.state is ReceiverState.STOPPED
+    late = report.lag_seconds >= PATIENCE.total_seconds()
+    return before or (report.stopping and (given_up or late))
 
 
 def _starting(message: str) -> Health:

@@ -13,8 +13,8 @@ from postbase_operator.archive.wal_object import (
     Commits,
     WalHeader,
     decode,
-    encode,
-    packed,
+    encode_frames,
+    pack,
     unpacked,
 )
 from postbase_operator.wal.lsn import Segment
@@ -59,9 +59,6 @@ def merge(uploader: Uploader, parts: list[Packed], needless: tuple[Key, ...]) ->
     """Writes a segment from its parts' frames; durable when it returns."""
     segment, last = parts[0].place.segment, parts[-1].header
     held = sum(len(part.frame) for part in parts)
-    payload = b"".join(part.frame for part in parts)
-    if len(parts) > MOST_FRAMES:
-        payload = packed(unpacked(payload, Codec.ZSTD))
     header = last.model_copy(
         update={
             "start": str(segment.start),
@@ -70,8 +67,11 @@ def merge(uploader: Uploader, parts: list[Packed], needless: tuple[Key, ...]) ->
             "commits": joined([part.header.commits for part in parts]),
         }
     )
-    body = encode(header, payload, Codec.ZSTD)
-    del payload
+    frames = [part.frame for part in parts]
+    if len(frames) > MOST_FRAMES:
+        body, _ = pack(header, unpacked(b"".join(frames), Codec.ZSTD))
+    else:
+        body = encode_frames(header, frames, Codec.ZSTD)
     uploader.write(SegmentKey(uploader.place.archive, segment.name), header, body)
     return Merged(segment, needless, held)
 
@@ -134,7 +134,7 @@ def merge_stored(uploader: Uploader, index: WalIndex, segment: Segment) -> Merge
             "commits": joined([each.header.commits for each in read]),
         }
     )
-    body = encode(header, packed(data), Codec.ZSTD)
+    body, _ = pack(header, data)
     uploader.write(SegmentKey(uploader.place.archive, segment.name), header, body)
     return Merged(segment, needless(index, segment))
 

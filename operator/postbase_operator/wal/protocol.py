@@ -36,7 +36,7 @@ class WalData:
     flushed: Lsn
     """How far the server's log was flushed when it sent this."""
     sent_at: datetime
-    data: bytes
+    data: bytes | memoryview
 
     @property
     def end(self) -> Lsn:
@@ -86,7 +86,9 @@ def decode(message: bytes) -> WalMessage:
     kind = message[:1]
     if kind == b"w" and len(message) >= _WAL.size:
         _, start, flushed, sent = _WAL.unpack_from(message)
-        return WalData(Lsn(start), Lsn(flushed), to_datetime(sent), message[_WAL.size :])
+        return WalData(
+            Lsn(start), Lsn(flushed), to_datetime(sent), memoryview(message)[_WAL.size :]
+        )
     if kind == b"k" and len(message) == _KEEPALIVE.size:
         _, flushed, sent, reply = _KEEPALIVE.unpack(message)
         return Keepalive(Lsn(flushed), to_datetime(sent), bool(reply))

@@ -104,8 +104,7 @@ class Streaming:
     @property
     def acknowledged(self) -> Lsn:
         """What the server is told to be durable."""
-        begins = self._origin.fresh and self._chain.durable == self._origin.durable
-        if begins or not self._compared:
+        if self._is_first or not self._compared:
             return self._promised  # before its first byte nothing is in the archive
         return max(self._chain.durable, self._promised)
 
@@ -118,7 +117,15 @@ class Streaming:
         return self._orders.config.rpo is RecoveryPoint.ZERO
 
     @property
+    def _is_first(self) -> bool:
+        """Nothing is there yet that a later run could be followed to. What is first is written
+        alone: where a kill left the second without it, nobody could tell that it is missing."""
+        return self._origin.fresh and self._chain.durable == self._origin.durable
+
+    @property
     def _is_full(self) -> bool:
+        if self._is_first and self._in_flight:
+            return True
         held = self._held + self._cutter.pending + self._assembly.held + self._merging
         return held >= MEMORY
 
@@ -157,6 +164,8 @@ class Streaming:
 
     @property
     def _lanes(self) -> int:
+        if self._is_first:
+            return 1
         return ZERO_LANES if self._is_zero else ASYNC_LANES
 
     @property

@@ -24,7 +24,7 @@ from postbase_operator.archive.wal_object import (
     WalHeader,
     decode,
     encode,
-    packed,
+    pack,
 )
 from postbase_operator.errors import Conflict, InvalidSpec, PostbaseError
 from postbase_operator.objectstore.store import (
@@ -130,13 +130,11 @@ class Uploader:
         with self._packing:
             chunk = box.pop()
             place, header = chunk.place, self._header(chunk, sent_at, totals)
-            frame = packed(chunk.data)
+            body, begin = pack(header, chunk.data)
             del chunk
-            body, size = encode(header, frame, Codec.ZSTD), len(frame)
-            del frame
         if not place.stored:
             self.write(self.key_of(place), header, body)
-        return Packed(place, header, b"" if place.is_whole else body[-size:])
+        return Packed(place, header, b"" if place.is_whole else body[begin:])
 
     def _header(self, chunk: Chunk, sent_at: datetime, totals: Totals) -> WalHeader:
         place, digest = chunk.place, hashlib.sha256(chunk.data).hexdigest()

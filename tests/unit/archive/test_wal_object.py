@@ -20,8 +20,9 @@ from postbase_operator.archive.wal_object import (
     WalHeader,
     decode,
     encode,
+    encode_frames,
     header_of,
-    packed,
+    pack,
     unpacked,
 )
 
@@ -46,8 +47,7 @@ def header(data: bytes, start: int = 0x1000028, **changes: Any) -> WalHeader:
 
 @given(data=st.binary(max_size=5000), plain=st.booleans())
 def test_an_object_comes_back(data: bytes, plain: bool) -> None:
-    codec = Codec.NONE if plain else Codec.ZSTD
-    body = encode(header(data), data if plain else packed(data), codec)
+    body = encode(header(data), data, Codec.NONE) if plain else pack(header(data), data)[0]
     read = decode(body)
     assert read.header == header(data) == header_of(body[:4096])
     assert read.header.end_lsn == 0x1000028 + len(data)
@@ -65,12 +65,16 @@ def test_its_form_is_as_agreed() -> None:
 
 @given(st.lists(st.binary(max_size=500), max_size=6))
 def test_frames_one_after_another_are_one_payload(parts: list[bytes]) -> None:
-    assert unpacked(b"".join(map(packed, parts)), Codec.ZSTD) == b"".join(parts)
+    packs = [pack(header(part), part) for part in parts]
+    frames = [body[begin:] for body, begin in packs]
+    data = b"".join(parts)
+    whole = decode(encode_frames(header(data), frames, Codec.ZSTD))
+    assert whole.raw() == data == unpacked(b"".join(frames), Codec.ZSTD)
 
 
 @given(data=st.binary(min_size=1, max_size=400), at=st.integers(0, 10_000), bit=st.integers(0, 7))
 def test_no_bit_changes_unnoticed(data: bytes, at: int, bit: int) -> None:
-    body = bytearray(encode(header(data), packed(data), Codec.ZSTD))
+    body = bytearray(pack(header(data), data)[0])
     begin = 12 + int.from_bytes(body[8:12], "big")
     at = begin + at % (len(body) - begin)
     body[at] ^= 1 << bit
@@ -80,7 +84,7 @@ def test_no_bit_changes_unnoticed(data: bytes, at: int, bit: int) -> None:
 
 @given(cut=st.integers(0, 10_000))
 def test_one_that_breaks_off_is_damaged(cut: int) -> None:
-    whole = encode(header(b"log" * 50), packed(b"log" * 50), Codec.ZSTD)
+    whole, _ = pack(header(b"log" * 50), b"log" * 50)
     with pytest.raises(UnreadableRecord):
         decode(whole[: cut % len(whole)]).raw()
 

@@ -381,6 +381,36 @@ def test_a_stopped_database_archives_nothing_and_is_not_degraded() -> None:
     assert condition(restart, "Archiving") == ("True", "Streaming"), "no news"
 
 
+def stopping(db: Database, told: ReceiverReport | None) -> Plan[DatabaseStatus]:
+    """The pod goes; `told` is what the sidecar says meanwhile."""
+    process = Process(state=ProcessState.STOPPING, address="10.0.0.5")
+    return plan(replace(seen(told), process=process, server=None), db)
+
+
+def test_a_stop_that_leaves_log_on_the_volume_is_told_until_it_is_archived() -> None:
+    streaming = after(look(report()))
+    quick = stopping(streaming, report(stopping=True, lagSeconds=3, lagBytes=100))
+    assert condition(quick, "Archiving") == ("True", "Streaming"), "as every stop"
+    waits = stopping(streaming, report(stopping=True, lagSeconds=12, lagBytes=100))
+    pending = ("False", "FlushPending")
+    assert condition(waits, "Archiving") == pending
+    assert condition(waits, "Degraded") == ("True", "FlushPending")
+    given_up = stopping(streaming, report(stopping=True, state="Stopped", lagBytes=100))
+    assert condition(given_up, "Archiving") == pending
+    silent = stopping(after(waits), None)
+    assert condition(silent, "Archiving") == pending
+    gone = plan(replace(seen(), process=Process(), server=None), after(silent))
+    assert condition(gone, "Archiving") == pending
+    paused = database(pitr=ON, paused=True).model_copy(update={"status": gone.status})
+    there = plan(replace(seen(), process=Process(), server=None), paused)
+    assert condition(there, "Archiving") == pending, "paused it is on the volume all the same"
+    again = look(report(), after(gone), NOW + timedelta(minutes=1))
+    assert condition(again, "Archiving") == ("True", "Streaming")
+    flushed = stopping(after(waits), report(stopping=True))
+    assert condition(flushed, "Archiving") == ("Unknown", "Stopping")
+    assert condition(flushed, "Degraded") is None
+
+
 # -- base backups and the window -------------------------------------------------------------
 
 

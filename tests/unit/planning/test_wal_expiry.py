@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -10,7 +12,7 @@ from postbase_operator.archive.keys import Archive, ChunkKey, HeartbeatKey, Hist
 from postbase_operator.archive.lsn import SEGMENT_SIZE, Lsn, Segment
 from postbase_operator.archive.template import Key
 from postbase_operator.planning.retention import log_needed
-from postbase_operator.planning.wal_expiry import expired_log
+from postbase_operator.planning.wal_expiry import expired_log, expired_of_gone
 from postbase_operator.planning.window import reach
 from unit.conftest import NOW, UID
 from unit.planning.test_retention import WINDOW_3, ago, backup
@@ -60,6 +62,40 @@ def test_which_base_backups_the_log_is_kept_for() -> None:
     named = [each.metadata.name for each in log_needed(backups, WINDOW_3, NOW)]
     assert named == ["4", "2", "1"], "the newest before the window, and all after it"
     assert "9" in [each.metadata.name for each in log_needed(backups, WINDOW_3, NOW, {"9"})]
+
+
+def test_log_without_a_base_backup_goes_after_its_time() -> None:
+    old, young = chunk(0, 50), HeartbeatKey(ARCHIVE, 1, 50)
+    history = HistoryKey(ARCHIVE, 2)
+    stored: dict[Key, datetime] = {old: ago(9), history: ago(9)}
+    assert expired_of_gone(stored, [], {}, ago(7)) == [old, history]
+    assert expired_of_gone(stored | {young: ago(6)}, [], {}, ago(7)) == []
+    assert expired_of_gone(stored, [base("a", 0, 1)], {}, ago(7)) == []
+    assert expired_of_gone(stored, [base("a", 50, 1)], {}, ago(7)) == [old]
+
+
+@given(worlds(), st.integers(0, 20))
+@settings(max_examples=200)
+def test_of_a_database_that_is_gone_each_base_reaches_as_far_as_before(
+    world: World, days: int
+) -> None:
+    """However old it all is."""
+    log = world.log()
+    stored: dict[Key, datetime] = {
+        chunk(byte, byte + 1, t): ago(days) for t, bytes in world.stored.items() for byte in bytes
+    }
+    gone = expired_of_gone(stored, world.bases, log.histories, ago(7))
+    assert world.bases or gone == (list(stored) if days > 7 else [])
+    for key in gone:
+        assert isinstance(key, ChunkKey)
+        world.stored[key.timeline].discard(key.start)
+    after = world.log()
+    for each in world.bases:
+        for timeline in range(1, 5):
+            before, now = reach(each, log, timeline), reach(each, after, timeline)
+            if before is not None and before.run.end > each.start:
+                assert now is not None
+                assert (now.run.timeline, now.run.end) == (before.run.timeline, before.run.end)
 
 
 @given(worlds(), st.data())
