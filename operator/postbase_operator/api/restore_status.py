@@ -55,6 +55,9 @@ class RestorePlan(Model):
         None, description="What could be restored when the plan was made."
     )
     target_time: Instant | None = Field(None, description="The moment asked for.")
+    start_lsn: LSN | None = Field(
+        None, description="Where the log is read from: no retention takes it until the end."
+    )
     target_lsn: LSN | None = Field(None, description="Where the log will be cut.")
     stop_at: Instant | None = Field(
         None,

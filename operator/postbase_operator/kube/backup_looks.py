@@ -47,6 +47,7 @@ from postbase_operator.planning.backup_observed import (
 from postbase_operator.planning.backup_queue import turn
 from postbase_operator.planning.database_backups import Backups as Known
 from postbase_operator.planning.database_backups import is_of
+from postbase_operator.planning.pins import Reader, Whose, pinned_backups, readers
 from postbase_operator.planning.retention import Policies
 from postbase_operator.settings import Settings
 
@@ -245,19 +246,22 @@ class BackupLooks:
 
 
 def pinned(cache: Cache, namespace: str) -> frozenset[str]:
-    """Names of the Backups there that restores which have not ended read from. With a backup all
-    of the log after it stays."""
+    """Names of the Backups there that restores which have not ended read from."""
+    backups: dict[Whose, list[Backup]] = {}
+    for body in cache.all(BACKUP):
+        backup = Backup.model_validate(body)
+        if backup.metadata.namespace == namespace:
+            uid = backup.status.database_uid or ""
+            whose = Whose(namespace, backup.spec.database_ref.name, uid)
+            backups.setdefault(whose, []).append(backup)
+    kept = (pinned_backups(reading(cache, whose), of) for whose, of in backups.items())
+    return frozenset().union(*kept)
+
+
+def reading(cache: Cache, whose: Whose) -> list[Reader]:
+    """Restores that have not ended, and Databases that have not begun yet, which read from it."""
     restores = map(PitrRestore.model_validate, cache.all(PITR_RESTORE))
-    reading = [r for r in restores if r.metadata.namespace == namespace and not r.is_done()]
-    named = {r.spec.source.backup_ref.name for r in reading if r.spec.source.backup_ref}
-    ids = {r.status.plan.backup_id for r in reading if r.status.plan is not None}
-    begun = {
-        body["metadata"]["name"]
-        for body in cache.all(BACKUP)
-        if body["metadata"]["namespace"] == namespace
-        and (body.get("status") or {}).get("id") in ids - {None}
-    }
-    return frozenset(named | begun)
+    return readers(whose, restores, map(Database.model_validate, cache.all(DATABASE)))
 
 
 def _names(backup: Backup) -> tuple[str, str]:
