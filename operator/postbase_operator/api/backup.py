@@ -111,6 +111,9 @@ class BackupStatus(Model):
         description="Key in the bucket: the dump, or the folder of a physical backup.",
     )
     size_bytes: int | None = Field(None, description="Stored size, in bytes.")
+    source_bytes: int | None = Field(
+        None, description="What the databases took when it was taken, in bytes."
+    )
     sha256: str | None = Field(
         None, max_length=64, description="SHA-256 of the stored object, or of its manifest."
     )

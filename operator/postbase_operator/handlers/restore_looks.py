@@ -5,6 +5,7 @@ The archive and the platform are asked while there is no plan yet; afterwards th
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 
@@ -13,6 +14,7 @@ from postbase_operator.api.database import Database
 from postbase_operator.api.pitr_restore import PitrRestore
 from postbase_operator.kube.cache import Cache
 from postbase_operator.kube.kinds import BACKUP, DATABASE, PITR_RESTORE
+from postbase_operator.planning.database_backups import is_of
 from postbase_operator.planning.observed import Observed
 from postbase_operator.planning.restore_recovery import is_stopped, is_stopping, wish_of
 from postbase_operator.planning.restore_rehearsal import rehearsal
@@ -44,6 +46,7 @@ class RestoreLooks:
         )
         if db is None:
             return known
+        known = replace(known, backups=tuple(self._backups(db)))
         known = await self._with_archive(restore, db, known)
         wish = rehearsal(restore, known, now)
         if wish is None:
@@ -68,6 +71,13 @@ class RestoreLooks:
             stopped = await ask.stopped(db, plan)
             return replace(known, seen=seen, stopped=stopped)
         return replace(known, seen=seen)
+
+    def _backups(self, db: Database) -> Iterator[Backup]:
+        for body in self._cache.all(BACKUP):
+            backup = Backup.model_validate(body)
+            ours = backup.metadata.namespace == db.metadata.namespace
+            if ours and is_of(backup, db.metadata.uid):
+                yield backup
 
     def of(self, namespace: str, database: str) -> list[PitrRestore]:
         """Those that name this Database."""

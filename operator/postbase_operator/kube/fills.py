@@ -71,17 +71,36 @@ def fill_of(volume: str, job: Body, pod: Body | None) -> Fill:
         return Fill(volume, JobState(attempt, RunState.STOPPING, since))
     ended = {c["type"]: c for c in status.get("conditions") or [] if c["status"] == "True"}
     if "Complete" in ended:
-        word = _recovered(pod)
-        state = JobState(attempt, RunState.SUCCEEDED, since)
-        return (
-            Fill(volume, state, word.system_id, word.last_commit) if word else Fill(volume, state)
-        )
+        return _whole(volume, JobState(attempt, RunState.SUCCEEDED, since), pod)
     if "Failed" in ended:
         when = datetime.fromisoformat(ended["Failed"]["lastTransitionTime"])
         reason, message = _why(pod)
         return Fill(volume, JobState(attempt, RunState.FAILED, since, when, reason, message))
     state = JobState(attempt, RunState.RUNNING, since, message=_doing(pod))
     return Fill(volume, state, recovers="running" in _state(pod, "containerStatuses", RECOVER))
+
+
+def _whole(volume: str, state: JobState, pod: Body | None) -> Fill:
+    word = _recovered(pod)
+    if word is None:
+        return Fill(volume, state)
+    return Fill(
+        volume,
+        state,
+        word.system_id,
+        word.last_commit,
+        content_seconds=_took(_state(pod, "initContainerStatuses", FILL)),
+        replay_seconds=_took(_state(pod, "containerStatuses", RECOVER)),
+    )
+
+
+def _took(state: Body) -> int:
+    """Whole seconds, as kubelets tell them."""
+    ended = state.get("terminated") or {}
+    begin, end = (ended.get(each) for each in ("startedAt", "finishedAt"))
+    if not begin or not end:
+        return 0
+    return round((datetime.fromisoformat(end) - datetime.fromisoformat(begin)).total_seconds())
 
 
 def _doing(pod: Body | None) -> str:

@@ -66,8 +66,9 @@ def offered(found: Recovery, wish: Wish) -> Offer:
         last_commit_time=found.last_commit,
         timelines=found.timelines,
         bytes=found.bytes,
+        content_bytes=max(found.base.size_bytes, found.base.source_bytes),
+        log_bytes=found.log_bytes,
         wal_files=found.wal_files,
-        estimated_seconds=found.seconds,
         warnings=found.warnings,
     )
     return Offer(plan, version=found.base.postgres_version)

@@ -68,6 +68,7 @@ def completed(
         version=record.postgres_version,
         object_key=record.place.object_key,
         size_bytes=record.size_bytes,
+        source_bytes=record.source_bytes,
         sha256=record.sha256,
         started_at=record.started_at,
         completed_at=record.completed_at,

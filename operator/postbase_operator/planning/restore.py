@@ -14,7 +14,12 @@ from datetime import datetime
 from postbase_operator.api import conditions as cond
 from postbase_operator.api.database import Database
 from postbase_operator.api.pitr_restore import PitrRestore
-from postbase_operator.api.restore_status import PitrRestoreStatus, RestorePlan, RestoreStep
+from postbase_operator.api.restore_status import (
+    PitrRestoreStatus,
+    RestoreMeasured,
+    RestorePlan,
+    RestoreStep,
+)
 from postbase_operator.errors import InvalidSpec, PostbaseError
 from postbase_operator.planning import plan as steps
 from postbase_operator.planning import restore_recovery as recovery
@@ -132,7 +137,19 @@ def _in_place(restore: PitrRestore, known: RestoreSeen, now: datetime) -> Plan[P
             restore, restore.status.plan, state.step, state.message, now, known.seen.fill
         )
         return Plan(after, state.todo, state.again or 0.1, tell.notices(restore.status, after))
-    return _switch(restore, known, state.ready, state.system_id, now)
+    return _switch(_timed(restore, known), known, state.ready, state.system_id, now)
+
+
+def _timed(restore: PitrRestore, known: RestoreSeen) -> PitrRestore:
+    fill = known.seen.fill
+    if fill is None or not fill.replay_seconds:
+        return restore
+    told = RestoreMeasured(
+        content_seconds=fill.content_seconds,
+        replay_seconds=fill.replay_seconds,
+        follows=recovery.follows(restore),
+    )
+    return tell.with_times(restore, fill.job, told)
 
 
 def _check_still(restore: PitrRestore, known: RestoreSeen) -> None:

@@ -12,6 +12,7 @@ from postbase_operator.api.restore_status import RestorePlan
 from postbase_operator.api.runs import RunPhase
 from postbase_operator.errors import InvalidSpec
 from postbase_operator.planning import restore_recovery as recovery
+from postbase_operator.planning.recovery_estimate import rates
 from postbase_operator.planning.restore_logical import (
     KEPT_BESIDE,
     former,
@@ -28,11 +29,20 @@ KEPT_ON_VOLUME = "What is committed until the switch stays on the volume"
 
 def plan_of(restore: PitrRestore, db: Database, known: RestoreSeen, now: datetime) -> RestorePlan:
     """Raises InvalidSpec for what cannot be, Waits for what may be in a moment."""
-    made = _plan(restore, db, known, now)
+    made = _estimated(_plan(restore, db, known, now), restore, known)
     if not known.rehearsed.unknown:
         return made
     unsure = f"Whether it will be admitted could not be seen: {known.rehearsed.unknown}"
     return made.model_copy(update={"warnings": (*made.warnings, unsure[:MOST])})
+
+
+def _estimated(plan: RestorePlan, restore: PitrRestore, known: RestoreSeen) -> RestorePlan:
+    if restore.spec.source.previous is not None:
+        return plan  # two names or marks change, and PostgreSQL starts
+    logical, follows = is_logical(restore, known.backup), recovery.follows(restore)
+    found = rates(known.others, known.backups, logical=logical, follows=follows)
+    told = {"estimated_seconds": round(found.seconds(plan)), "estimated_by": found.said}
+    return plan.model_copy(update=told)
 
 
 def _plan(restore: PitrRestore, db: Database, known: RestoreSeen, now: datetime) -> RestorePlan:
@@ -59,6 +69,7 @@ def _plan(restore: PitrRestore, db: Database, known: RestoreSeen, now: datetime)
         backup_id=backup.status.id,
         backup_time=backup.status.completed_at,
         bytes=backup.status.size_bytes,
+        content_bytes=max(backup.status.size_bytes or 0, backup.status.source_bytes or 0),
         timelines=(backup.status.timeline,) if backup.status.timeline else (),
         target_lsn=backup.status.stop_lsn,
         warnings=_warnings(restore, backup),

@@ -37,6 +37,8 @@ class RestoreSeen:
     """The one that target.newDatabase names, where it is there."""
     others: Sequence[PitrRestore] = ()
     """Restores of the same Database, those that have ended as well."""
+    backups: Sequence[Backup] = ()
+    """All of the same Database."""
     offer: Offer | None = None
     """What the archive says to spec.source, while there is no plan yet."""
     rehearsed: Rehearsed = ADMITTED
