@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from bench import backups, figures, manifests
+from bench import backups, estimates, figures, manifests, recovery
 from bench.figures import Spent
 from bench.kubectl import ROOT, kubectl
 
@@ -145,7 +145,10 @@ def table(found: Found) -> str:
 def main() -> int:
     described = ["git", "describe", "--always", "--dirty"]
     done = subprocess.run(described, cwd=ROOT, capture_output=True, text=True, check=True)
-    tables = [table(compare(1, ROUNDS)), table(compare(20, ROUNDS)), idle(20), backups.measure()]
+    tables = [table(compare(1, ROUNDS)), table(compare(20, ROUNDS)), idle(20)]
+    with namespace("bench-estimates") as where:
+        tables.append(estimates.measure(where))
+    tables += [backups.measure(), recovery.measure()]
     DOCUMENT.write_text(
         manifests.HEAD.format(
             commit=done.stdout.strip(),
