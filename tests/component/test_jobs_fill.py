@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -47,16 +48,23 @@ def take(run: BackupRun, store: S3Store, volume: Path) -> None:
     fill.make(FillRun(object_key=str(run.place)), store, volume)
 
 
+@pytest.fixture
+def in_memory() -> Iterator[Path]:
+    """A hundred fills are not to wait for a disk a hundred times."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        yield Path(folder)
+
+
 @pytest.mark.timeout(400)
 def test_a_flipped_byte_anywhere_is_found_and_the_volume_is_none(
     run: BackupRun,
     s3_store: S3Store,
     s3_server: StoreServer,
     s3_config: StoreConfig,
-    tmp_path: Path,
+    in_memory: Path,
 ) -> None:
-    """At 50 random places, of each kind of object some; those of a dump: test_jobs_load.py."""
-    chance, volume = random.Random(6), tmp_path / "volume"  # noqa: S311 - no secret
+    """At 100 random places, of each kind of object some; those of a dump: test_jobs_load.py."""
+    chance, volume = random.Random(6), in_memory / "volume"  # noqa: S311 - no secret
     all_keys = sorted(each.key for each in s3_store.list(""))
     folder = str(run.place)
     kinds = {
@@ -65,7 +73,7 @@ def test_a_flipped_byte_anywhere_is_found_and_the_volume_is_none(
     }
     assert all(kinds.values())
     assert sum(map(len, kinds.values())) == len(all_keys), all_keys
-    for number in range(50):
+    for number in range(100):
         key = chance.choice(list(kinds.values())[number % 4])
         at = chance.randrange(s3_store.stat(key).size)
         flip(s3_server, s3_config, key, at)

@@ -102,6 +102,12 @@ class BackupStatus(Model):
     database_uid: str | None = Field(
         None, max_length=36, description="UID of the Database, by which its archive is found."
     )
+    project_id: PublicId | None = Field(
+        None,
+        alias="projectID",
+        description="Public id of the Project that its bytes count for, also when the Database "
+        "is gone.",
+    )
     version: str | None = Field(
         None, max_length=64, description="Version of PostgreSQL that it was taken from."
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -213,25 +213,21 @@ class BackupLooks:
         return (backup for backup in self.all() if not backup.is_done())
 
     def usage(self, project: Project) -> tuple[int, int]:
-        """Complete backups of its Databases, and what they take in bytes; of Databases that are
-        gone as well, where the key tells whose they were."""
+        """Complete backups of its Databases, and what they take in bytes; of those that are gone
+        as well."""
         place = project.metadata.namespace, project.metadata.name
         databases = {
-            body["metadata"]["name"]
+            body["metadata"]["uid"]: body["metadata"]["name"]
             for body in self._cache.all(DATABASE)
             if (body["metadata"]["namespace"], body["spec"]["projectRef"]["name"]) == place
         }
-        own = public_id("Project", project.metadata.uid)
         sizes = [
             backup.status.size_bytes or 0
             for backup in self.all()
             if backup.metadata.namespace == project.metadata.namespace
             and backup.status.phase is RunPhase.COMPLETED
             and backup.status.object_key is not None
-            and (
-                backup.spec.database_ref.name in databases
-                or backup.status.object_key.startswith(f"{own}/")
-            )
+            and _counts_for(backup, public_id("Project", project.metadata.uid), databases)
         ]
         return len(sizes), sum(sizes)
 
@@ -243,6 +239,18 @@ class BackupLooks:
     async def _is_going(self, backup: Backup) -> bool:
         live = await self._api.find(NAMESPACE, None, backup.metadata.namespace)
         return live is not None and "deletionTimestamp" in live["metadata"]
+
+
+def _counts_for(backup: Backup, project_id: str, databases: Mapping[str, str]) -> bool:
+    """`databases`: the Project's that are there, by UID. One that is gone is known by what the
+    backup has noted, or the dump's key says."""
+    told = backup.status
+    if told.database_uid in databases or told.project_id == project_id:
+        return True
+    if told.project_id is not None:
+        return False
+    of_earlier = str(told.object_key).startswith(f"{project_id}/")
+    return of_earlier or backup.spec.database_ref.name in databases.values()
 
 
 def pinned(cache: Cache, namespace: str) -> frozenset[str]:

@@ -65,6 +65,7 @@ def completed(
         RunPhase.COMPLETED,
         held,
         database_uid=record.database_uid,
+        project_id=record.project,
         version=record.postgres_version,
         object_key=record.place.object_key,
         size_bytes=record.size_bytes,

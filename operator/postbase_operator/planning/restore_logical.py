@@ -39,12 +39,13 @@ def logical_warnings(restore: PitrRestore) -> tuple[str, ...]:
     """What will not be as before."""
     usual = (
         "Replication slots, subscriptions and passwords of roles are not in a backup; what a "
-        "superuser owned becomes the application's, and all tables lie in the default tablespace"
+        "superuser owned becomes the application's"
     )
     if restore.spec.target.in_place is None:
-        return (usual,)
+        return (f"{usual}, and all tables lie in the default tablespace",)
     lost = (
-        "The copy needs its room on the same volume. Sessions are ended at the switch; what is "
+        "The copy needs its room on the same volume. A backup of a server with tablespaces is "
+        "refused. Sessions are ended at the switch; what is "
         "committed until then stays in the previous database: spec.source.previous brings it back "
         "within keepPrevious"
     )
