@@ -8,15 +8,17 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from component.fault_proxy import Answers, FaultProxy
 from component.job_runs import flip, run_of, take_physical
 from component.servers import Server, Servers, servers
-from component.store_server import StoreServer, store_of
+from component.store_server import StoreServer, store_of, store_server
 from component.test_jobs_physical import system_id_of
 from postbase_operator.archive.run import BackupRun, FillRun, LastWord
 from postbase_operator.errors import PostbaseError
@@ -142,3 +144,43 @@ def test_a_run_that_a_store_has_ended_is_followed_by_one_that_is_whole(
     take(run, store, tmp_path / "volume")
     take(run, store, tmp_path / "volume")  # whole by its name: nothing is done again
     assert sorted(each.name for each in (tmp_path / "volume").iterdir()) == ["pgdata"]
+
+
+@pytest.mark.parametrize("back", [True, False], ids=["is back", "stays away"])
+def test_a_store_whose_process_is_killed_in_the_middle(
+    server: Server, tmp_path: Path, back: bool
+) -> None:
+    """Asked again until it answers; one that stays away leaves no volume that looks whole."""
+    with ExitStack() as first, ExitStack() as second:
+        gateway = first.enter_context(store_server(tmp_path / "s3"))
+        config = gateway.config
+        store = S3Store(lambda: config) if back else store_of(config)
+        run = run_of("Physical", system_id_of(server))
+        take_physical(run, store, server.conninfo)
+
+        class Killing:
+            """Kills the process once the fill reads its first piece."""
+
+            def __init__(self) -> None:
+                self.killed = False
+
+            def __getattr__(self, name: str) -> Any:
+                return getattr(store, name)
+
+            def get_stream(self, key: str, *args: Any) -> Any:
+                if "/pieces/" in key and not self.killed:
+                    self.killed = True
+                    first.close()
+                    if back:
+                        second.enter_context(store_server(tmp_path / "s3", port=gateway.port))
+                return store.get_stream(key, *args)
+
+        killing: Any = Killing()
+        if back:
+            take(run, killing, tmp_path / "volume")
+        else:
+            with pytest.raises(PostbaseError) as caught:
+                take(run, killing, tmp_path / "volume")
+            assert last_word(caught.value).reason == "StoreUnavailable"
+        assert killing.killed
+        assert (tmp_path / "volume/pgdata").exists() is back

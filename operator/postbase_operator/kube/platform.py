@@ -240,6 +240,7 @@ class KubePlatform:
             return False
         if await self._api.find(POD, known.namespace, known.pod) is not None:
             return False
+        await self._volumes.drop_filling(db)
         policy, stays_for = db.spec.deletion_policy, db.spec.retain_volume_for
         backed_up = policy is DeletionPolicy.FINAL_BACKUP and stays_for is None
         if (policy is DeletionPolicy.DELETE or backed_up) and not keep:

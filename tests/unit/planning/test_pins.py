@@ -144,7 +144,7 @@ def test_a_bootstrap_by_hand_pins_until_it_has_begun(made: Database, kept: set[s
 
 
 @given(worlds(), st.data())
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 def test_whatever_goes_a_planned_recovery_reads_what_it_would_have(
     world: World, data: st.DataObject
 ) -> None:

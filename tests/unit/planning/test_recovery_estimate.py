@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from postbase_operator.api.backup import Backup
@@ -124,6 +124,7 @@ def test_what_does_not_count(other: PitrRestore) -> None:
 
 
 @given(st.tuples(*[st.integers(3, 4000)] * 3), st.floats(0.1, 99), st.floats(0.1, 99))
+@settings(deadline=None)
 def test_the_same_restore_again_is_foretold(
     took: tuple[int, int, int], content: float, log: float
 ) -> None:
