@@ -63,7 +63,7 @@ def test_which_base_backups_the_log_is_kept_for() -> None:
 
 
 @given(worlds(), st.data())
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 def test_whatever_goes_each_kept_base_reaches_as_far_as_before(
     world: World, data: st.DataObject
 ) -> None:
