@@ -15,21 +15,15 @@ from postbase_operator.archive.run import RecoveryProgress
 from postbase_operator.planning.archived import Offer, Stopped, Wish
 from postbase_operator.planning.observed import Observed
 from postbase_operator.planning.plan import Plan, Step
+from postbase_operator.planning.restore_rehearsal import Rehearsal
+from postbase_operator.planning.restore_seen import Rehearsed
 
 
-class Platform(Protocol):
-    """Each method may be killed anywhere and run again."""
+class Restoring(Protocol):
+    """What restores alone ask of a platform."""
 
-    async def observe(self, db: Database) -> Observed:
-        """What is there now. Raises Unavailable where it cannot be asked."""
-        ...
-
-    async def execute(self, db: Database, plan: Plan[DatabaseStatus]) -> None:
-        """Takes the plan's steps in order. The first that fails ends the run."""
-        ...
-
-    async def carry_out(self, db: Database, steps: Sequence[Step]) -> None:
-        """Takes steps that another object's plan asks for of this Database."""
+    async def rehearse(self, wanted: Rehearsal) -> Rehearsed:
+        """What it would say to these steps, of which it takes none."""
         ...
 
     async def offer(self, db: Database, wish: Wish) -> Offer:
@@ -44,6 +38,27 @@ class Platform(Protocol):
         self, db: Database, plan: RestorePlan, restore: str
     ) -> RecoveryProgress | None:
         """How far the recovery is that this restore runs; None where nothing is told."""
+        ...
+
+
+class Platform(Protocol):
+    """Each method may be killed anywhere and run again."""
+
+    @property
+    def restoring(self) -> Restoring:
+        """For restores."""
+        ...
+
+    async def observe(self, db: Database) -> Observed:
+        """What is there now. Raises Unavailable where it cannot be asked."""
+        ...
+
+    async def execute(self, db: Database, plan: Plan[DatabaseStatus]) -> None:
+        """Takes the plan's steps in order. The first that fails ends the run."""
+        ...
+
+    async def carry_out(self, db: Database, steps: Sequence[Step]) -> None:
+        """Takes steps that another object's plan asks for of this Database."""
         ...
 
     async def destroy(self, db: Database, *, keep: bool = False) -> bool:

@@ -14,17 +14,17 @@ from apiserver.backup_life import BackupLife, complete, half, its_own_time, livi
 from apiserver.interruptions import Clock
 from apiserver.life import NAME, worlds_apart
 from apiserver.loop import MANAGER
+from apiserver.quotas import quota
 from component.store_server import StoreServer, store_server
 from postbase_operator.desired.names import FINALIZER
 from postbase_operator.handlers.keys import Key
 from postbase_operator.kube.backup_leftovers import BackupLeftovers
-from postbase_operator.kube.kinds import BACKUP, DATABASE, JOB, PROJECT, Kind
+from postbase_operator.kube.kinds import BACKUP, DATABASE, JOB, PROJECT
 from postbase_operator.planning.database_backups import REQUEST, VERB
 
 __all__ = ["its_own_time", "worlds_apart"]
 pytestmark = pytest.mark.usefixtures("its_own_time")
 Scene = Callable[[BackupLife], Awaitable[None]]
-QUOTA = Kind("v1", "ResourceQuota", "resourcequotas")
 
 
 @pytest.fixture(scope="module")
@@ -268,19 +268,7 @@ def test_one_at_a_time_of_a_database_in_turn(play: Play) -> None:
 
 def test_what_the_cluster_refuses_is_told_and_stops_no_clock(play: Play) -> None:
     async def scene(life: BackupLife) -> None:
-        none = {"hard": {"count/jobs.batch": "0"}}
-        quota = {
-            "apiVersion": "v1",
-            "kind": "ResourceQuota",
-            "metadata": {"name": "no-jobs"},
-            "spec": none,
-        }
-        made = await life.session.create(QUOTA, life.namespace, quota, MANAGER)
-        meta = {k: made["metadata"][k] for k in ("name", "namespace", "uid")}
-        status = {"hard": none["hard"], "used": {"count/jobs.batch": "0"}}
-        body = {**quota, "metadata": meta, "status": status}
-        del body["spec"]
-        await life.session.apply(QUOTA, body, MANAGER, subresource="status")
+        await quota(life.session, life.namespace, {"count/jobs.batch": "0"})
         await life.back_up("one")
         await life.until(lambda: life.reason("one") == "QuotaExceeded")
         assert life.backup("one").status.phase == "Pending"

@@ -22,7 +22,7 @@ __all__ = ["its_own_time", "play", "store", "worlds_apart"]
 pytestmark = pytest.mark.usefixtures("its_own_time")
 
 
-def test_log_that_no_base_backup_needs_goes_unless_a_restore_reads(play: Play) -> None:
+def test_log_that_no_base_backup_needs_goes_but_for_what_a_restore_reads(play: Play) -> None:
     async def scene(life: ArchiveLife) -> None:
         await switched_on(life)
         life.archived("0/800000", BEGIN)
@@ -41,15 +41,17 @@ def test_log_that_no_base_backup_needs_goes_unless_a_restore_reads(play: Play) -
             "reads",
             {
                 "databaseRef": {"name": NAME},
-                "source": {"backupRef": {"name": "none"}},
+                "source": {"lsn": "0/900000"},
                 "target": {"inPlace": {}},
             },
         )
         restore["metadata"]["namespace"] = life.namespace
-        cache.put(PITR_RESTORE, restore)
+        plan = {"startLSN": "0/800000", "targetLSN": "0/900000", "timelines": [1]}
+        cache.put(PITR_RESTORE, {**restore, "status": {"phase": "Running", "plan": plan}})
         await LogExpiry(looking, cache, life.now).clear()
         assert log() == [old, needed]
-        cache.put(PITR_RESTORE, {**restore, "status": {"phase": "Failed"}})
+        plan["startLSN"] = BEGIN
+        cache.put(PITR_RESTORE, {**restore, "status": {"phase": "Running", "plan": plan}})
         await LogExpiry(looking, cache, life.now).clear()
         assert log() == [needed]
 

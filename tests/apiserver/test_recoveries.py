@@ -182,3 +182,24 @@ def test_one_that_can_be_begins_with_a_volume_and_a_job_that_knows_the_plan(
         assert '"end": "0/3000000"' in pod["initContainers"][1]["env"][0]["value"]
 
     play(scene)
+
+
+def test_a_database_that_is_deleted_meanwhile_leaves_nothing_half_filled(
+    play: Callable[[Scene], None],
+) -> None:
+    """Whoever keeps its volume keeps the one that serves."""
+
+    async def rests(*_: object) -> bool:
+        return False
+
+    async def scene(life: BackupLife, now: datetime) -> None:
+        life.controllers._job = rests  # type: ignore[method-assign]  # it plays backups' alone
+        await ask(life, "back", {"targetTime": (now - HOUR / 2).isoformat()})
+        await life.until(lambda: any(kind is JOB for kind, _ in life.controllers.objects))
+        assert len(list(life.controllers.of(PERSISTENT_VOLUME_CLAIM))) == 2
+        await life.delete("Retain")
+        await life.until(lambda: restore(life, "back").is_done() or not life.is_alive)
+        left = [each["metadata"]["name"] for each in life.controllers.of(PERSISTENT_VOLUME_CLAIM)]
+        assert left == [f"{NAME}-1-1"]
+
+    play(scene)

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from bench import archiving, backups, figures, manifests
+from bench import archiving, backups, estimates, figures, manifests, recovery
 from bench.figures import Spent
 from bench.kubectl import ROOT, kubectl
 
@@ -142,7 +142,11 @@ def table(found: Found) -> str:
     return "\n".join(lines)
 
 
-PARTS = {"archiving": archiving.measure, "backups": backups.measure}
+PARTS = {
+    "archiving": archiving.measure,
+    "backups": backups.measure,
+    "recovery": recovery.measure,
+}
 """What needs no node: `make bench PART=archiving` prints its tables."""
 
 
@@ -153,7 +157,9 @@ def main(parts: list[str]) -> int:
     described = ["git", "describe", "--always", "--dirty"]
     done = subprocess.run(described, cwd=ROOT, capture_output=True, text=True, check=True)
     tables = [table(compare(1, ROUNDS)), table(compare(20, ROUNDS)), idle(20)]
-    tables += [backups.measure(), archiving.measure()]
+    with namespace("bench-estimates") as where:
+        tables.append(estimates.measure(where))
+    tables += [backups.measure(), archiving.measure(), recovery.measure()]
     DOCUMENT.write_text(
         manifests.HEAD.format(
             commit=done.stdout.strip(),

@@ -27,6 +27,7 @@ from component.job_runs import pod, run_of
 from component.servers import UNPRIVILEGED, Server, making
 from component.store_server import StoreServer, store_server
 from postbase_operator.api.ids import public_id
+from postbase_operator.archive.run import FillRun
 from postbase_operator.objectstore.settings import StoreConfig
 
 PEERS = ("pgbackrest", "barman-cli-cloud", "python3-pip", "postgresql-client-15")
@@ -135,13 +136,18 @@ def our_backup(place: Place) -> Run:
     return ours(place, "Physical", place.server.conninfo)
 
 
-def our_restore(place: Place, into: Path) -> Run:
+def our_key(place: Place) -> str:
+    """Of the last physical one."""
     made = run_of("Physical", place.system_id).model_copy(update={"id": LAST["Physical"]})
+    return str(made.place)
+
+
+def our_restore(place: Place, into: Path) -> Run:
     run = place.run(
         *(sys.executable, "-m", "bench.our_job", "fill", str(into)),
         server=False,
         own=True,
-        BENCH_TASK=json.dumps({"key": str(made.place)}),
+        BENCH_TASK=FillRun(object_key=our_key(place)).to_bytes().decode(),
         BENCH_STORE=json.dumps(asdict(place.config)),
     )
     for each in (into / "pgdata").iterdir():
@@ -289,14 +295,15 @@ def fill(server: Server, gigabytes: float, *, random: bool) -> None:
 
 
 @contextmanager
-def places(gigabytes: float, *, random: bool) -> Iterator[Place]:
+def places(gigabytes: float, *, random: bool, **settings: str) -> Iterator[Place]:
     with tempfile.TemporaryDirectory(prefix="bench-", dir=os.environ.get("BENCH_TMP")) as root:
         folder = Path(root)
         folder.chmod(0o777)
         with store_server(folder / "s3", tls=True) as store, making() as servers:
             (folder / "ca.crt").write_text(store.ca)
             archiving = {"archive_mode": "on", "archive_command": "'true'", "fsync": "on"}
-            server = servers.new(15, max_wal_size="'4GB'", shared_buffers="'128MB'", **archiving)
+            own = {"max_wal_size": "'4GB'", "shared_buffers": "'128MB'"} | archiving | settings
+            server = servers.new(15, **own)
             place = Place(server, store, store.config, folder)
             fill(server, gigabytes, random=random)
             query = "SELECT sum(pg_database_size(oid)) FROM pg_database"

@@ -12,6 +12,7 @@ from component.job_runs import run_of
 from postbase_operator.archive.run import BackupRun, FillRun
 from postbase_operator.jobs import fill, physical
 from postbase_operator.jobs.logical import LogicalBackup
+from postbase_operator.jobs.prefetch import Prefetch
 from postbase_operator.objectstore.s3 import S3Store
 from postbase_operator.objectstore.settings import StoreConfig
 from postbase_operator.wal.client import Replication
@@ -25,13 +26,17 @@ def task(method: str, system_id: str, id: str, source_bytes: int) -> BackupRun:
 
 def main() -> None:
     part, source = sys.argv[1:]
-    given = json.loads(os.environ["BENCH_TASK"])
     config = StoreConfig(**json.loads(os.environ["BENCH_STORE"]))
     store = S3Store(lambda: config)
-    if part == "fill":
-        fill.make(FillRun(object_key=given["key"]), store, Path(source))
+    if part in ("fill", "prefetch"):
+        given = FillRun.from_bytes(os.environ["BENCH_TASK"].encode())
+        if part == "fill":
+            fill.make(given, store, Path(source))
+        else:
+            Prefetch(given, store, Path(source)).serve()
         return
-    run = task(part, given["system_id"], given["id"], given["source_bytes"])
+    told = json.loads(os.environ["BENCH_TASK"])
+    run = task(part, told["system_id"], told["id"], told["source_bytes"])
     if part == "Physical":
         physical.make(run, store, partial(Replication.connect, source))
     else:

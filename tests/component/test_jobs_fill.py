@@ -6,16 +6,19 @@ import os
 import random
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from component.fault_proxy import Answers, FaultProxy
 from component.job_runs import flip, run_of, take_physical
 from component.servers import Server, Servers, servers
-from component.store_server import StoreServer, store_of
+from component.store_server import StoreServer, store_of, store_server
 from component.test_jobs_physical import system_id_of
 from postbase_operator.archive.run import BackupRun, FillRun, LastWord
 from postbase_operator.errors import PostbaseError
@@ -47,16 +50,23 @@ def take(run: BackupRun, store: S3Store, volume: Path) -> None:
     fill.make(FillRun(object_key=str(run.place)), store, volume)
 
 
+@pytest.fixture
+def in_memory() -> Iterator[Path]:
+    """A hundred fills are not to wait for a disk a hundred times."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        yield Path(folder)
+
+
 @pytest.mark.timeout(400)
 def test_a_flipped_byte_anywhere_is_found_and_the_volume_is_none(
     run: BackupRun,
     s3_store: S3Store,
     s3_server: StoreServer,
     s3_config: StoreConfig,
-    tmp_path: Path,
+    in_memory: Path,
 ) -> None:
-    """At 50 random places, of each kind of object some; those of a dump: test_jobs_load.py."""
-    chance, volume = random.Random(6), tmp_path / "volume"  # noqa: S311 - no secret
+    """At 100 random places, of each kind of object some; those of a dump: test_jobs_load.py."""
+    chance, volume = random.Random(6), in_memory / "volume"  # noqa: S311 - no secret
     all_keys = sorted(each.key for each in s3_store.list(""))
     folder = str(run.place)
     kinds = {
@@ -65,7 +75,7 @@ def test_a_flipped_byte_anywhere_is_found_and_the_volume_is_none(
     }
     assert all(kinds.values())
     assert sum(map(len, kinds.values())) == len(all_keys), all_keys
-    for number in range(50):
+    for number in range(100):
         key = chance.choice(list(kinds.values())[number % 4])
         at = chance.randrange(s3_store.stat(key).size)
         flip(s3_server, s3_config, key, at)
@@ -134,3 +144,43 @@ def test_a_run_that_a_store_has_ended_is_followed_by_one_that_is_whole(
     take(run, store, tmp_path / "volume")
     take(run, store, tmp_path / "volume")  # whole by its name: nothing is done again
     assert sorted(each.name for each in (tmp_path / "volume").iterdir()) == ["pgdata"]
+
+
+@pytest.mark.parametrize("back", [True, False], ids=["is back", "stays away"])
+def test_a_store_whose_process_is_killed_in_the_middle(
+    server: Server, tmp_path: Path, back: bool
+) -> None:
+    """Asked again until it answers; one that stays away leaves no volume that looks whole."""
+    with ExitStack() as first, ExitStack() as second:
+        gateway = first.enter_context(store_server(tmp_path / "s3"))
+        config = gateway.config
+        store = S3Store(lambda: config) if back else store_of(config)
+        run = run_of("Physical", system_id_of(server))
+        take_physical(run, store, server.conninfo)
+
+        class Killing:
+            """Kills the process once the fill reads its first piece."""
+
+            def __init__(self) -> None:
+                self.killed = False
+
+            def __getattr__(self, name: str) -> Any:
+                return getattr(store, name)
+
+            def get_stream(self, key: str, *args: Any) -> Any:
+                if "/pieces/" in key and not self.killed:
+                    self.killed = True
+                    first.close()
+                    if back:
+                        second.enter_context(store_server(tmp_path / "s3", port=gateway.port))
+                return store.get_stream(key, *args)
+
+        killing: Any = Killing()
+        if back:
+            take(run, killing, tmp_path / "volume")
+        else:
+            with pytest.raises(PostbaseError) as caught:
+                take(run, killing, tmp_path / "volume")
+            assert last_word(caught.value).reason == "StoreUnavailable"
+        assert killing.killed
+        assert (tmp_path / "volume/pgdata").exists() is back

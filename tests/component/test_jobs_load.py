@@ -292,16 +292,32 @@ def test_a_thousand_tables_of_one_default_configuration(
     assert restore.sql(count) == [(1000,)]
 
 
-def test_tables_of_another_tablespace_come_into_the_default_one(
-    servers: Servers, s3_store: S3Store, tmp_path: Path
-) -> None:
+@pytest.fixture
+def spread(servers: Servers, s3_store: S3Store, tmp_path: Path) -> tuple[Server, BackupRun]:
+    """A server with a table in a tablespace, and its dump."""
     server = servers.new(15)
     application(server)
     server.sql(f"CREATE TABLESPACE elsewhere LOCATION '{server.subfolder('elsewhere')}'")
     script(server, "CREATE TABLE t TABLESPACE elsewhere AS SELECT 1 AS n;"
            " ALTER TABLE t OWNER TO app", "app")  # fmt: skip
-    run = dump(server, s3_store, tmp_path / "dump")
-    restore = Restore(server, s3_store, run, tmp_path)
+    return server, dump(server, s3_store, tmp_path / "dump")
+
+
+def test_tablespaces_are_refused_in_place(
+    spread: tuple[Server, BackupRun], s3_store: S3Store, tmp_path: Path
+) -> None:
+    server, run = spread
+    reason, why = said(failure(Restore(server, s3_store, run, tmp_path)))
+    assert (reason, "(elsewhere)" in why) == ("UnsupportedTablespaces", True)
+    assert (databases(server), temporary_roles(server)) == ({"app"}, 0)
+
+
+def test_in_a_new_database_tables_of_another_tablespace_come_into_the_default_one(
+    spread: tuple[Server, BackupRun], s3_store: S3Store, tmp_path: Path
+) -> None:
+    server, run = spread
+    server.sql("ALTER DATABASE app RENAME TO former")
+    restore = Restore(server, s3_store, run, tmp_path, whole="app")
     restore.load()
     assert restore.sql("SELECT n, (SELECT reltablespace FROM pg_class WHERE relname = 't')::int"
                        " FROM t") == [(1, 0)]  # fmt: skip
@@ -314,12 +330,12 @@ def test_tables_of_another_tablespace_come_into_the_default_one(
 def test_a_flipped_byte_anywhere_is_found_before_anything_is_made(
     story: Story, s3_store: S3Store, s3_server: StoreServer, s3_config: StoreConfig, tmp_path: Path
 ) -> None:
-    """At 50 random places of all objects of the backup; the physical ones: test_jobs_fill.py."""
+    """At 100 random places, of each kind of object; the physical ones: test_jobs_fill.py."""
     place, chance = story.run.place, random.Random(6)  # noqa: S311 - no secret
     keys = [f"{place}.dump.gz", f"{place}.globals.sql", f"{place}.json"]
     assert {each.key for each in s3_store.list("")} == set(keys)
-    for number in range(50):
-        key = keys[number % 3] if number < 30 else keys[0]
+    for number in range(100):
+        key = keys[number % 3]
         at = chance.randrange(s3_store.stat(key).size)
         flip(s3_server, s3_config, key, at)
         found = Restore(story.server, s3_store, story.run, tmp_path / str(number),

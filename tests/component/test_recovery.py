@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
 import random
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,7 +20,8 @@ import pytest
 from component.fault_proxy import Answers, FaultProxy
 from component.job_runs import UID, record_in, run_of, take_physical
 from component.log_archive import archive_log
-from component.recoveries import begun, failed, recovered, started, task
+from component.prefetch_process import RUN, STORE
+from component.recoveries import Attempt, begun, failed, recovered, started, task
 from component.servers import MAJORS, Server, Servers, servers
 from component.store_server import StoreServer, store_of
 from postbase_operator.archive.keys import Archive
@@ -114,7 +121,7 @@ def test_any_moment_gives_what_was_committed_by_then(story: Story, servers: Serv
     times = sorted(story.ledger.rows.values())
     first = max(time for n, time in story.ledger.rows.items() if n < 100)
     first = max(first, load(story.store, story.archive).bases[0].completed_at)
-    for _ in range(5):
+    for _ in range(20 if story.server.major == MAJORS[0] else 5):
         moment = first + (times[-1] - first) * chance.random()
         plan = story.plan(Target(time=moment))
         assert plan.stop_at == moment
@@ -187,9 +194,9 @@ def test_what_lies_outside_is_refused_with_the_window_in_the_message(
     with pytest.raises(Refused) as caught:
         story.plan(Target(time=datetime.now(UTC) + moment))
     assert caught.value.reason.value == reason
-    if reason == "TargetBeforeWindow":
-        span = story.plan(Target()).span
-        assert span.begin.isoformat(timespec="milliseconds")[:-6] in str(caught.value)
+    span = story.plan(Target()).span
+    for end in (span.begin, span.until):
+        assert end.isoformat(timespec="milliseconds")[:-6] in str(caught.value)
 
 
 def damage(story: Story, server: StoreServer, key: str) -> tuple[Path, bytes]:
@@ -236,6 +243,63 @@ def test_a_store_that_goes_away_is_waited_for(
     output, _ = process.communicate(timeout=200)
     assert process.returncode == 0, output[-3000:]
     attempt.end()
+    started(attempt, **TRACKED)
+    assert journal(attempt.server) == set(story.ledger.rows)
+    attempt.server.kill()
+
+
+def sidecar_process(story: Story, attempt: Attempt) -> subprocess.Popen[bytes]:
+    told = {RUN: attempt.run.to_bytes().decode(), STORE: json.dumps(asdict(story.config))}
+    return subprocess.Popen(
+        [sys.executable, "-m", "component.prefetch_process", str(attempt.folder)],
+        env=os.environ | told,
+    )
+
+
+def test_a_sidecar_that_is_killed_in_the_middle_begins_anew_and_nothing_is_lost(
+    story: Story, servers: Servers
+) -> None:
+    """At a file of PostgreSQL's asking, again and again: all that it has is in the folder."""
+    attempt = begun(servers, story.server.major, story.store, story.key, task(story.plan(Target())))
+    attempt.environment["POSTBASE_TRACK_COMMIT_TIMESTAMP"] = "on"
+    process, kills = attempt.recover(), 0
+    sidecar = sidecar_process(story, attempt)
+    while process.poll() is None:
+        if kills < 3 and any((attempt.folder / "ask").iterdir()):
+            sidecar.kill()
+            sidecar.wait()
+            kills += 1
+            sidecar = sidecar_process(story, attempt)
+        time.sleep(0.01)
+    output, _ = process.communicate(timeout=120)
+    attempt.end()
+    sidecar.wait(30)
+    assert process.returncode == 0, output[-3000:]
+    assert kills == 3
+    started(attempt, **TRACKED)
+    assert journal(attempt.server) == set(story.ledger.rows)
+    attempt.server.kill()
+
+
+def test_a_recovery_that_is_killed_in_the_middle_is_followed_by_one_that_is_whole(
+    story: Story, servers: Servers
+) -> None:
+    """Shell and server at once, as with a pod: the next attempt begins with an empty folder."""
+    plan = story.plan(Target())
+    for kills in (True, False):
+        attempt = begun(servers, story.server.major, story.store, story.key, task(plan))
+        attempt.environment["POSTBASE_TRACK_COMMIT_TIMESTAMP"] = "on"
+        attempt.sidecar()
+        process = attempt.recover()
+        while kills and process.poll() is None:
+            said = attempt.server.folder / "tmp" / "recovery.log"
+            if said.exists() and "restored log file" in said.read_text():
+                os.killpg(process.pid, signal.SIGKILL)
+            time.sleep(0.01)
+        output, _ = process.communicate(timeout=120)
+        attempt.end()
+        assert process.returncode == (-signal.SIGKILL if kills else 0), output[-3000:]
+        assert bool(attempt.word.read_bytes()) is not kills
     started(attempt, **TRACKED)
     assert journal(attempt.server) == set(story.ledger.rows)
     attempt.server.kill()

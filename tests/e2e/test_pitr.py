@@ -20,6 +20,7 @@ from e2e.cluster import Cluster, eventually
 from e2e.conftest import NewDb
 from e2e.database import Db
 from e2e.runs import PREVIOUS, restore
+from e2e.test_restores import claims
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.usefixtures("steady")]
 
@@ -133,9 +134,9 @@ def test_what_lies_outside_is_refused_with_the_window_in_the_message(
     asked = restore(db, f"outside-{moment.days}", {"targetTime": target}).apply()
     asked.wait("Failed", seconds=60)
     assert asked.ready()["reason"] == reason
-    if reason == "TargetBeforeWindow":
-        assert "what can be restored is 20" in asked.ready()["message"]
+    assert "what can be restored is 20" in asked.ready()["message"]
     assert db.started_at() == started
+    assert list(claims(db).values()) == ["current"]
 
 
 def test_a_dry_run_tells_what_it_would_give(db: Db, mistake: Mistake) -> None:

@@ -102,6 +102,12 @@ class BackupStatus(Model):
     database_uid: str | None = Field(
         None, max_length=36, description="UID of the Database, by which its archive is found."
     )
+    project_id: PublicId | None = Field(
+        None,
+        alias="projectID",
+        description="Public id of the Project that its bytes count for, also when the Database "
+        "is gone.",
+    )
     version: str | None = Field(
         None, max_length=64, description="Version of PostgreSQL that it was taken from."
     )
@@ -111,6 +117,9 @@ class BackupStatus(Model):
         description="Key in the bucket: the dump, or the folder of a physical backup.",
     )
     size_bytes: int | None = Field(None, description="Stored size, in bytes.")
+    source_bytes: int | None = Field(
+        None, description="What the databases took when it was taken, in bytes."
+    )
     sha256: str | None = Field(
         None, max_length=64, description="SHA-256 of the stored object, or of its manifest."
     )

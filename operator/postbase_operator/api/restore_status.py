@@ -55,6 +55,9 @@ class RestorePlan(Model):
         None, description="What could be restored when the plan was made."
     )
     target_time: Instant | None = Field(None, description="The moment asked for.")
+    start_lsn: LSN | None = Field(
+        None, description="Where the log is read from: no retention takes it until the end."
+    )
     target_lsn: LSN | None = Field(None, description="Where the log will be cut.")
     stop_at: Instant | None = Field(
         None,
@@ -67,8 +70,13 @@ class RestorePlan(Model):
         (), max_length=64, description="Timelines on the way, the oldest first."
     )
     bytes: int | None = Field(None, description="Bytes to fetch.")
+    content_bytes: int | None = Field(
+        None, description="What the backup comes to when it is unpacked, in bytes."
+    )
+    log_bytes: int | None = Field(None, description="Bytes of the log to replay.")
     wal_files: int | None = Field(None, description="Segments of the log to replay.")
     estimated_seconds: int | None = Field(None, description="Estimated duration.")
+    estimated_by: Message | None = Field(None, description="What the estimate rests on.")
     warnings: tuple[Message, ...] = Field(
         (),
         max_length=32,
@@ -89,6 +97,17 @@ class RestoreProgress(Model):
     recovered_to: Instant | None = Field(None, description="Commit time that recovery is at.")
     estimated_completion_time: Instant | None = Field(None, description="Estimated end.")
     observed_at: Instant | None = Field(None, description="When these figures were true.")
+
+
+class RestoreMeasured(Model):
+    """How long the parts of a restore in place took: the next one's estimate rests on them."""
+
+    content_seconds: int = Field(0, description="Fetching and unpacking the backup, or loading it.")
+    replay_seconds: int = Field(
+        0, description="Replaying the log, with PostgreSQL's start and end."
+    )
+    logical: bool = Field(False, description="A dump was loaded, and no volume was filled.")
+    follows: bool = Field(False, description="The log was followed while it was written.")
 
 
 class PreviousVolume(Model):
@@ -117,6 +136,7 @@ class PitrRestoreStatus(Model):
     )
     plan: RestorePlan | None = Field(None, description="What will be done and what it will give.")
     progress: RestoreProgress | None = Field(None, description="How far it is.")
+    measured: RestoreMeasured | None = Field(None, description="How long its parts took.")
     started_at: Instant | None = Field(None, description="When it began to run.")
     completed_at: Instant | None = Field(None, description="When it was completed or failed.")
     recovered_to: Instant | None = Field(

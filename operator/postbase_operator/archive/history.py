@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from postbase_operator.archive.lsn import Lsn
 from postbase_operator.archive.record import UnreadableRecord
@@ -14,6 +14,7 @@ class Fork:
 
     timeline: int
     end: Lsn
+    reason: str = field(default="", compare=False)
 
 
 def parse_history(content: bytes) -> tuple[Fork, ...]:
@@ -23,11 +24,11 @@ def parse_history(content: bytes) -> tuple[Fork, ...]:
     """
     forks: list[Fork] = []
     for line in content.decode(errors="replace").splitlines():
-        words = line.split("#", 1)[0].split()
-        if not words:
+        words = line.split(maxsplit=2)
+        if not words or words[0].startswith("#"):
             continue
         try:
-            fork = Fork(int(words[0]), Lsn.parse(words[1]))
+            fork = Fork(int(words[0]), Lsn.parse(words[1]), "".join(words[2:]).rstrip())
         except (ValueError, IndexError):
             raise UnreadableRecord("a timeline's history", f"has the line {line!r}") from None
         if forks and fork.timeline <= forks[-1].timeline:

@@ -7,18 +7,18 @@ in which one leaves another is made up of both where the newer one's is not whol
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from postbase_operator.archive.history import parse_history
 from postbase_operator.archive.keys import BackupSegmentKey, ChunkKey, SegmentKey
 from postbase_operator.archive.lsn import Lsn, Segment
+from postbase_operator.archive.record import UnreadableRecord
 from postbase_operator.archive.wal_index import WalIndex
 from postbase_operator.errors import PostbaseError
 
 LogKey = SegmentKey | ChunkKey | BackupSegmentKey
 """An object that holds bytes of the log."""
-_ENTRY = re.compile(r"\s*(\d+)\s+([0-9A-Fa-f]+/[0-9A-Fa-f]+)(?:\s|$)")
 
 
 class BrokenHistory(PostbaseError):
@@ -88,20 +88,17 @@ class LogPath:
 
 def switches(timeline: int, history: bytes) -> Iterator[tuple[int, Lsn]]:
     """(timeline, where it was left) of each line, the oldest first. Raises BrokenHistory."""
-    last, position = 0, Lsn()
-    for line in history.decode(errors="replace").splitlines():
-        text = line.partition("#")[0]
-        if not text.strip():
-            continue
-        match = _ENTRY.match(text)
-        if match is None:
-            raise BrokenHistory(f"{timeline:08X}.history has a line {line[:80]!r}")
-        parent, switch = int(match[1]), Lsn.parse(match[2])
-        if not last < parent < timeline or switch < position:
-            raise BrokenHistory(f"{timeline:08X}.history goes backwards at {line[:80]!r}")
-        yield parent, switch
-        last, position = parent, switch
-    if not last:
+    try:
+        forks = parse_history(history)
+    except UnreadableRecord as error:
+        raise BrokenHistory(f"{timeline:08X}.history: {error}") from None
+    position = Lsn()
+    for fork in forks:
+        if not 0 < fork.timeline < timeline or fork.end < position:
+            raise BrokenHistory(f"{timeline:08X}.history goes backwards at {fork.end}")
+        yield fork.timeline, fork.end
+        position = fork.end
+    if not forks:
         raise BrokenHistory(f"{timeline:08X}.history names no parent")
 
 

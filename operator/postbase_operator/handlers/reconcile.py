@@ -20,6 +20,7 @@ from postbase_operator.api.project import Project
 from postbase_operator.desired.names import FINALIZER
 from postbase_operator.errors import Conflict, InvalidSpec, PostbaseError, Unavailable
 from postbase_operator.handlers.keys import Key, database_key, project_key
+from postbase_operator.handlers.restore_looks import RestoreLooks
 from postbase_operator.kube import objects
 from postbase_operator.kube.backups import Backups, hindrance
 from postbase_operator.kube.cache import Cache, place_of
@@ -34,8 +35,7 @@ from postbase_operator.planning.judgement import reconciling, stalled
 from postbase_operator.planning.observed import Observed
 from postbase_operator.planning.plan import Plan
 from postbase_operator.planning.project import plan_project
-from postbase_operator.planning.restore import RestoreSeen, hindered, plan_restore
-from postbase_operator.planning.restore_recovery import is_stopped, is_stopping, wish_of
+from postbase_operator.planning.restore import hindered, plan_restore
 from postbase_operator.planning.status import finish
 from postbase_operator.platforms import Platform
 from postbase_operator.settings import Settings
@@ -71,6 +71,7 @@ class Reconciler:
         self._settings = settings
         self._instance = instance
         self._backups = Backups(api, cache, settings, now)
+        self._looks = RestoreLooks(cache, platform)
         self.wake: Callable[[Key], None] = lambda _: None
         """Asks for a look at another object; whoever has the queue sets it."""
         self._kinds: dict[str, Callable[[Key], Awaitable[float | None]]] = {
@@ -144,7 +145,7 @@ class Reconciler:
         held = self._cache.get(PROJECT, key.namespace, key.name)
         project = None if held is None else Project.model_validate(held)
         backups = self._backups.looks.of(body, project)
-        restores = self._restores(*place_of(body))
+        restores = self._looks.of(*place_of(body))
         return Context(project, self._settings, now(), backups, tuple(restores))
 
     async def _delete(self, db: Database, body: Body) -> float | None:
@@ -222,7 +223,7 @@ class Reconciler:
         if restore.metadata.is_deleting or restore.is_done():
             return None
         try:
-            known = await self._restore_seen(restore)
+            known = await self._looks.look(restore, now())
         except PostbaseError as error:
             await self._tell_hindrance(restore, body, error)
             raise
@@ -246,50 +247,6 @@ class Reconciler:
         """Of the Kubernetes API's own trouble the log and the metrics tell."""
         if not (isinstance(error, Unavailable) and error.service == KUBERNETES):
             await self._tell(PITR_RESTORE, body, hindered(restore, error, now()))
-
-    async def _restore_seen(self, restore: PitrRestore) -> RestoreSeen:
-        namespace, spec = restore.metadata.namespace, restore.spec
-        held = self._cache.get(DATABASE, namespace, spec.database_ref.name)
-        db = None if held is None else Database.model_validate(held)
-        backup, wanted = spec.source.backup_ref, spec.target.new_database
-        named = self._cache.get(BACKUP, namespace, backup.name) if backup is not None else None
-        made = self._cache.get(DATABASE, namespace, wanted.name) if wanted is not None else None
-        seen = await self._platform.observe(db) if db is not None else Observed()
-        known = RestoreSeen(
-            db=db,
-            seen=seen,
-            backup=None if named is None else Backup.model_validate(named),
-            made=None if made is None else Database.model_validate(made),
-            others=self._restores(namespace, spec.database_ref.name),
-        )
-        return known if db is None else await self._with_archive(restore, db, known)
-
-    async def _with_archive(
-        self, restore: PitrRestore, db: Database, known: RestoreSeen
-    ) -> RestoreSeen:
-        """What the object store has to say, where it has to be asked."""
-        plan, wish = restore.status.plan, wish_of(restore.spec.source)
-        if wish is None:
-            return known
-        if plan is None:
-            return replace(known, offer=await self._platform.offer(db, wish))
-        seen, fill = known.seen, known.seen.fill
-        if fill is not None and fill.recovers:
-            progress = await self._platform.progress(db, plan, restore.metadata.uid)
-            seen = replace(seen, fill=replace(fill, progress=progress))
-        if is_stopping(restore) and is_stopped(seen):
-            stopped = await self._platform.stopped(db, plan)
-            return replace(known, seen=seen, stopped=stopped)
-        return replace(known, seen=seen)
-
-    def _restores(self, namespace: str, database: str) -> list[PitrRestore]:
-        """Those that name this Database."""
-        return [
-            PitrRestore.model_validate(body)
-            for body in self._cache.all(PITR_RESTORE)
-            if body["metadata"]["namespace"] == namespace
-            and body["spec"]["databaseRef"]["name"] == database
-        ]
 
     async def _tell(self, kind: Kind, body: Body, plan: Plan[Any] | BackupPlan) -> None:
         """Status first, then the events: an event that is lost is a pity, a status a lie."""

@@ -96,6 +96,7 @@ class Load:
         if self._into.is_whole():
             return
         globals_ = Globals.parse(self._globals().decode())
+        self._check_tablespaces(globals_)
         listed = self._verified()
         head = self._head(listed)
         self._check(head)
@@ -175,6 +176,17 @@ class Load:
         return Head.parse(text, DATABASE, self._run.scratch)
 
     # -- before anything is made -----------------------------------------------------------
+
+    def _check_tablespaces(self, globals_: Globals) -> None:
+        """A new Database has but the one, so that there nothing is moved that lay well."""
+        if not globals_.tablespaces or self._run.whole == DATABASE:
+            return
+        named = ", ".join(globals_.tablespaces)
+        why = f"the backup is of a server with tablespaces ({named}), and in place its tables would"
+        why += (
+            " be moved out of them: restore into a new Database, where all lie in the default one"
+        )
+        raise Failed("UnsupportedTablespaces", why)
 
     def _check(self, head: Head) -> None:
         """Raises Failed for what would only be found in the middle."""

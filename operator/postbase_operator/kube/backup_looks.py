@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -47,6 +47,7 @@ from postbase_operator.planning.backup_observed import (
 from postbase_operator.planning.backup_queue import turn
 from postbase_operator.planning.database_backups import Backups as Known
 from postbase_operator.planning.database_backups import is_of
+from postbase_operator.planning.pins import Reader, Whose, pinned_backups, readers
 from postbase_operator.planning.retention import Policies
 from postbase_operator.settings import Settings
 
@@ -212,25 +213,21 @@ class BackupLooks:
         return (backup for backup in self.all() if not backup.is_done())
 
     def usage(self, project: Project) -> tuple[int, int]:
-        """Complete backups of its Databases, and what they take in bytes; of Databases that are
-        gone as well, where the key tells whose they were."""
+        """Complete backups of its Databases, and what they take in bytes; of those that are gone
+        as well."""
         place = project.metadata.namespace, project.metadata.name
         databases = {
-            body["metadata"]["name"]
+            body["metadata"]["uid"]: body["metadata"]["name"]
             for body in self._cache.all(DATABASE)
             if (body["metadata"]["namespace"], body["spec"]["projectRef"]["name"]) == place
         }
-        own = public_id("Project", project.metadata.uid)
         sizes = [
             backup.status.size_bytes or 0
             for backup in self.all()
             if backup.metadata.namespace == project.metadata.namespace
             and backup.status.phase is RunPhase.COMPLETED
             and backup.status.object_key is not None
-            and (
-                backup.spec.database_ref.name in databases
-                or backup.status.object_key.startswith(f"{own}/")
-            )
+            and _counts_for(backup, public_id("Project", project.metadata.uid), databases)
         ]
         return len(sizes), sum(sizes)
 
@@ -244,20 +241,35 @@ class BackupLooks:
         return live is not None and "deletionTimestamp" in live["metadata"]
 
 
+def _counts_for(backup: Backup, project_id: str, databases: Mapping[str, str]) -> bool:
+    """`databases`: the Project's that are there, by UID. One that is gone is known by what the
+    backup has noted, or the dump's key says."""
+    told = backup.status
+    if told.database_uid in databases or told.project_id == project_id:
+        return True
+    if told.project_id is not None:
+        return False
+    of_earlier = str(told.object_key).startswith(f"{project_id}/")
+    return of_earlier or backup.spec.database_ref.name in databases.values()
+
+
 def pinned(cache: Cache, namespace: str) -> frozenset[str]:
-    """Names of the Backups there that restores which have not ended read from. With a backup all
-    of the log after it stays."""
+    """Names of the Backups there that restores which have not ended read from."""
+    backups: dict[Whose, list[Backup]] = {}
+    for body in cache.all(BACKUP):
+        backup = Backup.model_validate(body)
+        if backup.metadata.namespace == namespace:
+            uid = backup.status.database_uid or ""
+            whose = Whose(namespace, backup.spec.database_ref.name, uid)
+            backups.setdefault(whose, []).append(backup)
+    kept = (pinned_backups(reading(cache, whose), of) for whose, of in backups.items())
+    return frozenset().union(*kept)
+
+
+def reading(cache: Cache, whose: Whose) -> list[Reader]:
+    """Restores that have not ended, and Databases that have not begun yet, which read from it."""
     restores = map(PitrRestore.model_validate, cache.all(PITR_RESTORE))
-    reading = [r for r in restores if r.metadata.namespace == namespace and not r.is_done()]
-    named = {r.spec.source.backup_ref.name for r in reading if r.spec.source.backup_ref}
-    ids = {r.status.plan.backup_id for r in reading if r.status.plan is not None}
-    begun = {
-        body["metadata"]["name"]
-        for body in cache.all(BACKUP)
-        if body["metadata"]["namespace"] == namespace
-        and (body.get("status") or {}).get("id") in ids - {None}
-    }
-    return frozenset(named | begun)
+    return readers(whose, restores, map(Database.model_validate, cache.all(DATABASE)))
 
 
 def _names(backup: Backup) -> tuple[str, str]:

@@ -4,39 +4,36 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from kubernetes.client import V1Job
+
 from postbase_operator.api.database import Database
-from postbase_operator.api.project import Project
 from postbase_operator.archive.record import UnreadableRecord
 from postbase_operator.archive.run import FillRun, LastWord, Recovered
-from postbase_operator.desired import config, images
+from postbase_operator.desired import config
 from postbase_operator.desired.fill_job import FILL, RECOVER, fill_job, job_name
-from postbase_operator.errors import InvalidSpec
 from postbase_operator.kube import backup_jobs
-from postbase_operator.kube.admin import Admin
-from postbase_operator.kube.apply import MANAGER, apply, body_of
+from postbase_operator.kube.apply import apply, body_of
 from postbase_operator.kube.cache import Cache
-from postbase_operator.kube.kinds import CONFIG_MAP, JOB, POD, PROJECT, Body
-from postbase_operator.kube.session import AlreadyExists, Session
-from postbase_operator.kube.stores import Stores
+from postbase_operator.kube.kinds import CONFIG_MAP, JOB, POD, Body
+from postbase_operator.kube.restore_jobs import RestoreJobs
+from postbase_operator.kube.session import Session
 from postbase_operator.planning import plan as steps
 from postbase_operator.planning.backup_observed import JobState, RunState
 from postbase_operator.planning.filling import ATTEMPTS
 from postbase_operator.planning.observed import Fill, Volume
 from postbase_operator.settings import Settings
 
-DEADLINE_SECONDS = 24 * 3600
 EXIT_REASONS = {65: "VersionMismatch", 75: "VolumeInUse"}
 
 
 class Fills:
     """One for all Databases."""
 
-    def __init__(self, api: Session, cache: Cache, settings: Settings, admin: Admin) -> None:
+    def __init__(self, api: Session, cache: Cache, settings: Settings, jobs: RestoreJobs) -> None:
         self._api = api
         self._cache = cache
         self._settings = settings
-        self._admin = admin
-        self._stores = Stores(api, settings)
+        self._jobs = jobs
 
     def look(self, db: Database, volume: Volume | None) -> Fill | None:
         """The latest attempt that is there."""
@@ -52,27 +49,17 @@ class Fills:
 
     async def start(self, db: Database, step: steps.FillVolume) -> None:
         """The Job, and before it what it mounts. Leaves: each by itself."""
-        project = self._cache.get(PROJECT, db.metadata.namespace, db.spec.project_ref.name)
-        where = self._stores.source(Project.model_validate(project) if project else None)
-        if where is None:
-            raise InvalidSpec("spec.objectStore", "there is none", reason="NoObjectStore")
-        await self._admin.bring_store(db, await self._stores.data(where))
+        await self._jobs.bring_store(db)
         held = self._cache.get(CONFIG_MAP, db.metadata.namespace, f"{db.metadata.name}-config")
         if held is None:  # a new Database has none yet, and recover.sh is in it
             made = await apply(self._api, body_of(config.config_map(db, "")), None)
             self._cache.put(CONFIG_MAP, made)
-        digest = db.status.image.digest if db.status.image is not None else None
-        image = digest if digest and "@sha256:" in digest else images.image(db, self._settings)
+        await self._jobs.start(db, self.job(db, step))
+
+    def job(self, db: Database, step: steps.FillVolume) -> V1Job:
         run = FillRun(object_key=step.object_key, recovery=step.recovery)
         name = job_name(step.volume, step.restore, step.attempt)
-        job = fill_job(db, step.volume, name, run, image, self._settings)
-        wire = body_of(job)
-        wire["spec"]["activeDeadlineSeconds"] = DEADLINE_SECONDS  # every wait ends
-        try:
-            body = await self._api.create(JOB, db.metadata.namespace, wire, MANAGER)
-        except AlreadyExists:
-            return
-        self._cache.put(JOB, body)
+        return fill_job(db, step.volume, name, run, self._jobs.image(db), self._settings)
 
 
 def fill_of(volume: str, job: Body, pod: Body | None) -> Fill:
@@ -84,17 +71,36 @@ def fill_of(volume: str, job: Body, pod: Body | None) -> Fill:
         return Fill(volume, JobState(attempt, RunState.STOPPING, since))
     ended = {c["type"]: c for c in status.get("conditions") or [] if c["status"] == "True"}
     if "Complete" in ended:
-        word = _recovered(pod)
-        state = JobState(attempt, RunState.SUCCEEDED, since)
-        return (
-            Fill(volume, state, word.system_id, word.last_commit) if word else Fill(volume, state)
-        )
+        return _whole(volume, JobState(attempt, RunState.SUCCEEDED, since), pod)
     if "Failed" in ended:
         when = datetime.fromisoformat(ended["Failed"]["lastTransitionTime"])
         reason, message = _why(pod)
         return Fill(volume, JobState(attempt, RunState.FAILED, since, when, reason, message))
     state = JobState(attempt, RunState.RUNNING, since, message=_doing(pod))
     return Fill(volume, state, recovers="running" in _state(pod, "containerStatuses", RECOVER))
+
+
+def _whole(volume: str, state: JobState, pod: Body | None) -> Fill:
+    word = _recovered(pod)
+    if word is None:
+        return Fill(volume, state)
+    return Fill(
+        volume,
+        state,
+        word.system_id,
+        word.last_commit,
+        content_seconds=_took(_state(pod, "initContainerStatuses", FILL)),
+        replay_seconds=_took(_state(pod, "containerStatuses", RECOVER)),
+    )
+
+
+def _took(state: Body) -> int:
+    """Whole seconds, as kubelets tell them."""
+    ended = state.get("terminated") or {}
+    begin, end = (ended.get(each) for each in ("startedAt", "finishedAt"))
+    if not begin or not end:
+        return 0
+    return round((datetime.fromisoformat(end) - datetime.fromisoformat(begin)).total_seconds())
 
 
 def _doing(pod: Body | None) -> str:

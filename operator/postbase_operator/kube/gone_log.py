@@ -25,12 +25,14 @@ from postbase_operator.archive.keys import (
 from postbase_operator.archive.record import BackupRecord, UnreadableRecord
 from postbase_operator.archive.template import Key
 from postbase_operator.kube.archive_listing import histories
+from postbase_operator.kube.backup_looks import reading
 from postbase_operator.kube.cache import Cache
 from postbase_operator.kube.kinds import DATABASE, PROJECT
-from postbase_operator.kube.log_expiry import EVERY, delete, is_read
+from postbase_operator.kube.log_expiry import EVERY, delete
 from postbase_operator.kube.stores import Source, Stores
 from postbase_operator.objectstore import catalogue
 from postbase_operator.objectstore.store import NotFound, ObjectStore
+from postbase_operator.planning.pins import Whose
 from postbase_operator.planning.wal_expiry import base_of, expired_of_gone
 from postbase_operator.planning.window import Base
 from postbase_operator.settings import Settings
@@ -81,7 +83,9 @@ class GoneLog:
     def _is_gone(self, entry: CatalogueKey) -> bool:
         alive = {body["metadata"]["uid"] for body in self._cache.all(DATABASE)}
         uid = entry.database_uid
-        return uid not in alive and not is_read(self._cache, entry.namespace, entry.name, uid)
+        return uid not in alive and not reading(
+            self._cache, Whose(entry.namespace, entry.name, uid)
+        )
 
     async def _clear(self, store: ObjectStore, entry: CatalogueKey) -> None:
         uid = entry.database_uid

@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
+from kubernetes.client import V1Job
+
 from postbase_operator.api.database import Database
-from postbase_operator.api.project import Project
 from postbase_operator.archive import copies
 from postbase_operator.archive.load_run import LoadRun, WantedExtension
-from postbase_operator.desired import images, meta, names
+from postbase_operator.desired import meta, names
 from postbase_operator.desired.load_job import COMPONENT, job_name, load_job, restore_of
-from postbase_operator.errors import InvalidSpec
 from postbase_operator.kube import backup_jobs
-from postbase_operator.kube.admin import Admin
-from postbase_operator.kube.apply import MANAGER, body_of
 from postbase_operator.kube.cache import Cache
-from postbase_operator.kube.kinds import JOB, POD, PROJECT, Body
-from postbase_operator.kube.session import AlreadyExists, Session
-from postbase_operator.kube.stores import Stores
+from postbase_operator.kube.kinds import JOB, POD, Body
+from postbase_operator.kube.restore_jobs import RestoreJobs
+from postbase_operator.kube.session import Session
 from postbase_operator.planning import plan as steps
 from postbase_operator.planning.observed import Load
 from postbase_operator.settings import Settings
-
-DEADLINE_SECONDS = 24 * 3600
 
 
 class Loads:
     """One for all Databases."""
 
-    def __init__(self, api: Session, cache: Cache, settings: Settings, admin: Admin) -> None:
+    def __init__(self, api: Session, cache: Cache, settings: Settings, jobs: RestoreJobs) -> None:
         self._api = api
         self._cache = cache
         self._settings = settings
-        self._admin = admin
-        self._stores = Stores(api, settings)
+        self._jobs = jobs
 
     def look(self, db: Database) -> tuple[Load, ...]:
         """Every attempt that is there."""
@@ -45,15 +40,13 @@ class Loads:
 
     async def start(self, db: Database, step: steps.LoadBackup) -> None:
         """The Job, and before it what it mounts. Leaves: each by itself."""
-        project = self._cache.get(PROJECT, db.metadata.namespace, db.spec.project_ref.name)
-        where = self._stores.source(Project.model_validate(project) if project else None)
-        if where is None:
-            raise InvalidSpec("spec.objectStore", "there is none", reason="NoObjectStore")
-        await self._admin.bring_store(db, await self._stores.data(where))
-        known = meta.names_of(db)
+        await self._jobs.bring_store(db)
+        await self._jobs.start(db, self.job(db, step))
+
+    def job(self, db: Database, step: steps.LoadBackup) -> V1Job:
         run = LoadRun(
             object_key=step.object_key,
-            host=known.host,
+            host=meta.names_of(db).host,
             port=names.PORT,
             scratch=copies.restoring(step.restore),
             whole=step.whole,
@@ -63,16 +56,8 @@ class Loads:
             ),
             limit_bytes=step.limit,
         )
-        digest = db.status.image.digest if db.status.image is not None else None
-        image = digest if digest and "@sha256:" in digest else images.image(db, self._settings)
         name = job_name(db, step.restore, step.attempt)
-        wire = body_of(load_job(db, name, run, image, self._settings))
-        wire["spec"]["activeDeadlineSeconds"] = DEADLINE_SECONDS  # every wait ends
-        try:
-            made = await self._api.create(JOB, db.metadata.namespace, wire, MANAGER)
-        except AlreadyExists:
-            return
-        self._cache.put(JOB, made)
+        return load_job(db, name, run, self._jobs.image(db), self._settings)
 
     async def stop(self, db: Database, databases: tuple[str, ...]) -> None:
         """Runs that fill what is to go; else they would make it anew."""

@@ -1,7 +1,6 @@
 """Takes away the log that nobody needs any more, an archive an hour, a thousand objects a second.
 
-Only where the last listing of Backups leaves no doubt: while a restore that has not ended may read
-from an archive, nothing of it goes.
+Only where the last listing of Backups leaves no doubt; what an unfinished restore reads stays.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ from datetime import datetime, timedelta
 
 from postbase_operator.api.backup import Backup
 from postbase_operator.api.database import Database
-from postbase_operator.api.pitr_restore import PitrRestore
 from postbase_operator.api.policies import BackupPolicy, PitrPolicy
 from postbase_operator.archive.keys import (
     Archive,
@@ -26,12 +24,13 @@ from postbase_operator.archive.keys import (
 from postbase_operator.archive.template import Key
 from postbase_operator.kube.archive_listing import histories
 from postbase_operator.kube.archives import Archives
-from postbase_operator.kube.backup_looks import pinned
+from postbase_operator.kube.backup_looks import reading
 from postbase_operator.kube.cache import Cache
-from postbase_operator.kube.kinds import BACKUP, DATABASE, PITR_RESTORE
+from postbase_operator.kube.kinds import BACKUP, DATABASE
 from postbase_operator.objectstore.store import ObjectStore
 from postbase_operator.planning.archiving import archive_of
 from postbase_operator.planning.database_backups import is_of
+from postbase_operator.planning.pins import Pin, Whose, pinned_bases, pins
 from postbase_operator.planning.retention import Policies, log_needed
 from postbase_operator.planning.wal_expiry import expired_log
 from postbase_operator.planning.window import Base, bases_of
@@ -62,13 +61,8 @@ class LogExpiry:
         for body in self._cache.all(DATABASE):
             db = Database.model_validate(body)
             archived = db.status.pitr is not None and db.status.pitr.latest_wal_time is not None
-            meta = db.metadata
-            due = archived and self._cleared.get(meta.uid, ago) <= ago
-            if (
-                due
-                and not meta.is_deleting
-                and not is_read(self._cache, meta.namespace, meta.name, meta.uid)
-            ):
+            due = archived and self._cleared.get(db.metadata.uid, ago) <= ago
+            if due and not db.metadata.is_deleting:
                 yield db
 
     async def _clear(self, db: Database) -> None:
@@ -82,12 +76,17 @@ class LogExpiry:
             PitrPolicy.of(db.spec.pitr, defaults.pitr),
         )
         backups = [each for each in self._backups(db) if is_of(each, db.metadata.uid)]
-        kept = log_needed(
-            backups, policies, self._now(), pinned(self._cache, db.metadata.namespace)
+        found = reading(
+            self._cache, Whose(db.metadata.namespace, db.metadata.name, db.metadata.uid)
         )
+        kept = log_needed(backups, policies, self._now(), pinned_bases(found, backups))
         store = await self._archives.stores.client(source)
         if kept or policies.pitr.enabled:
-            over = await asyncio.to_thread(_expired, store, archive, bases_of(kept, archive))
+            over = await asyncio.to_thread(
+                _expired, store, archive, bases_of(kept, archive), pins(found)
+            )
+        elif found:
+            over = []
         else:
             age = timedelta(days=policies.pitr.retention_days)
             over = await asyncio.to_thread(_baseless, store, archive, self._now() - age)
@@ -111,32 +110,15 @@ async def delete(store: ObjectStore, keys: list[str]) -> None:
         await asyncio.to_thread(store.delete_many, keys[first : first + BATCH])
 
 
-def is_read(cache: Cache, namespace: str, name: str, uid: str) -> bool:
-    """A restore that has not ended, or a Database that is not there yet, may read from what this
-    Database has archived."""
-    for restore in map(PitrRestore.model_validate, cache.all(PITR_RESTORE)):
-        same = (restore.metadata.namespace, restore.spec.database_ref.name) == (namespace, name)
-        if same and not restore.is_done():
-            return True
-    return any(
-        _begins_with_it(Database.model_validate(body), name, uid) for body in cache.all(DATABASE)
-    )
-
-
-def _begins_with_it(other: Database, name: str, uid: str) -> bool:
-    wanted = other.spec.bootstrap.restore if other.spec.bootstrap is not None else None
-    if wanted is None or other.status.system_id:
-        return False
-    return wanted.from_.database_uid == uid or wanted.from_.name == name
-
-
-def _expired(store: ObjectStore, archive: Archive, bases: list[Base]) -> list[str]:
-    """Chunks and segments before what any base backup needs."""
+def _expired(
+    store: ObjectStore, archive: Archive, bases: list[Base], held: tuple[Pin, ...]
+) -> list[str]:
+    """Chunks and segments before what any base backup, or a restore, needs."""
     if not bases:
         return []
     keys = list(_keys(store, archive))
     known = {key.timeline: key for key in keys if isinstance(key, HistoryKey)}
-    return [str(key) for key in expired_log(keys, bases, histories(store, known))]
+    return [str(key) for key in expired_log(keys, bases, histories(store, known), held)]
 
 
 def _baseless(store: ObjectStore, archive: Archive, before: datetime) -> list[str]:

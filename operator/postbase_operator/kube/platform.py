@@ -9,9 +9,7 @@ from datetime import datetime
 
 from postbase_operator.api.backup import Backup
 from postbase_operator.api.database import Database, DatabaseStatus
-from postbase_operator.api.restore_status import RestorePlan
 from postbase_operator.api.upkeep import DeletionPolicy
-from postbase_operator.archive.run import RecoveryProgress
 from postbase_operator.desired import config, images, meta, names, workload
 from postbase_operator.errors import Conflict, Denied, NotReady, Unavailable
 from postbase_operator.kube import observe as observing
@@ -20,7 +18,6 @@ from postbase_operator.kube.apply import apply, body_of
 from postbase_operator.kube.archives import Archives
 from postbase_operator.kube.backup_objects import BackupObjects
 from postbase_operator.kube.cache import Cache
-from postbase_operator.kube.fills import Fills
 from postbase_operator.kube.kinds import (
     BACKUP,
     CONFIG_MAP,
@@ -34,18 +31,15 @@ from postbase_operator.kube.kinds import (
     Body,
     kind_of,
 )
-from postbase_operator.kube.loads import Loads
 from postbase_operator.kube.ownership import is_owned, refuse_stranger
 from postbase_operator.kube.pods import Pods
 from postbase_operator.kube.protection import Protection
-from postbase_operator.kube.recoveries import Recoveries
+from postbase_operator.kube.restores import Restores
 from postbase_operator.kube.secrets import bequeath
 from postbase_operator.kube.session import Refused, Session
-from postbase_operator.kube.stores import Stores
 from postbase_operator.kube.volumes import Volumes, VolumeStep
 from postbase_operator.planning import plan as steps
 from postbase_operator.planning.archive_observed import NONE_EARLIER, Earlier
-from postbase_operator.planning.archived import Offer, Stopped, Wish
 from postbase_operator.planning.beginning_archive import needs_offer
 from postbase_operator.planning.observed import (
     Access,
@@ -90,11 +84,8 @@ class KubePlatform:
         self._pods = Pods(api, cache, self._admin)
         self._volumes = Volumes(api, cache)
         self._schedule = BackupObjects(api, cache)
-        self._fills = Fills(api, cache, settings, self._admin)
-        stores = Stores(api, settings)
-        self._recoveries = Recoveries(cache, stores, settings.cluster_name, now)
         self.archives = Archives(api, cache, settings, self._admin, now)
-        self._loads = Loads(api, cache, settings, self._admin)
+        self.restoring = Restores(api, cache, settings, self._admin, now)
         self._protection = Protection(api, cache, everywhere=not settings.watch_namespaces)
 
     # -- observe ---------------------------------------------------------------------------
@@ -132,15 +123,15 @@ class KubePlatform:
             adoptable=adoptable,
             adoptable_owner=owner,
             process=process,
-            fill=self._fills.look(db, _filling(own)),
-            loads=self._loads.look(db),
+            fill=self.restoring.fills.look(db, _filling(own)),
+            loads=self.restoring.loads.look(db),
             source_backup=self._source_backup(db, own, server),
             server=server,
             server_error=server_error,
             unanswered_since=self._admin.unanswered_since(db),
         )
         if needs_offer(db, seen):
-            seen = replace(seen, source_archive=await self._recoveries.offer_for(db))
+            seen = replace(seen, source_archive=await self.restoring.offer_for(db))
         return seen
 
     async def _earlier(self, db: Database, own: tuple[Volume, ...]) -> Earlier:
@@ -161,23 +152,6 @@ class KubePlatform:
             return None
         body = self._cache.get(BACKUP, db.metadata.namespace, wanted.name)
         return None if body is None else Backup.model_validate(body)
-
-    async def offer(self, db: Database, wish: Wish) -> Offer:
-        return await self._recoveries.offer(db, wish)
-
-    async def stopped(self, db: Database, plan: RestorePlan) -> Stopped | None:
-        known = meta.names_of(db)
-        workload = self._cache.get(STATEFUL_SET, known.namespace, known.statefulset)
-        if workload is not None and workload["spec"].get("replicas") != 0:
-            return None  # its pod is away for another reason, and will write again
-        if self._cache.get(POD, known.namespace, known.pod) is not None:
-            return None
-        return await self._recoveries.stopped(db, plan)
-
-    async def progress(
-        self, db: Database, plan: RestorePlan, restore: str
-    ) -> RecoveryProgress | None:
-        return await self._recoveries.progress(db, plan.object_key or "", restore)
 
     # -- execute ---------------------------------------------------------------------------
 
@@ -202,24 +176,13 @@ class KubePlatform:
             case steps.BeginRotation() | steps.FinishRotation():
                 await self._admin.rotate(db, step)
             case steps.PinLog() | steps.FillVolume() | steps.LoadBackup():
-                await self._restore(db, step)
+                await self.restoring.take(db, step)
             case steps.CreateBackup() | steps.ExpireBackup() | steps.CreateDatabase():
                 await self._schedule.take(db, step)
             case _ if isinstance(step, VolumeStep):
                 await self._volumes.take(db, step)
             case _:
                 await self._pods.take(db, step)
-
-    async def _restore(
-        self, db: Database, step: steps.PinLog | steps.FillVolume | steps.LoadBackup
-    ) -> None:
-        match step:
-            case steps.PinLog():
-                await self._recoveries.pin(db, step)
-            case steps.FillVolume():
-                await self._fills.start(db, step)
-            case steps.LoadBackup():
-                await self._loads.start(db, step)
 
     async def _apply_workload(self, db: Database, step: steps.ApplyWorkload) -> None:
         claim, known = step.volume, step.system_id
@@ -257,7 +220,7 @@ class KubePlatform:
         if not address:
             raise NotReady(f"pod {known.pod} has no address yet", retry_after=1.0)
         if isinstance(step, steps.DropDatabases):
-            await self._loads.stop(db, step.names)
+            await self.restoring.loads.stop(db, step.names)
         await self._admin.tell(db, address, step)
 
     # -- destroy ---------------------------------------------------------------------------
@@ -277,6 +240,7 @@ class KubePlatform:
             return False
         if await self._api.find(POD, known.namespace, known.pod) is not None:
             return False
+        await self._volumes.drop_filling(db)
         policy, stays_for = db.spec.deletion_policy, db.spec.retain_volume_for
         backed_up = policy is DeletionPolicy.FINAL_BACKUP and stays_for is None
         if (policy is DeletionPolicy.DELETE or backed_up) and not keep:

@@ -15,7 +15,6 @@ from postbase_operator.api.database import Database
 from postbase_operator.api.project import Project
 from postbase_operator.api.restore_status import RestorePlan, RestoreReason
 from postbase_operator.archive.keys import Archive, PhysicalFolder, RecoveryProgressKey
-from postbase_operator.archive.lsn import Lsn
 from postbase_operator.archive.record import BackupRecord, UnreadableRecord
 from postbase_operator.archive.run import LogEnd, RecoveryProgress
 from postbase_operator.errors import InvalidSpec
@@ -26,7 +25,7 @@ from postbase_operator.objectstore import catalogue
 from postbase_operator.objectstore.archive_log import StoredLog, load
 from postbase_operator.objectstore.store import NotFound, ObjectStore
 from postbase_operator.planning import plan as steps
-from postbase_operator.planning.archived import Offer, Stopped, Wish, offered
+from postbase_operator.planning.archived import Offer, Stopped, Wish, offered, wish_from
 from postbase_operator.planning.archiving import archive_of
 from postbase_operator.planning.recovery import Target, plan_recovery, way_from
 from postbase_operator.planning.recovery_way import Refused
@@ -106,9 +105,7 @@ def _asked(db: Database) -> tuple[Whose, Wish]:
     wanted: RestoreFrom | None = bootstrap.restore if bootstrap is not None else None
     if wanted is None:  # latest: of its own name, which another life of it had
         return Whose(name=db.metadata.name, but=db.metadata.uid), Wish()
-    lsn = Lsn.parse(wanted.lsn) if wanted.lsn is not None else None
-    wish = Wish(wanted.target_time, lsn, wanted.backup_id)
-    origin = wanted.from_
+    wish, origin = wish_from(wanted), wanted.from_
     if origin.database_uid is not None:
         return Whose(uid=origin.database_uid), wish
     return Whose(name=origin.name or "", but=db.metadata.uid), wish

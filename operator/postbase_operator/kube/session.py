@@ -108,8 +108,17 @@ class Session:
                 return Listing(items, int(raw) if raw.isdigit() else 0)
             query["continue"] = token
 
-    async def create(self, kind: Kind, namespace: str | None, body: Body, manager: str) -> Body:
-        query = {"fieldManager": manager}
+    async def create(
+        self,
+        kind: Kind,
+        namespace: str | None,
+        body: Body,
+        manager: str,
+        *,
+        dry_run: bool = False,
+    ) -> Body:
+        """`dry_run`: all that the server checks, admission and quota too, and nothing is made."""
+        query = {"fieldManager": manager} | ({"dryRun": "All"} if dry_run else {})
         return await self._request("POST", kind, kind.path(namespace), query=query, body=body)
 
     async def replace(self, kind: Kind, namespace: str | None, body: Body, manager: str) -> Body:

@@ -160,6 +160,12 @@ class Volumes:
                 await self._end_fills(db, name)
                 await self.give_up(claim)
 
+    async def drop_filling(self, db: Database) -> None:
+        """What was being filled for a Database that goes is nobody's data yet."""
+        for claim in await self._of(db):
+            if "deletionTimestamp" not in claim["metadata"]:
+                await self._drop(db, claim["metadata"]["name"])
+
     async def _end_fills(self, db: Database, name: str) -> None:
         """The Jobs that filled a volume: while their pods are there, ended or not, it cannot go."""
         for job in self._cache.children(JOB, db.metadata.namespace, db.metadata.name):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from postbase_operator.api.bootstrap import RestoreFrom
 from postbase_operator.api.database_status import RecoveryWindow
 from postbase_operator.api.restore_status import RestorePlan
 from postbase_operator.archive.lsn import Lsn
@@ -22,6 +23,12 @@ class Wish:
     time: datetime | None = None
     lsn: Lsn | None = None
     backup_id: str | None = None
+
+
+def wish_from(wanted: RestoreFrom) -> Wish:
+    """What spec.bootstrap.restore asks for."""
+    lsn = Lsn.parse(wanted.lsn) if wanted.lsn is not None else None
+    return Wish(wanted.target_time, lsn, wanted.backup_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +60,15 @@ def offered(found: Recovery, wish: Wish) -> Offer:
         backup_time=found.base.completed_at,
         window=RecoveryWindow(from_=found.span.begin, to=found.span.until),
         target_time=wish.time,
+        start_lsn=str(found.start),
         target_lsn=str(found.end),
         stop_at=found.stop_at,
         last_commit_time=found.last_commit,
         timelines=found.timelines,
         bytes=found.bytes,
+        content_bytes=max(found.base.size_bytes, found.base.source_bytes),
+        log_bytes=found.log_bytes,
         wal_files=found.wal_files,
-        estimated_seconds=found.seconds,
         warnings=found.warnings,
     )
     return Offer(plan, version=found.base.postgres_version)

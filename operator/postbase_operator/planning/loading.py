@@ -31,6 +31,7 @@ NEVER_AGAIN = frozenset(
         "ExtensionUnavailable",
         "LocaleUnavailable",
         "RestoreFailed",
+        "UnsupportedTablespaces",
         "VolumeFull",
         "VolumeTooSmall",
     }

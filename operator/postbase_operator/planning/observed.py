@@ -176,6 +176,10 @@ class Fill:
     recovers: bool = False
     """The backup is there, and PostgreSQL replays the log."""
     progress: RecoveryProgress | None = None
+    content_seconds: int = 0
+    """How long the backup was fetched and unpacked …"""
+    replay_seconds: int = 0
+    """… and recovered, once it has ended well."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,10 +51,10 @@ class Archived:
 
 def plan_recovery(archived: Archived, reader: LogReader, target: Target, now: datetime) -> Recovery:
     """Raises Refused; and what the reader raises."""
+    ways = _ways(archived, reader)
     if target.time is not None and target.time > now:
         why = f"{text(target.time)} lies in the future; it is {text(now)} here"
-        raise Refused(RestoreReason.TARGET_AFTER_WINDOW, why)
-    ways = _ways(archived, reader)
+        raise Refused(RestoreReason.TARGET_AFTER_WINDOW, f"{why}: {window(_span(ways))}")
     if target.time is not None:
         made = _to_time(ways, target.time)
     elif target.lsn is not None:

@@ -17,7 +17,6 @@ from postbase_operator.archive.lsn import Lsn
 from postbase_operator.archive.record import BackupRecord
 from postbase_operator.archive.wal_object import WalHeader
 from postbase_operator.errors import PostbaseError
-from postbase_operator.planning.recovery_estimate import estimate
 
 
 class Refused(PostbaseError):
@@ -63,8 +62,8 @@ class Recovery:
     span: Span
     bytes: int
     """To fetch: the backup as it is stored, the log unpacked."""
+    log_bytes: int
     wal_files: int
-    seconds: int
     warnings: tuple[str, ...] = ()
 
 
@@ -241,8 +240,8 @@ class Way:
             last_commit=last,
             span=self.span,
             bytes=size,
+            log_bytes=log,
             wal_files=count,
-            seconds=estimate(self.base.size_bytes, self.base.source_bytes, log),
         )
 
 

@@ -8,59 +8,40 @@ never runs again, and one that was done before under this name is not run either
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from postbase_operator.api import conditions as cond
-from postbase_operator.api.backup import Backup
 from postbase_operator.api.database import Database
 from postbase_operator.api.pitr_restore import PitrRestore
-from postbase_operator.api.policies import BackupMethod
-from postbase_operator.api.restore_status import PitrRestoreStatus, RestorePlan, RestoreStep
-from postbase_operator.api.runs import RunPhase
+from postbase_operator.api.restore_status import (
+    PitrRestoreStatus,
+    RestoreMeasured,
+    RestorePlan,
+    RestoreStep,
+)
 from postbase_operator.errors import InvalidSpec, PostbaseError
 from postbase_operator.planning import plan as steps
 from postbase_operator.planning import restore_recovery as recovery
 from postbase_operator.planning import restore_status as tell
-from postbase_operator.planning.archived import Offer, Stopped
 from postbase_operator.planning.filling import filling
 from postbase_operator.planning.judgement import switching
-from postbase_operator.planning.observed import Observed, Volume, VolumeRole
+from postbase_operator.planning.observed import Volume, VolumeRole
 from postbase_operator.planning.plan import Plan, Step
 from postbase_operator.planning.restore_done import was_done
 from postbase_operator.planning.restore_logical import (
-    KEPT_BESIDE,
+    UNTOUCHED,
     former,
     is_logical,
-    logical_warnings,
     plan_logical,
     plan_undo,
     previous_copy,
 )
 from postbase_operator.planning.restore_new import AGAIN, SOON, into_new
+from postbase_operator.planning.restore_planned import plan_of
 from postbase_operator.planning.restore_previous import previous
 from postbase_operator.planning.restore_queue import before
-
-KEPT_ON_VOLUME = "What is committed until the switch stays on the volume"
-
-
-@dataclass(frozen=True, slots=True)
-class RestoreSeen:
-    """Everything that the planner of a PitrRestore may know beside the object itself."""
-
-    db: Database | None
-    seen: Observed
-    backup: Backup | None = None
-    """The one that source.backupRef names."""
-    made: Database | None = None
-    """The one that target.newDatabase names, where it is there."""
-    others: Sequence[PitrRestore] = ()
-    """Restores of the same Database, those that have ended as well."""
-    offer: Offer | None = None
-    """What the archive says to spec.source, while there is no plan yet."""
-    stopped: Stopped | None = None
-    """Where the log ends, once PostgreSQL was stopped for the last part of it."""
+from postbase_operator.planning.restore_seen import Rehearsed, RestoreSeen
 
 
 def plan_restore(
@@ -80,15 +61,23 @@ def plan_restore(
     planned = _planned_or_told(restore, db, known, now)
     if isinstance(planned, Plan):
         return planned
-    if restore.spec.dry_run:
-        return Plan(tell.dry_run(restore, planned, now))
-    first = before(restore, known.others)
+    first = "" if restore.spec.dry_run else before(restore, known.others)
     if first:
         return _wait(restore, "Queued", f"Waits for PitrRestore {first!r} of this Database", now)
+    if known.rehearsed.reason:
+        return _not_admitted(restore, planned, known.rehearsed, now)
+    if restore.spec.dry_run:
+        return Plan(tell.dry_run(restore, planned, now))
     if restore.status.plan is None:  # written down before anything is touched
         serving = known.seen.current if restore.spec.target.in_place is not None else None
         after = tell.planned(restore, planned, serving, now)
         return Plan(after, requeue_after=0.1)
+    return _carry_out(restore, known, db, now)
+
+
+def _carry_out(
+    restore: PitrRestore, known: RestoreSeen, db: Database, now: datetime
+) -> Plan[PitrRestoreStatus]:
     if restore.spec.target.new_database is not None:
         return into_new(restore, restore.spec.target.new_database, known.made, db, now)
     if restore.spec.source.previous is not None:
@@ -100,11 +89,20 @@ def _planned_or_told(
     restore: PitrRestore, db: Database, known: RestoreSeen, now: datetime
 ) -> RestorePlan | Plan[PitrRestoreStatus]:
     try:
-        return restore.status.plan or _planned(restore, db, known, now)
+        return restore.status.plan or plan_of(restore, db, known, now)
     except InvalidSpec as error:
         return _fail(restore, error.reason, str(error), now)
     except recovery.Waits as error:
         return replace(_wait(restore, error.reason, str(error), now), requeue_after=SOON)
+
+
+def _not_admitted(
+    restore: PitrRestore, planned: RestorePlan, said: Rehearsed, now: datetime
+) -> Plan[PitrRestoreStatus]:
+    """With the plan, which is right in all else. What was asked for as a remedy must not begin by
+    itself hours later, when somebody has made room for other reasons."""
+    made = _fail(restore, said.reason, f"{said.message.rstrip('.')}. {UNTOUCHED}", now)
+    return replace(made, status=made.status.model_copy(update={"plan": planned}))
 
 
 def _over(restore: PitrRestore, db: Database, now: datetime) -> Plan[PitrRestoreStatus] | None:
@@ -113,72 +111,6 @@ def _over(restore: PitrRestore, db: Database, now: datetime) -> Plan[PitrRestore
         # A volume that is made now would be left behind.
         return _fail(restore, "DatabaseDeleted", "The Database is being deleted", now)
     return Plan(tell.done_before(restore, now)) if was_done(restore, db) else None
-
-
-def _planned(restore: PitrRestore, db: Database, known: RestoreSeen, now: datetime) -> RestorePlan:
-    """Raises InvalidSpec for what cannot be, before anything is touched."""
-    source, target = restore.spec.source, restore.spec.target
-    if source.previous is not None:
-        beside = former(restore, known.seen, known.others)
-        copy = previous_copy(known.seen, known.others) if beside else None
-        if (copy or previous(restore, known.seen, known.others)) is None:
-            why = "no former state is kept: its keepPrevious is over, or none was replaced"
-            raise InvalidSpec("spec.source.previous", why, "NoPreviousVolume")
-        return RestorePlan(warnings=(KEPT_BESIDE if beside else KEPT_ON_VOLUME,))
-    if source.backup_ref is None:
-        if target.new_database is not None and known.made is not None:
-            _check_made(restore, db, known.made)
-        return recovery.recovery_plan(restore, db, known.offer, now)
-    backup = known.backup
-    if backup is None:
-        why = f"there is no Backup {source.backup_ref.name!r} here"
-        raise InvalidSpec("spec.source.backupRef", why, "NoBaseBackup")
-    _check_backup(backup, db)
-    if target.new_database is not None and known.made is not None:
-        _check_made(restore, db, known.made)
-    return RestorePlan(
-        backup_id=backup.status.id,
-        backup_time=backup.status.completed_at,
-        bytes=backup.status.size_bytes,
-        timelines=(backup.status.timeline,) if backup.status.timeline else (),
-        target_lsn=backup.status.stop_lsn,
-        warnings=_warnings(restore, backup),
-    )
-
-
-def _warnings(restore: PitrRestore, backup: Backup) -> tuple[str, ...]:
-    if is_logical(restore, backup):
-        return logical_warnings(restore)
-    usual = "Replication slots, statistics and the rows of unlogged tables are not in a backup"
-    if restore.spec.target.in_place is None:
-        return (usual,)
-    lost = (
-        "What was committed after the backup, and is until the switch, stays on the previous "
-        "volume: spec.source.previous brings it back within keepPrevious"
-    )
-    return (usual, lost)
-
-
-def _check_backup(backup: Backup, db: Database) -> None:
-    field, name = "spec.source.backupRef", backup.metadata.name
-    if backup.status.phase is not RunPhase.COMPLETED or backup.status.object_key is None:
-        why = f"Backup {name!r} is not complete, or its bytes are gone"
-        raise InvalidSpec(field, why, "NoBaseBackup")
-    if backup.status.database_uid != db.metadata.uid:
-        why = f"Backup {name!r} is of another Database: restore it with target.newDatabase there"
-        raise InvalidSpec(field, why, "OtherDatabase")
-    theirs, ours = (str(v or "").split(".")[0] for v in (backup.status.version, db.status.version))
-    older = theirs.isdigit() and ours.isdigit() and int(theirs) < int(ours)
-    if theirs != ours and not (older and backup.spec.method is BackupMethod.LOGICAL):
-        why = f"Backup {name!r} is of PostgreSQL {theirs}, and the Database of {ours}"
-        raise InvalidSpec(field, why, "VersionMismatch")
-
-
-def _check_made(restore: PitrRestore, db: Database, made: Database) -> None:
-    """A Database of the new one's name: ours where a look before this one has made it."""
-    if made.spec.bootstrap != recovery.bootstrap_of(restore, db):
-        why = f"there is a Database {made.metadata.name!r} already; take another name"
-        raise InvalidSpec("spec.target.newDatabase.name", why, "NameTaken")
 
 
 # -- in place ------------------------------------------------------------------------------
@@ -205,7 +137,19 @@ def _in_place(restore: PitrRestore, known: RestoreSeen, now: datetime) -> Plan[P
             restore, restore.status.plan, state.step, state.message, now, known.seen.fill
         )
         return Plan(after, state.todo, state.again or 0.1, tell.notices(restore.status, after))
-    return _switch(restore, known, state.ready, state.system_id, now)
+    return _switch(_timed(restore, known), known, state.ready, state.system_id, now)
+
+
+def _timed(restore: PitrRestore, known: RestoreSeen) -> PitrRestore:
+    fill = known.seen.fill
+    if fill is None or not fill.replay_seconds:
+        return restore
+    told = RestoreMeasured(
+        content_seconds=fill.content_seconds,
+        replay_seconds=fill.replay_seconds,
+        follows=recovery.follows(restore),
+    )
+    return tell.with_times(restore, fill.job, told)
 
 
 def _check_still(restore: PitrRestore, known: RestoreSeen) -> None:

@@ -14,7 +14,12 @@ from postbase_operator.api.backup import Backup
 from postbase_operator.api.database import Database
 from postbase_operator.api.pitr_restore import PitrRestore
 from postbase_operator.api.policies import BackupMethod
-from postbase_operator.api.restore_status import PitrRestoreStatus, PreviousDatabase, RestoreStep
+from postbase_operator.api.restore_status import (
+    PitrRestoreStatus,
+    PreviousDatabase,
+    RestoreMeasured,
+    RestoreStep,
+)
 from postbase_operator.api.runs import RunPhase
 from postbase_operator.archive import copies
 from postbase_operator.archive.copies import CopyKind, DatabaseCopy
@@ -34,12 +39,13 @@ def logical_warnings(restore: PitrRestore) -> tuple[str, ...]:
     """What will not be as before."""
     usual = (
         "Replication slots, subscriptions and passwords of roles are not in a backup; what a "
-        "superuser owned becomes the application's, and all tables lie in the default tablespace"
+        "superuser owned becomes the application's"
     )
     if restore.spec.target.in_place is None:
-        return (usual,)
+        return (f"{usual}, and all tables lie in the default tablespace",)
     lost = (
-        "The copy needs its room on the same volume. Sessions are ended at the switch; what is "
+        "The copy needs its room on the same volume. A backup of a server with tablespaces is "
+        "refused. Sessions are ended at the switch; what is "
         "committed until then stays in the previous database: spec.source.previous brings it back "
         "within keepPrevious"
     )
@@ -77,10 +83,21 @@ def plan_logical(
         after = tell.failed(restore, *said)
         return Plan(after, drop, notices=tell.notices(restore.status, after))
     if state.ready:
-        return _swap(restore, copies.restored(uid), now)
+        return _swap(_timed(restore, seen), copies.restored(uid), now)
     after = tell.running(restore, restore.status.plan, state.step, state.message, now)
     after = tell.with_bytes(after, bytes_loaded(seen, uid), now)
     return Plan(after, state.todo, state.again or 0.1, tell.notices(restore.status, after))
+
+
+def _timed(restore: PitrRestore, seen: Observed) -> PitrRestore:
+    mark = copies.mark(restore.metadata.uid)
+    jobs = [each.job for each in seen.loads if each.restore == mark]
+    last = max(jobs, key=lambda job: job.attempt, default=None)
+    if last is None or last.ended_at is None:
+        return restore
+    took = round((last.ended_at - last.since).total_seconds())
+    told = RestoreMeasured(content_seconds=took, logical=True)
+    return tell.with_times(restore, last, told)
 
 
 def _gone(

@@ -25,7 +25,7 @@ def into_new(
     now: datetime,
 ) -> Plan[PitrRestoreStatus]:
     if made is None:
-        make: Step = steps.CreateDatabase(_like(db, restore, wanted))
+        make: Step = steps.CreateDatabase(like(db, restore, wanted))
         plan = restore.status.plan
         after = tell.running(restore, plan, RestoreStep.FILLING, "Is being made", now)
         return Plan(after, (make,), SOON, tell.notices(restore.status, after))
@@ -38,7 +38,7 @@ def into_new(
     return Plan(after, (), AGAIN, tell.notices(restore.status, after))
 
 
-def _like(db: Database, restore: PitrRestore, wanted: NewDatabase) -> Database:
+def like(db: Database, restore: PitrRestore, wanted: NewDatabase) -> Database:
     """As the source, but for what belongs to the source alone; no labels, which are Git's."""
     storage = db.spec.storage.model_copy(
         update={

@@ -14,11 +14,13 @@ from postbase_operator.api.pitr_restore import PitrRestore
 from postbase_operator.api.restore_status import (
     PitrRestoreStatus,
     PreviousVolume,
+    RestoreMeasured,
     RestorePlan,
     RestoreProgress,
     RestoreStep,
 )
 from postbase_operator.api.runs import RunPhase
+from postbase_operator.planning.backup_observed import JobState, RunState
 from postbase_operator.planning.observed import Fill, Volume
 from postbase_operator.planning.plan import Notice
 
@@ -104,6 +106,16 @@ def with_bytes(after: PitrRestoreStatus, done: int, now: datetime) -> PitrRestor
     told = done // step * step
     progress = held.model_copy(update={"bytes_done": told, "observed_at": now})
     return after.model_copy(update={"progress": progress})
+
+
+def with_times(
+    restore: PitrRestore, job: JobState | None, measured: RestoreMeasured
+) -> PitrRestore:
+    """As its status will have it. Of several attempts the last one's times do not say it all."""
+    if job is None or job.attempt != 1 or job.state is not RunState.SUCCEEDED:
+        return restore
+    status = restore.status.model_copy(update={"measured": measured})
+    return restore.model_copy(update={"status": status})
 
 
 def planned(

@@ -128,6 +128,11 @@ def log_needed(
     return [each for each in complete if _is_physical(each) and each.metadata.name in kept]
 
 
+def physical(backups: Sequence[Backup]) -> list[Backup]:
+    """Those that a recovery can begin with, the oldest first."""
+    return sorted(filter(_is_physical, _complete(backups)), key=_age)
+
+
 def quota(used_bytes: int, project: Project) -> str | None:
     """Why no backup may begin in the Project, for the reason PlanLimitExceeded; None: one may."""
     limit = project.spec.quota.backup_gib

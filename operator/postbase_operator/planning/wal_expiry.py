@@ -3,6 +3,7 @@
 The log is needed from the start of each base backup that is kept: along its own timeline, and along
 every timeline that came from there, also those that a restore has left. Histories stay: they are
 small, and the next timeline's number is found by them. Where there is no base backup nothing goes.
+What a restore that has not ended reads stays until it has (pins.py).
 
 Of a Database that is gone the bucket alone says which base backups there are: its Backups may have
 gone with their namespace. With the last verified one, which stays until somebody deletes it, stays
@@ -19,20 +20,25 @@ from postbase_operator.archive.keys import ChunkKey, HeartbeatKey, SegmentKey
 from postbase_operator.archive.lsn import SEGMENT_SIZE, Lsn, Segment
 from postbase_operator.archive.record import BackupRecord
 from postbase_operator.archive.template import Key
+from postbase_operator.planning.pins import Pin
 from postbase_operator.planning.window import Base
 
 Histories = Mapping[int, tuple[Fork, ...]]
 
 
-def expired_log(keys: Iterable[Key], bases: Sequence[Base], histories: Histories) -> list[Key]:
-    """Of an archive's keys those that no replay from one of `bases` would read."""
+def expired_log(
+    keys: Iterable[Key], bases: Sequence[Base], histories: Histories, pins: Sequence[Pin] = ()
+) -> list[Key]:
+    """Of an archive's keys those that no replay from one of `bases` would read, nor a restore that
+    has pinned them."""
     if not bases:
         return []
     return [
         key
         for key in keys
         if (place := _place(key)) is not None
-        and not any(_needs(base, *place, histories) for base in bases)
+        and not any(pin.holds(*place) for pin in pins)
+        and not any(_needs(base, place[0], place[2], histories) for base in bases)
     ]
 
 
@@ -65,15 +71,16 @@ def base_of(record: BackupRecord) -> Base | None:
     return Base(record.id, timeline, Lsn.parse(start), Lsn.parse(stop), record.completed_at)
 
 
-def _place(key: Key) -> tuple[int, int] | None:
-    """Timeline, and the position before which all of it lies; None for what always stays."""
+def _place(key: Key) -> tuple[int, int, int] | None:
+    """Timeline, and the positions between which all of it lies; None for what always stays."""
     match key:
         case SegmentKey():
-            return key.timeline, Segment.parse(key.segment, SEGMENT_SIZE).end
+            segment = Segment.parse(key.segment, SEGMENT_SIZE)
+            return key.timeline, segment.start, segment.end
         case ChunkKey():
-            return key.timeline, key.end
+            return key.timeline, key.start, key.end
         case HeartbeatKey():
-            return key.timeline, key.lsn + 1
+            return key.timeline, key.lsn, key.lsn + 1
     return None
 
 

@@ -109,9 +109,12 @@ class Globals:
     memberships: tuple[tuple[str, str, bool], ...]
     """Group, member, and whether with ADMIN OPTION."""
     settings: tuple[Setting, ...]
+    tablespaces: tuple[str, ...] = ()
+    """Of the server, beside its own."""
 
     @classmethod
     def parse(cls, text: str) -> Globals:
+        tablespaces: list[str] = []
         roles: dict[str, Role] = {}
         memberships: list[tuple[str, str, bool]] = []
         settings: list[Setting] = []
@@ -127,8 +130,10 @@ class Globals:
                 memberships.append((unquoted(found[1]), unquoted(found[2]), admin))
             elif found := ROLE_SETTING.match(each):
                 settings.append(Setting(unquoted(found[1]), each))
+            elif found := CREATE_TABLESPACE.match(each):
+                tablespaces.append(unquoted(found[1]))
         named = tuple(role for role in roles.values() if not is_own(role.name))
-        return cls(named, tuple(memberships), tuple(settings))
+        return cls(named, tuple(memberships), tuple(settings), tuple(tablespaces))
 
 
 OWN = frozenset({"postgres", "app", "app_a", "app_b"})
@@ -154,6 +159,7 @@ EXTENSION = re.compile(
 CREATE_ROLE = re.compile(rf"^CREATE ROLE {IDENTIFIER}$")
 ROLE_OPTIONS = re.compile(rf"^ALTER ROLE {IDENTIFIER} WITH ([A-Z]+(?: [A-Z]+)*)")
 MEMBERSHIP = re.compile(rf"^GRANT {IDENTIFIER} TO {IDENTIFIER}(.*)$", re.DOTALL)
+CREATE_TABLESPACE = re.compile(rf"^CREATE TABLESPACE {IDENTIFIER} ")
 ROLE_SETTING = re.compile(rf"^ALTER ROLE {IDENTIFIER} SET ")
 OPTION = re.compile(
     r"\b(ENCODING|LOCALE|LC_COLLATE|LC_CTYPE|ICU_LOCALE|ICU_RULES|BUILTIN_LOCALE)"

@@ -5,38 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from postbase_operator.archive.history import Fork, parse_history
+from postbase_operator.archive.record import UnreadableRecord
 from postbase_operator.wal.lsn import Lsn
 from postbase_operator.wal.protocol import ProtocolError
 
-
-@dataclass(frozen=True, slots=True)
-class Switch:
-    """A line of a history: `timeline` was left at `end`; what it had beyond is another's."""
-
-    timeline: int
-    end: Lsn
-    reason: str = ""
+Switch = Fork
 
 
 def parse(content: bytes) -> tuple[Switch, ...]:
-    """The ancestors, the oldest first; ProtocolError for what is no history.
-
-    Timelines in a history are decimal, in the names of files they are hexadecimal.
-    """
-    found: list[Switch] = []
-    for line in content.decode(errors="replace").splitlines():
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
-        timeline, _, rest = line.strip().partition("\t")
-        position, _, reason = rest.partition("\t")
-        try:
-            switch = Switch(int(timeline), Lsn.parse(position.strip()), reason)
-        except ValueError as error:
-            raise ProtocolError(f"a history with the line {line!r}: {error}") from error
-        if found and switch.timeline <= found[-1].timeline:
-            raise ProtocolError(f"a history whose timelines do not rise: {line!r}")
-        found.append(switch)
-    return tuple(found)
+    """The ancestors, the oldest first; ProtocolError for what is no history."""
+    try:
+        return parse_history(content)
+    except UnreadableRecord as error:
+        raise ProtocolError(str(error)) from error
 
 
 def written(switches: Sequence[Switch]) -> bytes:

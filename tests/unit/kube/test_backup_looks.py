@@ -236,3 +236,33 @@ def test_a_database_is_told_its_own_backups_and_which_a_restore_reads() -> None:
     done = restore | {"status": {"phase": "Completed"}}
     made.hold(PITR_RESTORE, done)
     assert made.looks.of(running_database().to_wire(), project()).pinned == frozenset()
+
+
+ELSE = "4b1e4f5c-0000-4000-8000-00000000000f"
+OTHERS = public_id("Project", ELSE)
+
+
+@pytest.mark.parametrize(
+    ("told", "counts"),
+    [
+        ({"databaseUID": UID}, True),
+        ({"databaseUID": ELSE, "projectID": PROJ}, True),
+        ({"databaseUID": ELSE, "projectID": OTHERS}, False),
+        ({"databaseUID": ELSE, "objectKey": f"{PROJ}/db_gone/bkp_x.dump.gz"}, True),
+        ({"objectKey": None, "databaseUID": UID}, False),
+        ({"phase": "Failed", "databaseUID": UID}, False),
+    ],
+    ids=[
+        "of a Database that is there",
+        "Physical, of one that is gone",
+        "of one that is gone, and was another Project's",
+        "a dump of before, by its key",
+        "without bytes",
+        "failed",
+    ],
+)
+def test_whose_quota_a_backup_counts_for(told: dict[str, Any], counts: bool) -> None:
+    """The bytes of a Database that is gone take as much room as those of one that is there."""
+    status = {"phase": "Completed", "sizeBytes": 100, "objectKey": "v1/a/b/base/c/"} | told
+    made = Backup.model_validate(backup().to_wire() | {"status": status})
+    assert world(made).looks.usage(project()) == ((1, 100) if counts else (0, 0))

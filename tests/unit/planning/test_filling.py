@@ -17,8 +17,9 @@ from postbase_operator.errors import InvalidSpec
 from postbase_operator.planning import plan as steps
 from postbase_operator.planning.backup_observed import JobState, RunState
 from postbase_operator.planning.observed import Fill, Observed, Volume, VolumeRole
-from postbase_operator.planning.restore import RestoreSeen, hindered, plan_restore
+from postbase_operator.planning.restore import hindered, plan_restore
 from postbase_operator.planning.restore_done import remember
+from postbase_operator.planning.restore_seen import RestoreSeen
 from unit.conftest import NOW, database
 from unit.planning.test_database import CURRENT, FACTS, HEALTHY, kinds, plan, verdict
 

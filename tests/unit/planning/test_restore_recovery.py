@@ -33,8 +33,8 @@ PLAN = RestorePlan(
     last_commit_time=PAST - timedelta(seconds=1),
     timelines=(1, 2),
     bytes=1000,
+    log_bytes=2**30,
     wal_files=10,
-    estimated_seconds=60,
 )
 OFFER = Offer(PLAN, version="15.18")
 ABSENT = Process(state=ProcessState.ABSENT)
@@ -117,7 +117,9 @@ def test_progress_moves_with_the_files_and_tells_when_it_ends() -> None:
     most = look(asked, seen(CURRENT, NEXT, fill=running(9))).status.progress
     assert (few.step, few.wal_files_done, few.bytes_done) == (RestoreStep.RECOVERING, 1, 10)
     assert few.percent < most.percent < 85
-    assert most.estimated_completion_time == NOW + timedelta(seconds=60)
+    assert asked.status.plan is not None
+    seconds = asked.status.plan.estimated_seconds or 0
+    assert most.estimated_completion_time == NOW + timedelta(seconds=seconds)
 
 
 def test_what_falls_short_of_the_plan_is_not_switched_to() -> None:

@@ -99,7 +99,7 @@ def test_of_a_database_that_is_gone_each_base_reaches_as_far_as_before(
 
 
 @given(worlds(), st.data())
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 def test_whatever_goes_each_kept_base_reaches_as_far_as_before(
     world: World, data: st.DataObject
 ) -> None:

@@ -195,7 +195,7 @@ def worlds(draw: st.DrawFn) -> World:
 
 
 @given(worlds())
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 def test_no_byte_is_missing_of_what_is_promised(world: World) -> None:
     log = world.log()
     found = window(world.bases, log)
@@ -214,7 +214,7 @@ def test_no_byte_is_missing_of_what_is_promised(world: World) -> None:
 
 
 @given(worlds())
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 def test_what_is_whole_is_promised(world: World) -> None:
     log = world.log()
     last = log.last()

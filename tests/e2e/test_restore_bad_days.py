@@ -1,0 +1,180 @@
+"""What goes wrong while a restore out of the archive runs, on one Database that goes on serving.
+
+Each restore goes to the same moment, so that the rows say whether it went there: whatever was
+killed on the way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+import pytest
+
+from e2e.bucket import Bucket
+from e2e.cluster import OPERATOR_NAMESPACE, Body, Cluster, eventually
+from e2e.conftest import NewDb
+from e2e.database import Db
+from e2e.runs import PREVIOUS, Run, restore
+from e2e.test_pitr import PITR, window, zulu
+from e2e.test_restores import claims, jobs
+from node.bringup import ctr
+
+pytestmark = [pytest.mark.timeout(420), pytest.mark.usefixtures("alone")]
+
+STORE = "app.kubernetes.io/component=object-store"
+LOG_MEGABYTES = 384
+"""Of log between the base backup and the moment: seconds of replay, in which to kill."""
+LOG = (
+    "INSERT INTO load SELECT n, repeat(md5(n::text), 30)"
+    " FROM generate_series({first}, {first} + 15999) n"
+)
+SHORT = {"keepPrevious": "3m"}
+
+
+@dataclass(frozen=True)
+class Past:
+    """A moment, and what `notes` held then."""
+
+    db: Db
+    moment: datetime
+    rows: list[str]
+
+    def to(self, name: str) -> Run:
+        return restore(self.db, name, {"targetTime": zulu(self.moment)}, **SHORT)
+
+
+@pytest.fixture(scope="module")
+def past(new_db: NewDb, cluster: Cluster) -> Iterator[Past]:
+    db = new_db("main")
+    db.apply(storage={"size": "2Gi"}, **PITR)
+    db.wait_ready()
+    db.rows("CREATE TABLE load (n int, body text)")
+    db.wait_for("Archiving", "True", seconds=120)
+    eventually(lambda: window(db).get("from"), "there is a recovery window", seconds=240)
+    db.fill("before the moment")
+    for number in range(LOG_MEGABYTES // 16):
+        db.rows(LOG.format(first=number * 16000))
+    moment = db.value("SELECT clock_timestamp()")
+    db.fill("after the moment")
+    uid = db.live()["metadata"]["uid"]
+    yield Past(db, moment, ["before the moment"])
+    Bucket(cluster).clear(f"v1/{uid}/")
+
+
+def container(pod: Body | None, name: str) -> Body:
+    """The status of one of a pod's; empty where it is not there yet."""
+    status = (pod or {}).get("status") or {}
+    all_ = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
+    return next((each for each in all_ if each["name"] == name), {})
+
+
+def running(run: Run, name: str) -> str:
+    """Its id, once it runs; "" before."""
+    found = container(run.pod(), name)
+    return (
+        str(found["containerID"]).rpartition("/")[2] if "running" in found.get("state", {}) else ""
+    )
+
+
+def replays(run: Run) -> bool:
+    """Some of the log has been given to PostgreSQL, and not all."""
+    pod = run.pod()
+    if pod is None or not running(run, "recover"):
+        return False
+    name = pod["metadata"]["name"]
+    said = run.db.cluster.logs(run.db.namespace, name, "--container=recover")
+    return said.count("restored log file") > 2
+
+
+def kill(container_id: str) -> None:
+    ctr("tasks", "kill", "--signal=SIGKILL", container_id)
+
+
+def undo(past: Past, name: str) -> None:
+    restore(past.db, name, PREVIOUS, **SHORT).apply().wait()
+    assert past.db.notes() == ["after the moment", *past.rows]
+
+
+def test_the_sidecar_is_killed_in_the_middle_of_the_replay(past: Past) -> None:
+    """It begins anew beside PostgreSQL, which waits for it: the attempt goes on."""
+    asked = past.to("without-sidecar").apply()
+    eventually(lambda: replays(asked), "it replays", seconds=90, every=0.05)
+    kill(running(asked, "prefetch"))
+    asked.wait(seconds=150)
+    assert past.db.notes() == past.rows
+    assert "measured" in asked.status(), "it took more than one attempt"
+    undo(past, "back-1")
+
+
+def test_the_recovery_s_pod_is_killed_in_the_middle_of_the_replay(past: Past) -> None:
+    """Another attempt, from an empty folder; the Database serves on meanwhile."""
+    db, started = past.db, past.db.started_at()
+    asked = past.to("without-pod").apply()
+    eventually(lambda: replays(asked), "it replays", seconds=90, every=0.05)
+    kill(running(asked, "recover"))
+    eventually(lambda: len(asked.jobs()) == 2, "a second attempt", seconds=120)
+    assert db.started_at() == started
+    asked.wait(seconds=150)
+    assert db.notes() == past.rows
+    assert [each for each in claims(db).values() if each == "current"] == ["current"]
+    undo(past, "back-2")
+
+
+def store_pod(cluster: Cluster) -> Body:
+    (found,) = cluster.listed("pods", OPERATOR_NAMESPACE, STORE)
+    return found
+
+
+def test_the_store_s_process_is_killed_in_the_middle_of_the_fill(
+    past: Past, cluster: Cluster
+) -> None:
+    """It is asked again until it answers."""
+    before = container(store_pod(cluster), "versitygw")["restartCount"]
+    asked = past.to("without-store").apply()
+    eventually(lambda: running(asked, "fill"), "it fills", seconds=60, every=0.05)
+    kill(str(container(store_pod(cluster), "versitygw")["containerID"]).rpartition("/")[2])
+    asked.wait(seconds=240)
+    assert container(store_pod(cluster), "versitygw")["restartCount"] == before + 1
+    assert past.db.notes() == past.rows
+    undo(past, "back-3")
+
+
+def test_two_that_are_asked_for_at_once_take_turns(past: Past) -> None:
+    first, second = past.to("one-of-two").apply(), past.to("two-of-two").apply()
+    second.wait_for("Queued", seconds=60, every=0.05)
+    done = [
+        datetime.fromisoformat(each.wait(seconds=240)["completedAt"]) for each in (first, second)
+    ]
+    assert done[0] < done[1]
+    assert datetime.fromisoformat(second.status()["startedAt"]) >= done[0]
+    assert past.db.notes() == past.rows
+    assert list(claims(past.db).values()).count("current") == 1
+
+
+def test_a_restore_of_a_restore_and_back_behind_both(past: Past) -> None:
+    db = past.db
+    db.fill("on another timeline")
+    between = db.value("SELECT clock_timestamp()")
+    db.fill("after that as well")
+    asked = restore(db, "of-a-restore", {"targetTime": zulu(between)}, **SHORT).apply()
+    plan = asked.wait(seconds=240)["plan"]
+    assert len(plan["timelines"]) > 1
+    assert db.notes() == [*past.rows, "on another timeline"]
+    again = past.to("behind-both").apply()
+    assert again.wait(seconds=240)["plan"]["timelines"][0] == 1
+    assert db.notes() == past.rows
+
+
+def test_a_database_that_is_deleted_meanwhile_leaves_nothing_half_filled(past: Past) -> None:
+    """The last one: what serves is kept, as its deletionPolicy says."""
+    db = past.db
+    (current,) = [name for name, role in claims(db).items() if role == "current"]
+    asked = past.to("too-late").apply()
+    eventually(lambda: "filling" in claims(db).values(), "a volume", seconds=60, every=0.05)
+    db.cluster.delete("database", db.namespace, db.name)
+    eventually(lambda: jobs(db) == [], "its Job is gone", seconds=60)
+    eventually(lambda: "filling" not in claims(db).values(), "no half volume", seconds=60)
+    assert claims(db)[current] == "current"
+    assert asked.ready()["reason"] in ("DatabaseDeleted", "DatabaseNotFound")

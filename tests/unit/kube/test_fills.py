@@ -1,0 +1,36 @@
+"""What a fill's Job and pod tell of it once it has ended well."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from postbase_operator.archive.run import Recovered
+from postbase_operator.desired.fill_job import FILL, RECOVER
+from postbase_operator.kube.fills import fill_of
+
+JOB = {
+    "metadata": {"name": "main-1-2-5c1e4f5c-1", "creationTimestamp": "2026-11-28T03:00:00Z"},
+    "status": {"conditions": [{"type": "Complete", "status": "True"}]},
+}
+
+
+def container(name: str, begin: str | None, end: str, message: str = "") -> dict[str, Any]:
+    ended: dict[str, Any] = {"exitCode": 0, "finishedAt": end, "message": message}
+    return {"name": name, "state": {"terminated": ended | ({"startedAt": begin} if begin else {})}}
+
+
+@pytest.mark.parametrize(("begin", "seconds"), [("2026-11-28T03:00:04Z", 56), (None, 0)])
+def test_how_long_its_parts_took_by_its_containers(begin: str | None, seconds: int) -> None:
+    word = Recovered(system_id="77", timeline=2, lsn="0/10").to_bytes().decode()
+    pod = {
+        "status": {
+            "initContainerStatuses": [container(FILL, begin, "2026-11-28T03:01:00Z")],
+            "containerStatuses": [
+                container(RECOVER, "2026-11-28T03:01:01Z", "2026-11-28T03:03:01Z", word)
+            ],
+        }
+    }
+    made = fill_of("main-1-2", JOB, pod)
+    assert (made.system_id, made.content_seconds, made.replay_seconds) == ("77", seconds, 120)
