@@ -12,10 +12,10 @@ from functools import partial
 
 import kopf
 
-from postbase_operator import metrics
+from postbase_operator import logs, metrics
 from postbase_operator.api.database import Database, DatabasePhase
 from postbase_operator.errors import PostbaseError, Unavailable
-from postbase_operator.handlers import health, logs, registry
+from postbase_operator.handlers import health, registry
 from postbase_operator.handlers.keys import Key
 from postbase_operator.handlers.queue import WorkQueue
 from postbase_operator.handlers.reconcile import Reconciler, now
@@ -43,6 +43,8 @@ REST = 0.5
 
 def main(settings: Settings) -> int:
     logs.configure(settings.log_level)
+    # kopf tells of every event at INFO and repeats it per handler: ours say what matters.
+    logging.getLogger("kopf").setLevel(logging.WARNING)
     return asyncio.run(Operator(settings).run())
 
 
