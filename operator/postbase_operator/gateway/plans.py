@@ -1,72 +1,12 @@
-"""What an account's plan allows and what it gives where nothing is said. PURE.
-
-The API page has the rates; Postbase Cloud's documentation has databases, retention and space.
-"""
+"""What a plan means for a request: sizes and days that it allows. PURE."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
-from postbase_operator.api.account import Plan
+from postbase_operator.api.plan_limits import LIMITS, Limits, Rate, Size
 from postbase_operator.gateway.problems import Code, Problem
 
+__all__ = ["ANONYMOUS", "LIMITS", "Limits", "Rate", "Size", "check_days", "check_size"]
 
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """A token bucket: `per_minute` requests on end, `burst` at once."""
-
-    name: str
-    per_minute: int
-    burst: int
-
-
-@dataclass(frozen=True, slots=True)
-class Size:
-    """cpu in cores, memory in MiB, storage in GiB."""
-
-    cpu: float
-    memory: int
-    storage: int
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Of one plan. `databases` is per project; None is no limit. Days and GiB."""
-
-    rate: Rate
-    databases: int | None
-    backup_days: int
-    backup_gib: int
-    pitr_days: int
-    least: Size
-    most: Size
-    default: Size
-
-
-LEAST = Size(0.25, 256, 1)
-LIMITS: Mapping[Plan, Limits] = {
-    Plan.FREE: Limits(
-        Rate("free", 60, 10),
-        databases=3,
-        backup_days=3,
-        backup_gib=10,
-        pitr_days=7,
-        least=LEAST,
-        most=Size(2, 4096, 50),
-        default=Size(0.5, 512, 1),
-    ),
-    Plan.PRO: Limits(
-        Rate("pro", 1000, 100),
-        databases=None,
-        backup_days=30,
-        backup_gib=100,
-        pitr_days=30,
-        least=LEAST,
-        most=Size(16, 65536, 1000),
-        default=Size(1, 2048, 10),
-    ),
-}
 ANONYMOUS = Rate("anonymous", 60, 20)
 """Of one address, for what needs no token, and for tokens that are none."""
 STEP = 0.25

@@ -92,7 +92,8 @@ class Operator:
         reconciler = Reconciler(api, cache, platform, settings, instance=self._identity)
         queue = WorkQueue[Key](reconciler.run, workers=settings.workers, rest=REST)
         reconciler.wake = queue.add
-        watcher = Watcher(api, cache, queue, settings.watch_namespaces)
+        accounts = bool(settings.gateway_account)
+        watcher = Watcher(api, cache, queue, settings.watch_namespaces, accounts=accounts)
         metrics.QUEUE_DEPTH.set_function(lambda: queue.depth)
         metrics.QUEUE_OLDEST_SECONDS.set_function(queue.oldest)
         for phase in DatabasePhase:

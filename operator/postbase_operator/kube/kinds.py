@@ -76,6 +76,9 @@ ALL = {
         POD_DISRUPTION_BUDGET,
         NETWORK_POLICY,
         LEASE,
+        NAMESPACE,
+        RESOURCE_QUOTA,
+        ROLE_BINDING,
     )
 }
 
