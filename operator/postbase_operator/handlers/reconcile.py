@@ -24,15 +24,7 @@ from postbase_operator.handlers.keys import Key, database_key, project_key
 from postbase_operator.kube import objects
 from postbase_operator.kube.backups import Backups, hindrance
 from postbase_operator.kube.cache import Cache, place_of
-from postbase_operator.kube.kinds import (
-    ACCOUNT,
-    BACKUP,
-    DATABASE,
-    PITR_RESTORE,
-    PROJECT,
-    Body,
-    Kind,
-)
+from postbase_operator.kube.kinds import BACKUP, DATABASE, PITR_RESTORE, PROJECT, Body, Kind
 from postbase_operator.kube.session import KUBERNETES, NamespaceGoing, Refused, Session
 from postbase_operator.kube.tenants import Tenants
 from postbase_operator.planning.backup import plan_backup
@@ -88,7 +80,7 @@ class Reconciler:
             PROJECT.kind: self._project,
             BACKUP.kind: self._backup,
             PITR_RESTORE.kind: self._restore,
-            ACCOUNT.kind: Accounts(api, cache, Tenants(api, settings, now)).run,
+            "Account": Accounts(api, cache, Tenants(api, settings, now)).run,
         }
 
     async def run(self, key: Key) -> float | None:

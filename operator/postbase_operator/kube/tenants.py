@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from postbase_operator.api.account import Account, AccountStatus
 from postbase_operator.desired import tenancy
 from postbase_operator.errors import InvalidSpec
-from postbase_operator.kube.apply import apply, body_of
+from postbase_operator.kube.apply import MANAGER, apply, body_of, holds
 from postbase_operator.kube.kinds import NAMESPACE, RESOURCE_QUOTA, ROLE_BINDING, Body, Kind
 from postbase_operator.kube.session import AlreadyExists, Session
 from postbase_operator.planning.account import (
@@ -20,7 +20,7 @@ from postbase_operator.planning.account import (
 )
 from postbase_operator.settings import Settings
 
-MANAGER = "postbase-operator"
+COUNTED_WITHIN = timedelta(seconds=15)
 
 
 class Tenants:
@@ -51,12 +51,26 @@ class Tenants:
         check_owner(account, found)
         if found.going:
             return found
-        await apply(self._api, body_of(tenancy.namespace(account)), live)
+        wanted = body_of(tenancy.namespace(account))
+        if not holds(wanted, live):
+            await self._api.apply(NAMESPACE, wanted, MANAGER)
         await self._apply(ROLE_BINDING, body_of(tenancy.binding(account, self._settings)))
+        return Tenancy(name, account.metadata.name, counted=await self._quota(account))
+
+    async def _quota(self, account: Account) -> bool:
+        """Whether it counts. Before that the API server refuses the first object of each kind.
+
+        The quota controller knows a definition only half a minute after it was made, and looks
+        again at a quota that it could not count only after five: such a one is made anew.
+        """
         quota = await self._apply(RESOURCE_QUOTA, body_of(tenancy.quota(account)))
-        hard = (quota.get("status") or {}).get("hard")
-        counted = hard == quota["spec"]["hard"]
-        return Tenancy(name, account.metadata.name, counted=counted)
+        meta, used = quota["metadata"], (quota.get("status") or {}).get("used") or {}
+        if used.keys() >= quota["spec"]["hard"].keys():
+            return True
+        made = datetime.fromisoformat(meta["creationTimestamp"])
+        if self._now() - made > COUNTED_WITHIN:
+            await self._api.delete(RESOURCE_QUOTA, meta["namespace"], meta["name"], meta["uid"])
+        return False
 
     async def _namespace(self, account: Account, name: str) -> Body:
         """As it is; made by POST where it is missing, so that of two Accounts one has it."""
@@ -72,4 +86,6 @@ class Tenants:
     async def _apply(self, kind: Kind, body: Body) -> Body:
         meta = body["metadata"]
         live = await self._api.find(kind, meta["namespace"], meta["name"])
+        if live is not None and "deletionTimestamp" in live["metadata"]:
+            return live
         return await apply(self._api, body, live)
