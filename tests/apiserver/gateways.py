@@ -1,6 +1,6 @@
-"""A gateway as it is deployed: a process of its own with the chart's rights and no others, beside an
-operator that serves Accounts, on an API server with its controllers. No kubelet: what the operator
-would say of a Database is said by the test.
+"""A gateway as it is deployed: a process of its own with the chart's rights and no others, beside
+an operator that serves Accounts, on an API server with its controllers. No kubelet: what the
+operator would say of a Database is said by the test.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -28,6 +29,8 @@ from node import ports, waiting
 
 Body = dict[str, Any]
 REGIONS = "us-west1,eu-west1"
+IDLE = 10.0
+"""Seconds for which a connection is kept unused."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,7 @@ class Client:
     port: int
     token: str = ""
     _link: http.client.HTTPConnection | None = None
+    _used: float = 0.0
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -68,6 +72,9 @@ class Client:
             sent.setdefault("Content-Type", "application/json")
         if self.token:
             sent.setdefault("Authorization", f"Bearer {self.token}")
+        if time.monotonic() - self._used > IDLE:
+            self.close()  # before the gateway does
+        self._used = time.monotonic()
         if self._link is None:
             self._link = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:

@@ -14,6 +14,7 @@ from postbase_operator.gateway.problems import Code, Problem
 from postbase_operator.gateway.route import Answer, Route
 
 logger = logging.getLogger(__name__)
+ID = web.RequestKey("request_id", str)
 KEEP_ALIVE = 15.0
 """Seconds for which a silent connection is kept, and in which a request's head must have come."""
 SAFE = {
@@ -21,13 +22,14 @@ SAFE = {
     "X-Content-Type-Options": "nosniff",
     "Content-Type": "application/json",
 }
+UNKEPT = {"Cache-Control": "no-store"}
 
 
 def success(answer: Answer, route: Route, request_id: str, told: Mapping[str, str]) -> web.Response:
     data = answer.data
     raw = data if isinstance(data, bytes) else data.model_dump_json(by_alias=True).encode()
     body = answer.whole if answer.whole is not None else b'{"success":true,"data":' + raw + b"}"
-    kept = {"Cache-Control": "no-store"} if route.secret else {}
+    kept = UNKEPT if route.secret else {}
     return web.Response(
         body=body,
         status=answer.status,
@@ -46,7 +48,7 @@ def failure(problem: Problem, request_id: str, told: Mapping[str, str]) -> web.R
     response = web.Response(
         body=envelope(problem.code, problem.message),
         status=problem.status,
-        headers={**SAFE, **told, **problem.headers, "X-Request-Id": request_id},
+        headers={**SAFE, **UNKEPT, **told, **problem.headers, "X-Request-Id": request_id},
     )
     if problem.headers.get("Connection") == "close":
         response.force_close()
@@ -63,7 +65,7 @@ class Connection(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        request_id = str(request.get("request_id", ""))
+        request_id = request.get(ID, "")
         if status < 500:
             logger.debug("a request that is none", extra={"why": message or ""})
             told, code = "The request cannot be read", Code.INVALID_REQUEST

@@ -132,7 +132,7 @@ async def revoke_current(call: Call) -> Answer:
 async def revoke(call: Call) -> Answer:
     namespace, key = call.services.settings.namespace, call.values["token"]
     held = call.index.find(API_TOKEN, namespace, key, call.who.account.name)
-    if held is None or "_" not in key:
+    if held is None or held.deleting or "_" not in key:
         raise Problem(Code.TOKEN_NOT_FOUND, "Token does not exist")
     return await _revoke(call, held)
 

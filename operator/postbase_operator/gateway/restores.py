@@ -190,6 +190,10 @@ def _listed(call: Call, held: list[Held]) -> Answer:
 
 
 async def get_restore(call: Call) -> Answer:
-    """Of either kind."""
     found = await call.database()
     return Answer(shown(call, await call.restore(found.held)))
+
+
+async def get_pitr_restore(call: Call) -> Answer:
+    """Of either kind: what a backup's restore answers with can be polled here, too."""
+    return await get_restore(call)

@@ -145,7 +145,7 @@ RECOVERY = (
         "GET",
         f"{PITR}/restores/{{restore}}",
         "Get restore status",
-        restores.get_restore,
+        restores.get_pitr_restore,
         (shapes.Restore,),
     ),
     Route(

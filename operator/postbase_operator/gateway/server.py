@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from postbase_operator import metrics
 from postbase_operator.api.api_token import Scope
 from postbase_operator.gateway.addresses import Addresses
-from postbase_operator.gateway.answers import failure, success
+from postbase_operator.gateway.answers import ID, failure, success
 from postbase_operator.gateway.bodies import Body, NoBody, NoQuery, Query
 from postbase_operator.gateway.buckets import Verdict, headers
 from postbase_operator.gateway.call import Call, Services
@@ -54,7 +54,7 @@ class Gateway:
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         given = request.headers.get("X-Request-Id", "")
         request_id = given if REQUEST_ID.fullmatch(given) else secrets.token_hex(12)
-        request["request_id"] = request_id
+        request[ID] = request_id
         told: dict[str, str] = {}
         methods, values = self._router.find(parts_of(request))
         route = methods.get("GET" if request.method == "HEAD" else request.method)
@@ -85,7 +85,7 @@ class Gateway:
         values: list[str],
         told: dict[str, str],
     ) -> web.Response:
-        request_id = str(request["request_id"])
+        request_id = request[ID]
         known = route if isinstance(route, Route) else UNROUTED
         call = Call(self._services, known, {}, Origin(request_id, ""))
         await self._admit(request, call, told)

@@ -158,7 +158,7 @@ class Writer:
         """Asks for it; finalizers do the work. What is gone is gone by somebody else."""
         namespace = held.namespace or None
         try:
-            await self._session.delete(held.kind, namespace, held.name, held.uid)
+            await self._session.delete(held.kind, namespace, held.name, held.uid, foreground=False)
             live = await self._session.find(held.kind, namespace, held.name)
         except PostbaseError as error:
             raise told(error) from error

@@ -202,9 +202,16 @@ class Session:
         )
 
     async def delete(
-        self, kind: Kind, namespace: str | None, name: str, uid: str, *, grace: int | None = None
+        self,
+        kind: Kind,
+        namespace: str | None,
+        name: str,
+        uid: str,
+        *,
+        grace: int | None = None,
+        foreground: bool = True,
     ) -> None:
-        """Deletes this very object (by UID), in the foreground; gone already is fine.
+        """Deletes this very object (by UID), after what belongs to it; gone already is fine.
 
         `grace` in seconds overrides the object's own, as pods have one.
         """
@@ -212,7 +219,7 @@ class Session:
             "apiVersion": "v1",
             "kind": "DeleteOptions",
             "preconditions": {"uid": uid},
-            "propagationPolicy": "Foreground",
+            "propagationPolicy": "Foreground" if foreground else "Background",
         }
         if grace is not None:
             options["gracePeriodSeconds"] = grace
