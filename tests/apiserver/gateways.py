@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -136,6 +136,10 @@ class GatewayWorld:
             made = self._clients[port, token] = Client(port, token)
             self._running.callback(made.close)
         return self._clients[port, token]
+
+    def callback(self, then: Callable[[], None]) -> None:
+        """Is called at the end."""
+        self._running.callback(then)
 
     def start(self, **settings: str) -> Replica:
         """One more replica, ready."""
