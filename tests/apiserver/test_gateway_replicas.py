@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import pytest
 
 from apiserver.gateways import Client, GatewayWorld, Replica, gateway_world
-from node import waiting
 from postbase_operator.api.account import Plan
 from postbase_operator.gateway.limiter import owner
 from postbase_operator.gateway.plans import LIMITS

@@ -4,12 +4,27 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from postbase_operator.api.plan_limits import LEAST
 from postbase_operator.gateway.shapes import Name
 
-Days = Annotated[int, Field(ge=1, le=3650)]
+STEP = 0.25
+"""Cores come in these steps."""
+
+
+def _whole(value: object) -> object:
+    """`7.0` is an integer in JSON; "7" is none."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
+Days = Annotated[Whole, Field(ge=1, le=3650)]
 Major = Literal["14", "15", "16", "17", "18"]
+# RFC 3339 with a zone; whether February has a 30th is for the calendar to say.
+_DAY = r"[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+_TIME = r"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?"
+_ZONE = r"([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
 TARGET_NAME = r"^[a-z][a-z0-9-]{1,38}[a-z0-9]$"
 
 
@@ -36,9 +51,9 @@ class NewProject(Body):
 class WantedConfig(Body):
     """cpu in cores, in steps of 0.25; memory in MiB; storage in GiB. Bounds are the plan's."""
 
-    cpu: Annotated[float | None, Field(gt=0, le=1024)] = None
-    memory: Annotated[int | None, Field(ge=1, le=1 << 26)] = None
-    storage: Annotated[int | None, Field(ge=1, le=1 << 20)] = None
+    cpu: Annotated[float | None, Field(ge=LEAST.cpu, le=1024, multiple_of=STEP)] = None
+    memory: Annotated[Whole, Field(ge=LEAST.memory, le=1 << 26)] | None = None
+    storage: Annotated[Whole, Field(ge=LEAST.storage, le=1 << 20)] | None = None
 
 
 class NewDatabase(Body):
@@ -87,7 +102,14 @@ class NewRestore(Body):
 class NewPitrRestore(NewRestore):
     """`target_time`: RFC 3339 with a zone, or `latest`."""
 
-    target_time: Annotated[str, Field(max_length=64, examples=["2026-01-25T14:30:00Z", "latest"])]
+    target_time: Annotated[
+        str,
+        Field(
+            max_length=64,
+            pattern=f"^(latest|{_DAY}[Tt]{_TIME}{_ZONE})$",
+            examples=["2026-01-25T14:30:00Z", "latest"],
+        ),
+    ]
 
 
 class Query(BaseModel):

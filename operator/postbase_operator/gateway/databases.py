@@ -137,7 +137,7 @@ async def change_database(call: Call) -> Answer:
     if body.config is not None:
         check_size(call.who.limits, size)
     if size.storage < now.storage:
-        raise invalid("config.storage may only grow: no volume can shrink")
+        raise Problem(Code.CONFLICT, "config.storage may only grow: no volume can shrink")
     parameters = body.parameters if body.parameters is not None else db.spec.parameters
     spec: Body = {
         "resources": {"cpu": cpu(size), "memory": f"{size.memory}Mi"},

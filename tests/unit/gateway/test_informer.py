@@ -1,4 +1,4 @@
-"""Following a watch: what is cut goes on, what is forgotten begins anew, what is away is awaited."""
+"""Following a watch: what is cut goes on, what is forgotten is listed anew, an outage is borne."""
 
 from __future__ import annotations
 
