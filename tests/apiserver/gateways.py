@@ -263,7 +263,9 @@ def gateway_world(folder: Path) -> Iterator[GatewayWorld]:
         objects = [
             each
             for each in rendered(GATEWAY)
-            if each["kind"] in ("ServiceAccount", "ClusterRole", "Role") or "roleRef" in each
+            if each["kind"] in ("ServiceAccount", "ClusterRole", "Role")
+            or "roleRef" in each
+            or "-plans.postbase.sh" in each["metadata"]["name"]
         ]
         api.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(objects))
         world = GatewayWorld(api, folder)

@@ -12,6 +12,8 @@ import pytest
 from apiserver.gateways import Answer, Client, GatewayWorld, gateway_world
 from component.store_server import StoreServer, store_of, store_server
 from node import waiting
+from postbase_operator.api.account import Plan
+from postbase_operator.api.plan_limits import LIMITS
 
 ABSENT = {"project": "proj_" + "a" * 26, "database": "db_" + "a" * 26, "backup": "bkp_" + "a" * 26}
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -321,6 +323,40 @@ def test_plans(joe: Client) -> None:
     assert (fourth.status, fourth.code) == (403, "PLAN_LIMIT_EXCEEDED")
     days = joe.post(f"{path}/number-0/pitr/enable", {"retention_days": 14})
     assert (days.status, days.code) == (403, "PLAN_LIMIT_EXCEEDED")
+
+
+@pytest.mark.parametrize(
+    ("login", "field", "days", "may"),
+    [
+        ("joe", "backup", LIMITS[Plan.FREE].backup_days, True),
+        ("joe", "backup", LIMITS[Plan.FREE].backup_days + 1, False),
+        ("joe", "pitr", LIMITS[Plan.FREE].pitr_days, True),
+        ("joe", "pitr", LIMITS[Plan.FREE].pitr_days + 1, False),
+        ("jane", "backup", LIMITS[Plan.PRO].backup_days, True),
+        ("jane", "backup", LIMITS[Plan.PRO].backup_days + 1, False),
+        ("jane", "pitr", LIMITS[Plan.PRO].pitr_days + 1, False),
+    ],
+)
+def test_plans_hold_for_kubectl_too(
+    world: GatewayWorld, jane: Client, joe: Client, login: str, field: str, days: int, may: bool
+) -> None:
+    """What the chart's policy says is what the gateway says."""
+    account = world.api.kubectl("get", f"account/login-{login}", "-o", "json")
+    manifest = {
+        "apiVersion": "postbase.sh/v1alpha1",
+        "kind": "Database",
+        "metadata": {"name": "by-hand", "namespace": json.loads(account)["status"]["namespace"]},
+        "spec": {
+            "projectRef": {"name": "shop"},
+            "postgresVersion": "15",
+            "storage": {"size": "1Gi"},
+            **{"backup": {"retentionDays": 1}, field: {"retentionDays": days}},
+        },
+    }
+    words = ("apply", "--dry-run=server", "-f", "-")
+    told = world.api.try_kubectl(*words, stdin=json.dumps(manifest))
+    assert (told.returncode == 0) is may, told.stderr
+    assert may or f"{field}.retentionDays may be at most" in told.stderr
 
 
 # -- backups and restores --------------------------------------------------------------------------

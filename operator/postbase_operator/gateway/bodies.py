@@ -18,8 +18,8 @@ def _whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-Whole = Annotated[int, BeforeValidator(_whole)]
-Days = Annotated[Whole, Field(ge=1, le=3650)]
+WHOLE = BeforeValidator(_whole)
+Days = Annotated[int, Field(ge=1, le=3650), WHOLE]
 Major = Literal["14", "15", "16", "17", "18"]
 # RFC 3339 with a zone; whether February has a 30th is for the calendar to say.
 _DAY = r"[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
@@ -52,8 +52,8 @@ class WantedConfig(Body):
     """cpu in cores, in steps of 0.25; memory in MiB; storage in GiB. Bounds are the plan's."""
 
     cpu: Annotated[float | None, Field(ge=LEAST.cpu, le=1024, multiple_of=STEP)] = None
-    memory: Annotated[Whole, Field(ge=LEAST.memory, le=1 << 26)] | None = None
-    storage: Annotated[Whole, Field(ge=LEAST.storage, le=1 << 20)] | None = None
+    memory: Annotated[int, Field(ge=LEAST.memory, le=1 << 26), WHOLE] | None = None
+    storage: Annotated[int, Field(ge=LEAST.storage, le=1 << 20), WHOLE] | None = None
 
 
 class NewDatabase(Body):

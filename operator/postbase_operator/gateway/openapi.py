@@ -209,11 +209,14 @@ def untitled(node: Any) -> Any:
         return [untitled(each) for each in node]
     if not isinstance(node, dict):
         return node
-    return {
+    # A map whose keys have a pattern has no others; pydantic leaves that open.
+    closed = {"additionalProperties": False} if "patternProperties" in node else {}
+    kept = {
         key: untitled(value)
         for key, value in node.items()
         if key != "title" or "version" in node or not isinstance(value, str)
     }
+    return {**kept, **closed}
 
 
 if __name__ == "__main__":

@@ -30,6 +30,8 @@ from postbase_operator.kube.session import (
 REQUEST_ID = "postbase.sh/request-id"
 REQUESTED_BY = "postbase.sh/requested-by"
 MANAGER = "postbase-gateway"
+PLAN_POLICY = "-plans.postbase.sh"
+"""End of the name of the chart's admission policy for plans."""
 
 
 class Concern(StrEnum):
@@ -197,12 +199,12 @@ def told(error: PostbaseError) -> Problem:
             return Problem(Code.CONFLICT, "The account is being deleted")
         case QuotaExceeded():
             return Problem(Code.PLAN_LIMIT_EXCEEDED, "The plan does not allow for one more")
-        case Refused() if "postbase-plan" in error.message:
-            return Problem(Code.PLAN_LIMIT_EXCEEDED, error.message.rpartition(": ")[2])
         case Refused():
             return invalid(error.message[:500])
         case Denied() if "ValidatingAdmissionPolicy" in str(error):
-            return Problem(Code.CONFLICT, str(error).rpartition("denied request: ")[2][:500])
+            plan = PLAN_POLICY in str(error)
+            code = Code.PLAN_LIMIT_EXCEEDED if plan else Code.CONFLICT
+            return Problem(code, str(error).rpartition("denied request: ")[2][:500])
         case Denied():
             return unavailable("The account is not set up yet", 2)
         case Conflict():
