@@ -21,6 +21,7 @@ from postbase_operator.desired.names import FINALIZER
 from postbase_operator.errors import Conflict, InvalidSpec, PostbaseError, Unavailable
 from postbase_operator.handlers.accounts import Accounts
 from postbase_operator.handlers.keys import Key, database_key, project_key
+from postbase_operator.handlers.siblings import elder
 from postbase_operator.kube import objects
 from postbase_operator.kube.backups import Backups, hindrance
 from postbase_operator.kube.cache import Cache, place_of
@@ -148,7 +149,8 @@ class Reconciler:
         project = None if held is None else Project.model_validate(held)
         backups = self._backups.looks.of(body, project)
         restores = self._restores(*place_of(body))
-        return Context(project, self._settings, now(), backups, tuple(restores))
+        elders = elder(self._cache, body, project)
+        return Context(project, self._settings, now(), backups, tuple(restores), elders)
 
     async def _delete(self, db: Database, body: Body) -> float | None:
         """Takes it away step by step; child events and a timer bring us back until nothing is."""

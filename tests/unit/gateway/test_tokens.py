@@ -44,7 +44,7 @@ def test_only_the_digest_is_kept() -> None:
 @pytest.mark.parametrize(
     "secret",
     [
-        tokens.new_token(),
+        "pb_" + "A1b2C3" * 6,
         "gho_16C7e42F292c6912E7710c838347Ae178B4a",
         "github_pat_11AAAAAAA_abc",
         "4f1d0c6a7e",
