@@ -38,8 +38,10 @@ class Cluster:
     objects: dict[tuple[str, str | None, str], Body] = field(default_factory=dict)
     fails: Exception | None = None
     writes: list[Body] = field(default_factory=list)
+    asked: int = 0
 
     async def get(self, kind: Kind, namespace: str | None, name: str) -> Body:
+        self.asked += 1
         if self.fails is not None:
             raise self.fails
         try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hmac
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -78,17 +78,28 @@ class Callers:
         self._used: dict[str, datetime] = {}
         self._told: dict[str, datetime] = {}
 
-    async def identify(self, authorization: str | None) -> Caller:
-        """Raises AUTH_REQUIRED, in the same words whatever is wrong with a token."""
+    async def identify(
+        self, authorization: str | None, guessed: Callable[[], Awaitable[None]]
+    ) -> Caller:
+        """Raises AUTH_REQUIRED, in the same words whatever is wrong with a token.
+
+        `guessed` is called before that, and before anybody is asked about a token that is not
+        held: it may raise, so that guessing costs the API server nothing.
+        """
         scheme, _, token = (authorization or "").strip().partition(" ")
         token = token.strip()
         if scheme.lower() != "bearer" or not token:
+            await guessed()
             raise Problem(Code.AUTH_REQUIRED, "Send a token: Authorization: Bearer <access_token>")
         if not tokens.is_token(token):
+            await guessed()
             raise refused()
         digest = tokens.digest(token)
         held = self._index.named(API_TOKEN, self._namespace, ApiToken.name_of(digest))
-        known = self._known(held or await self._fetch(digest))
+        if held is None:
+            await guessed()
+            held = await self._fetch(digest)
+        known = self._known(held)
         if known is None or not hmac.compare_digest(known.digest, digest):
             raise refused()
         now = self._now()

@@ -115,12 +115,12 @@ class Gateway:
             if route.metered:
                 await self._meter(f"ip:{address}", ANONYMOUS, told)
             return
-        try:
-            caller = await self._services.callers.identify(request.headers.get("Authorization"))
-        except Problem as problem:
-            if problem.code is Code.AUTH_REQUIRED:
-                await self._meter(f"ip:{address}", ANONYMOUS, told)
-            raise
+
+        async def guessed() -> None:
+            await self._meter(f"ip:{address}", ANONYMOUS, told)
+
+        given = request.headers.get("Authorization")
+        caller = await self._services.callers.identify(given, guessed)
         await self._meter(f"account:{caller.account.uid}", caller.limits.rate, told)
         call.caller = caller
         scope = Scope.WRITE if route.writes else Scope.READ
