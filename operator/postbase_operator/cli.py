@@ -22,6 +22,8 @@ def parser() -> argparse.ArgumentParser:
     root.add_argument("--version", action="version", version=__version__)
     roles = root.add_subparsers(dest="role", metavar="ROLE", required=True)
     roles.add_parser("operator", help="reconcile Projects and Databases (POSTBASE_* set it up)")
+    roles.add_parser("gateway", help="the REST API (POSTBASE_GATEWAY_* set it up)")
+    _add_token(roles.add_parser("token", help="tokens of the REST API: create, list, revoke"))
     roles.add_parser("wal-receiver", help="the sidecar beside each database")
     backup = roles.add_parser("backup", help="one run of one Backup, in its Job")
     backup.add_argument("part", choices=("prepare", "logical", "physical"))
@@ -37,6 +39,20 @@ def parser() -> argparse.ArgumentParser:
     return root
 
 
+def _add_token(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    create = actions.add_parser("create", help="make a token, and its account where there is none")
+    create.add_argument("--login", required=True, help="of the account")
+    create.add_argument("--plan", choices=("Free", "Pro"), help="of the account")
+    create.add_argument("--name", default="", help="a word for people: what it is used for")
+    create.add_argument("--scope", choices=("read", "write"), help="read: it changes nothing")
+    create.add_argument("--expires-in", metavar="DURATION", help="such as 720h; else never")
+    listed = actions.add_parser("list", help="tokens, without what opens the door")
+    listed.add_argument("--login", help="only of this account")
+    revoke = actions.add_parser("revoke", help="take a token back")
+    revoke.add_argument("name", help="as `list` shows it")
+
+
 def _operator(_: argparse.Namespace) -> int:
     import os
 
@@ -44,6 +60,24 @@ def _operator(_: argparse.Namespace) -> int:
     from postbase_operator.settings import Settings
 
     return main(Settings.from_env(os.environ))
+
+
+def _gateway(_: argparse.Namespace) -> int:
+    import os
+
+    from postbase_operator.gateway.process import main
+    from postbase_operator.gateway.settings import GatewaySettings
+
+    return main(GatewaySettings.from_env(os.environ))
+
+
+def _token(arguments: argparse.Namespace) -> int:
+    import os
+
+    from postbase_operator.gateway.settings import GatewaySettings
+    from postbase_operator.gateway.token_command import main
+
+    return main(GatewaySettings.from_env(os.environ), arguments)
 
 
 def _wal_receiver(_: argparse.Namespace) -> int:
@@ -99,6 +133,8 @@ def _crds(arguments: argparse.Namespace) -> int:
 
 ROLES: dict[str, Callable[[argparse.Namespace], int]] = {
     "operator": _operator,
+    "gateway": _gateway,
+    "token": _token,
     "wal-receiver": _wal_receiver,
     "backup": _backup,
     "fill": _fill,

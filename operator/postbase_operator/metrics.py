@@ -24,3 +24,16 @@ API_REQUESTS = Counter(
 )
 LEADER = Gauge("postbase_leader", "1 where this replica reconciles.")
 DATABASES = Gauge("postbase_databases", "Databases by the phase in their status.", ["phase"])
+
+GATEWAY_REQUESTS = Counter(
+    "postbase_gateway_requests_total", "Requests to the REST API.", ["route", "method", "code"]
+)
+GATEWAY_SECONDS = Histogram(
+    "postbase_gateway_request_duration_seconds",
+    "Time of one request to the REST API.",
+    ["method"],
+    buckets=(0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30),
+)
+GATEWAY_STALE = Gauge(
+    "postbase_gateway_stale_watches", "Kinds whose watch is cut: what is held of them is old."
+)

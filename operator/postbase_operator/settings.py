@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from postbase_operator.errors import InvalidSpec
 
@@ -69,6 +70,10 @@ class Settings:
     resync_seconds: float = 1800.0
     """Every object is looked at again after this time, give or take a fifth."""
 
+    gateway_account: str = ""
+    """ServiceAccount of the gateway, in the operator's namespace: it gets rights in the namespace
+    of each Account, which the operator makes. Empty: Accounts are not served."""
+
     health_port: int = 8080
     """Serves /livez, /readyz and /metrics."""
 
@@ -77,12 +82,7 @@ class Settings:
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
         """Reads POSTBASE_*; a value that cannot be read is an InvalidSpec naming its variable."""
-        values: dict[str, object] = {}
-        for name, kind in cls.__annotations__.items():
-            raw = environ.get(PREFIX + name.upper())
-            if raw is not None:
-                values[name] = _parse(PREFIX + name.upper(), kind, raw)
-        settings = cls(**values)  # type: ignore[arg-type]  # _parse answers by the annotation
+        settings = cls(**read_environment(cls, environ, PREFIX))
         if not settings.sidecar_image:
             raise InvalidSpec(PREFIX + "SIDECAR_IMAGE", "must name this product's image")
         return settings
@@ -98,6 +98,15 @@ class Settings:
                 f"{major!r} is not known here; known: {known}. Or set spec.image",
                 reason="UnknownVersion",
             ) from None
+
+
+def read_environment(of: type, environ: Mapping[str, str], prefix: str) -> dict[str, Any]:
+    """The fields of a dataclass that the environment sets, as their annotations want them."""
+    return {
+        name: _parse(prefix + name.upper(), kind, environ[prefix + name.upper()])
+        for name, kind in of.__annotations__.items()
+        if prefix + name.upper() in environ
+    }
 
 
 def _parse(variable: str, kind: str, raw: str) -> object:

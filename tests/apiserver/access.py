@@ -24,12 +24,15 @@ class Api:
         return client.CustomObjectsApi(self.client)
 
     def kubectl(self, *arguments: str, stdin: str = "") -> str:
-        done = subprocess.run(
+        done = self.try_kubectl(*arguments, stdin=stdin)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def try_kubectl(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
             [str(self.program), f"--kubeconfig={self.kubeconfig}", *arguments],
             input=stdin,
             capture_output=True,
             text=True,
             check=False,
         )
-        assert done.returncode == 0, done.stderr
-        return done.stdout

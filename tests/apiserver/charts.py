@@ -49,11 +49,43 @@ EVERYTHING: Body = {
     },
     "serviceAccount": {"annotations": {"a": "b"}},
 }
+GATEWAY: Body = {"gateway": {"enabled": True, "github": {"clientId": "Iv1.0123"}}}
+GATEWAY_WHOLE: Body = {
+    "gateway": {
+        "enabled": True,
+        "replicas": 1,
+        "postgresVersion": "15",
+        "signIn": {"policy": "allow-list", "logins": ["jane"], "organizations": ["acme"]},
+        "trustedProxies": ["10.0.0.0/8"],
+        "existingPeerSecret": "peers",
+        "service": {"type": "LoadBalancer", "annotations": {"a": "b"}},
+        "ingress": {
+            "enabled": True,
+            "className": "nginx",
+            "host": "api.example.com",
+            "tlsSecret": "api-tls",
+            "annotations": {"a": "b"},
+        },
+        "priorityClassName": "system-cluster-critical",
+        "nodeSelector": {"kubernetes.io/os": "linux"},
+        "tolerations": [{"operator": "Exists"}],
+        "affinity": {"podAntiAffinity": {}},
+        "podAnnotations": {"a": "b"},
+    },
+    "networkPolicy": {
+        "gateway": {
+            "from": [{"ipBlock": {"cidr": "10.0.0.0/8"}}],
+            "metricsFrom": [{"podSelector": {"matchLabels": {"app": "prometheus"}}}],
+        }
+    },
+}
 VALUES: dict[str, Body] = {
     "defaults": {},
     "embedded store": EMBEDDED,
     "one replica": {"operator": {"replicas": 1}},
     "everything": EVERYTHING,
+    "gateway": GATEWAY,
+    "gateway, whole": GATEWAY_WHOLE,
     "bare": {
         "networkPolicy": {"enabled": False},
         "rbac": {"aggregateClusterRoles": False},

@@ -15,6 +15,7 @@ from apiserver.access import ROOT, Api
 from apiserver.charts import (
     CHART,
     EMBEDDED,
+    GATEWAY,
     LISTED,
     MONITORED,
     OWN_KEYS,
@@ -29,6 +30,8 @@ from apiserver.charts import (
 from postbase_operator import __version__
 
 OPERATOR = "system:serviceaccount:postbase-system:postbase-operator"
+GATEWAY_ACCOUNT = "system:serviceaccount:postbase-api:api-gateway"
+GATEWAY_OPERATOR = "system:serviceaccount:postbase-api:api-operator"
 LISTED_OPERATOR = "system:serviceaccount:postbase-listed:listed-operator"
 
 each_set_of_values = pytest.mark.parametrize("values", VALUES.values(), ids=VALUES)
@@ -59,6 +62,9 @@ def test_the_versions_agree() -> None:
         ({"watch": {"namespaces": ["team-*"]}}, "List each by its name"),
         ({"operator": {"extraEnv": [{"name": "POSTBASE_WORKERS"}]}}, "is the chart's own to set"),
         ({"objectStore": {"embedded": {"enabled": True}}}, "objectStore.embedded.image must name"),
+        ({**GATEWAY, **LISTED}, "that needs cluster-wide rights"),
+        ({"gateway": {"enabled": True, "ingress": {"enabled": True}}}, "gateway.ingress.host"),
+        ({"gateway": {"signIn": {"policy": "anybody"}}}, "/gateway/signIn/policy"),
     ],
     ids=str,
 )
@@ -91,10 +97,10 @@ def test_every_pod_is_restricted(api: Api, namespace: str) -> None:
     """Pod Security admission only warns about templates, so the warnings are what is looked at."""
     label = "pod-security.kubernetes.io/warn=restricted"
     api.kubectl("label", "namespace", namespace, label)
-    objects = rendered(EMBEDDED, namespace=namespace)
+    objects = rendered({**EMBEDDED, **GATEWAY}, namespace=namespace)
     present(api, objects)
     workloads = [each for each in objects if each["kind"] in ("Deployment", "StatefulSet", "Pod")]
-    assert len(workloads) == 3
+    assert len(workloads) == 4
     told = subprocess.run(
         [
             *(str(api.program), f"--kubeconfig={api.kubeconfig}"),
@@ -154,13 +160,18 @@ def test_a_new_number_of_the_chart_alone_restarts_no_pod(tmp_path: Path) -> None
 
 @pytest.fixture(scope="module")
 def installed(api: Api) -> Api:
-    """For every namespace as `postbase-operator`, for two listed ones as `listed-operator`."""
+    """For every namespace as `postbase-operator`, for two listed ones as `listed-operator`; with a
+    gateway as `api-operator`, which has bound `api-gateway` in the namespace of an Account."""
     everywhere = rendered({})
     listed = rendered(LISTED, namespace="postbase-listed", release="listed")
-    for objects in (everywhere, listed):
+    gateway = rendered(GATEWAY, namespace="postbase-api", release="api")
+    for objects in (everywhere, listed, gateway):
         present(api, objects)
         rest = [o for o in objects if o["kind"] != "Pod" and not is_policy(o)]
         api.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(rest))
+    api.kubectl("create", "namespace", "tenant")
+    role = ("--clusterrole=api-gateway-tenant", "--serviceaccount=postbase-api:api-gateway")
+    api.kubectl("create", "rolebinding", "tenant", *role, "--namespace=tenant")
     return api
 
 
@@ -228,6 +239,56 @@ def test_what_only_the_whole_cluster_gives(installed: Api, verb: str, resource: 
     """Rights over what is in no namespace: an operator of listed ones does without, and says so."""
     assert can(installed, OPERATOR, verb, resource, "default")
     assert not can(installed, LISTED_OPERATOR, verb, resource, "team-b")
+
+
+@pytest.mark.parametrize(
+    ("verb", "resource", "tenants", "elsewhere"),
+    [
+        ("watch", "databases.postbase.sh", True, True),
+        ("create", "databases.postbase.sh", True, False),
+        ("patch", "databases.postbase.sh", True, False),
+        ("delete", "backups.postbase.sh", True, False),
+        ("patch", "databases.postbase.sh/status", False, False),
+        ("get", "secrets", True, False),
+        ("list", "secrets", False, False),
+        ("create", "secrets", False, False),
+        ("get", "pods", True, False),
+        ("create", "pods/exec", False, False),
+        ("list", "events", True, False),
+        ("create", "accounts.postbase.sh", True, True),
+        ("delete", "accounts.postbase.sh", False, False),
+        ("patch", "accounts.postbase.sh/status", False, False),
+        ("get", "apitokens.postbase.sh", False, False),
+        ("create", "namespaces", False, False),
+        ("create", "rolebindings.rbac.authorization.k8s.io", False, False),
+        ("impersonate", "users", False, False),
+    ],
+)
+def test_the_gateways_rights(
+    installed: Api, verb: str, resource: str, tenants: bool, elsewhere: bool
+) -> None:
+    assert can(installed, GATEWAY_ACCOUNT, verb, resource, "tenant") is tenants
+    assert can(installed, GATEWAY_ACCOUNT, verb, resource, "default") is elsewhere
+
+
+def test_tokens_are_read_in_the_gateways_own_namespace(installed: Api) -> None:
+    assert can(installed, GATEWAY_ACCOUNT, "watch", "apitokens.postbase.sh", "postbase-api")
+    assert not can(installed, GATEWAY_ACCOUNT, "get", "secrets", "postbase-api")
+
+
+@pytest.mark.parametrize(
+    ("verb", "resource"),
+    [
+        ("create", "namespaces"),
+        ("watch", "accounts.postbase.sh"),
+        ("patch", "accounts.postbase.sh/status"),
+        ("create", "rolebindings.rbac.authorization.k8s.io"),
+        ("create", "resourcequotas"),
+    ],
+)
+def test_what_only_a_gateway_gives_the_operator(installed: Api, verb: str, resource: str) -> None:
+    assert can(installed, GATEWAY_OPERATOR, verb, resource, "tenant")
+    assert not can(installed, OPERATOR, verb, resource, "tenant")
 
 
 def can(api: Api, account: str, verb: str, resource: str, namespace: str) -> bool:

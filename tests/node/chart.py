@@ -1,6 +1,7 @@
 """`node install`: the chart, with values for a small cluster. All that we know of it is here."""
 
 import json
+import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,21 @@ def values(images: Mapping[str, Any]) -> dict[str, object]:
         "regions": ["us-west1", "eu-west1"],  # both are this cluster
         "cpuRequestRatio": 0.05,
         "objectStore": {"embedded": {"enabled": True, "image": images["s3"]}},
+        "gateway": gateway(os.environ.get("GITHUB_URL", "")),
     }
+
+
+def gateway(github: str) -> dict[str, object]:
+    """With tokens by command; `github` is the address of one to sign in with, such as a test's."""
+    chosen: dict[str, object] = {
+        "enabled": True,
+        "postgresVersion": "15",
+        "resources": {"requests": {"cpu": "20m", "memory": "96Mi"}, "limits": {"memory": "384Mi"}},
+    }
+    if github:
+        chosen["github"] = {"url": github, "clientId": "demo"}
+        chosen["signIn"] = {"policy": "open"}
+    return chosen
 
 
 def settled(workload: Mapping[str, Any]) -> bool:

@@ -63,9 +63,22 @@ capabilities: {drop: [ALL]}
 {{- if and .Values.objectStore.embedded.enabled .Values.objectStore.bucket }}
 {{- fail "objectStore.bucket and objectStore.embedded.enabled: which of the two is meant? Take out the bucket, or set objectStore.embedded.enabled to false." }}
 {{- end }}
+{{- if .Values.gateway.enabled }}
+{{- if .Values.watch.namespaces }}
+{{- fail "gateway.enabled and watch.namespaces: the gateway's tenants get a namespace each, which the operator makes; that needs cluster-wide rights. Take out watch.namespaces, or install the gateway with another release." }}
+{{- end }}
+{{- if and .Values.gateway.ingress.enabled (not .Values.gateway.ingress.host) }}
+{{- fail "gateway.ingress.host must name the host by which the API is reached." }}
+{{- end }}
+{{- end }}
 {{- range .Values.operator.extraEnv }}
 {{- if hasPrefix "POSTBASE_" .name }}
 {{- fail (printf "operator.extraEnv: %s is the chart's own to set, so that rights, probes and settings agree; see values.yaml for the value that sets it." .name) }}
 {{- end }}
 {{- end }}
+{{- end }}
+
+{{- /* The newest version that is served, unless one is chosen. */}}
+{{- define "postbase.gatewayVersion" -}}
+{{- .Values.gateway.postgresVersion | default (.Values.postgresImages | default (dict "17" "") | keys | sortAlpha | last) }}
 {{- end }}

@@ -11,6 +11,7 @@ PREFIXES = {
     "Backup": "bkp",
     "PitrRestore": "rstr",
     "Account": "user",
+    "ApiToken": "tok",
 }
 
 

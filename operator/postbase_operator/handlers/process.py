@@ -13,10 +13,10 @@ from typing import Any
 
 import kopf
 
-from postbase_operator import metrics
+from postbase_operator import logs, metrics
 from postbase_operator.api.database import Database, DatabasePhase
 from postbase_operator.errors import PostbaseError, Unavailable
-from postbase_operator.handlers import health, logs, registry
+from postbase_operator.handlers import health, registry
 from postbase_operator.handlers.keys import Key
 from postbase_operator.handlers.queue import WorkQueue
 from postbase_operator.handlers.reconcile import Reconciler, now
@@ -45,6 +45,8 @@ REST = 0.5
 
 def main(settings: Settings) -> int:
     logs.configure(settings.log_level)
+    # kopf tells of every event at INFO and repeats it per handler: ours say what matters.
+    logging.getLogger("kopf").setLevel(logging.WARNING)
     return asyncio.run(Operator(settings).run())
 
 
@@ -93,7 +95,8 @@ class Operator:
         reconciler = Reconciler(api, cache, platform, settings, instance=self._identity)
         queue = WorkQueue[Key](reconciler.run, workers=settings.workers, rest=REST)
         reconciler.wake = queue.add
-        watcher = Watcher(api, cache, queue, settings.watch_namespaces)
+        accounts = bool(settings.gateway_account)
+        watcher = Watcher(api, cache, queue, settings.watch_namespaces, accounts=accounts)
         metrics.QUEUE_DEPTH.set_function(lambda: queue.depth)
         metrics.QUEUE_OLDEST_SECONDS.set_function(queue.oldest)
         for phase in DatabasePhase:

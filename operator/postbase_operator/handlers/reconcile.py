@@ -19,13 +19,16 @@ from postbase_operator.api.pitr_restore import PitrRestore
 from postbase_operator.api.project import Project
 from postbase_operator.desired.names import FINALIZER
 from postbase_operator.errors import Conflict, InvalidSpec, PostbaseError, Unavailable
+from postbase_operator.handlers.accounts import Accounts
 from postbase_operator.handlers.keys import Key, database_key, project_key
 from postbase_operator.handlers.restore_looks import RestoreLooks
+from postbase_operator.handlers.siblings import elder
 from postbase_operator.kube import objects
 from postbase_operator.kube.backups import Backups, hindrance
 from postbase_operator.kube.cache import Cache, place_of
 from postbase_operator.kube.kinds import BACKUP, DATABASE, PITR_RESTORE, PROJECT, Body, Kind
 from postbase_operator.kube.session import KUBERNETES, NamespaceGoing, Refused, Session
+from postbase_operator.kube.tenants import Tenants
 from postbase_operator.planning.backup import plan_backup
 from postbase_operator.planning.backup_observed import Limits
 from postbase_operator.planning.backup_steps import BackupPlan
@@ -79,6 +82,7 @@ class Reconciler:
             PROJECT.kind: self._project,
             BACKUP.kind: self._backup,
             PITR_RESTORE.kind: self._restore,
+            "Account": Accounts(api, cache, Tenants(api, settings, now)).run,
         }
 
     async def run(self, key: Key) -> float | None:
@@ -146,7 +150,8 @@ class Reconciler:
         project = None if held is None else Project.model_validate(held)
         backups = self._backups.looks.of(body, project)
         restores = self._looks.of(*place_of(body))
-        return Context(project, self._settings, now(), backups, tuple(restores))
+        elders = elder(self._cache, body, project)
+        return Context(project, self._settings, now(), backups, tuple(restores), elders)
 
     async def _delete(self, db: Database, body: Body) -> float | None:
         """Takes it away step by step; child events and a timer bring us back until nothing is."""

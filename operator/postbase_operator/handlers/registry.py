@@ -11,7 +11,7 @@ from typing import Any
 
 import kopf
 
-from postbase_operator.handlers.watcher import OURS, RESOURCES, Watcher
+from postbase_operator.handlers.watcher import OURS, Watcher
 from postbase_operator.kube.kinds import Kind
 from postbase_operator.kube.platform import CHILDREN
 
@@ -31,7 +31,7 @@ def registry(watcher: Watcher) -> kopf.OperatorRegistry:
     def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
         return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
 
-    for kind in (*RESOURCES, *CHILDREN):
+    for kind in (*watcher.resources, *CHILDREN):
         _bind(handlers, kind, watcher)
     return handlers
 

@@ -15,6 +15,7 @@ from postbase_operator.handlers.keys import Key, database_key, key_of, owner_key
 from postbase_operator.handlers.queue import WorkQueue
 from postbase_operator.kube.cache import Cache, place_of
 from postbase_operator.kube.kinds import (
+    ACCOUNT,
     BACKUP,
     DATABASE,
     JOB,
@@ -37,7 +38,7 @@ COUNTED_AGAIN = 2.0
 or two, not twenty."""
 RESOURCES = (PROJECT, DATABASE, BACKUP, PITR_RESTORE)
 """The custom resources that are watched; each event puts its own key into the queue."""
-STATUS_IS_READ = (*RESOURCES, STATEFUL_SET, POD, JOB, PERSISTENT_VOLUME_CLAIM)
+STATUS_IS_READ = (*RESOURCES, ACCOUNT, STATEFUL_SET, POD, JOB, PERSISTENT_VOLUME_CLAIM)
 OURS = f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY}"
 
 
@@ -45,12 +46,20 @@ class Watcher:
     """Keeps the cache true and the queue fed."""
 
     def __init__(
-        self, api: Session, cache: Cache, queue: WorkQueue[Key], namespaces: tuple[str, ...]
+        self,
+        api: Session,
+        cache: Cache,
+        queue: WorkQueue[Key],
+        namespaces: tuple[str, ...],
+        *,
+        accounts: bool = False,
     ) -> None:
+        """`accounts`: those are served, too; they lie in no namespace."""
         self._api = api
         self._cache = cache
         self._queue = queue
         self._namespaces: tuple[str | None, ...] = namespaces or (None,)
+        self.resources: tuple[Kind, ...] = (*RESOURCES, *((ACCOUNT,) if accounts else ()))
 
     def event(self, kind: Kind, type: str | None, body: Body) -> None:
         """One watch event; `type` is None in a listing, then ADDED, MODIFIED or DELETED."""
@@ -61,7 +70,7 @@ class Watcher:
             self._cache.put(kind, body)
             now = self._cache.get(kind, *place_of(body))
             # One of ours that is new (a Backup by schedule) has not been looked at by anybody.
-            is_new = type == "ADDED" and kind in RESOURCES
+            is_new = type == "ADDED" and kind in self.resources
             echo = held is not None and now is not None and not is_news(kind, held, now)
             if echo and not is_new:
                 if kind is DATABASE:  # the echo of a status: its Project counts who is ready
@@ -88,6 +97,8 @@ class Watcher:
         if kind is PROJECT:
             key = key_of("Project", body)
             return [key, *(key_of("Database", db) for db in self.databases_of(key))]
+        if kind is ACCOUNT:
+            return [key_of(kind.kind, body)]
         if kind in RESOURCES:  # a Database clears up after one of these that is gone
             return [key_of(kind.kind, body), database_key(body)]
         owner = owner_key(body)
@@ -110,9 +121,10 @@ class Watcher:
 
         No reconcile may run before it: a child that is not listed yet looks like one that is gone.
         """
-        for kind in (*RESOURCES, *CHILDREN):
+        for kind in (*self.resources, *CHILDREN):
             selector = OURS if kind in CHILDREN else ""
-            listings = [await self._api.list(kind, ns, selector) for ns in self._namespaces]
+            namespaces = self._namespaces if kind.namespaced else (None,)
+            listings = [await self._api.list(kind, ns, selector) for ns in namespaces]
             items = [item for listing in listings for item in listing.items]
             version = min(listing.version for listing in listings)
             for ghost in self._cache.replace(kind, items, version):
@@ -121,7 +133,7 @@ class Watcher:
                 )
                 for key in self._concerned(kind, ghost):
                     self._queue.add(key)
-        for kind in RESOURCES:
+        for kind in self.resources:
             for body in self._cache.all(kind):
                 self._queue.add(key_of(kind.kind, body))
 

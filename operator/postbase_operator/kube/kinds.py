@@ -37,6 +37,8 @@ PROJECT = Kind(POSTBASE, "Project", "projects")
 DATABASE = Kind(POSTBASE, "Database", "databases")
 BACKUP = Kind(POSTBASE, "Backup", "backups")
 PITR_RESTORE = Kind(POSTBASE, "PitrRestore", "pitrrestores")
+ACCOUNT = Kind(POSTBASE, "Account", "accounts", namespaced=False)
+API_TOKEN = Kind(POSTBASE, "ApiToken", "apitokens")
 
 POD = Kind("v1", "Pod", "pods")
 SERVICE = Kind("v1", "Service", "services")
@@ -51,6 +53,10 @@ STATEFUL_SET = Kind("apps/v1", "StatefulSet", "statefulsets")
 EVENT = Kind("events.k8s.io/v1", "Event", "events")
 POD_DISRUPTION_BUDGET = Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets")
 NETWORK_POLICY = Kind("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies")
+CORE_EVENT = Kind("v1", "Event", "events")
+RESOURCE_QUOTA = Kind("v1", "ResourceQuota", "resourcequotas")
+ROLE_BINDING = Kind("rbac.authorization.k8s.io/v1", "RoleBinding", "rolebindings")
+ENDPOINT_SLICE = Kind("discovery.k8s.io/v1", "EndpointSlice", "endpointslices")
 LEASE = Kind("coordination.k8s.io/v1", "Lease", "leases")
 
 ALL = {
@@ -71,6 +77,9 @@ ALL = {
         POD_DISRUPTION_BUDGET,
         NETWORK_POLICY,
         LEASE,
+        NAMESPACE,
+        RESOURCE_QUOTA,
+        ROLE_BINDING,
     )
 }
 

@@ -58,7 +58,7 @@ async def write_status(api: Session, cache: Cache, kind: Kind, body: Body, statu
         "apiVersion": kind.api_version,
         "kind": kind.kind,
         # The UID makes it this very object: one that was deleted and made anew is not meant.
-        "metadata": {"name": meta["name"], "namespace": meta["namespace"], "uid": meta["uid"]},
+        "metadata": {key: meta[key] for key in ("name", "namespace", "uid") if key in meta},
         "status": status,
     }
     try:

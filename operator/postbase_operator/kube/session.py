@@ -1,4 +1,4 @@
-"""One connection to the Kubernetes API: seven verbs on JSON bodies, errors by meaning.
+"""One connection to the Kubernetes API: a handful of verbs on JSON bodies, errors by meaning.
 
 Login, TLS and token renewal are the official client's; its generated methods are not used, since
 one method an object kind and verb would be a hundred ways in. Bodies stay JSON, because what the
@@ -8,7 +8,7 @@ server sends may hold fields that our models do not know and that we must not dr
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -31,6 +31,10 @@ APPLY_PATCH = "application/apply-patch+yaml"
 
 class NotFound(PostbaseError):
     """404: the object is not there (or its namespace or kind is not)."""
+
+
+class Gone(PostbaseError):
+    """410: the version to go on from is forgotten; list anew."""
 
 
 class AlreadyExists(Conflict):
@@ -95,9 +99,12 @@ class Session:
         except NotFound:
             return None
 
-    async def list(self, kind: Kind, namespace: str | None = None, labels: str = "") -> Listing:
-        """All objects of a kind, read in pages; `labels` is a selector."""
+    async def list(
+        self, kind: Kind, namespace: str | None = None, labels: str = "", fields: str = ""
+    ) -> Listing:
+        """All objects of a kind, read in pages; `labels` and `fields` are selectors."""
         query = {"limit": str(PAGE)} | ({"labelSelector": labels} if labels else {})
+        query |= {"fieldSelector": fields} if fields else {}
         items: list[Body] = []
         while True:
             page = await self._request("GET", kind, kind.path(namespace), query=query)
@@ -107,6 +114,39 @@ class Session:
                 raw = str(page["metadata"].get("resourceVersion", ""))
                 return Listing(items, int(raw) if raw.isdigit() else 0)
             query["continue"] = token
+
+    async def watch(
+        self, kind: Kind, namespace: str | None, version: int, *, seconds: int, labels: str = ""
+    ) -> AsyncIterator[Body]:
+        """What changes after `version`: events as the API server sends them, bookmarks among them.
+
+        Ends by itself after `seconds`. Raises Gone where the server has forgotten that version.
+        """
+        query = {
+            "watch": "true",
+            "resourceVersion": str(version),
+            "allowWatchBookmarks": "true",
+            "timeoutSeconds": str(seconds),
+        } | ({"labelSelector": labels} if labels else {})
+        path = kind.path(namespace)
+        request = await self._api.param_serialize(
+            "GET",
+            path,
+            query_params=list(query.items()),
+            header_params={"Accept": "application/json"},
+            auth_settings=["BearerToken"],
+        )
+        quiet = aiohttp.ClientTimeout(total=None, sock_connect=TIMEOUT, sock_read=seconds + TIMEOUT)
+        try:
+            answer = (await self._api.call_api(*request, _request_timeout=quiet)).response
+            async with answer:
+                if answer.status != 200:
+                    raw = await answer.read()
+                    raise error_for(f"WATCH {path}", answer.status, raw, None)
+                async for line in answer.content:
+                    yield _event(f"WATCH {path}", line)
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            raise Unavailable(KUBERNETES, f"WATCH {path}: {error!r}") from error
 
     async def create(
         self,
@@ -171,9 +211,16 @@ class Session:
         )
 
     async def delete(
-        self, kind: Kind, namespace: str | None, name: str, uid: str, *, grace: int | None = None
+        self,
+        kind: Kind,
+        namespace: str | None,
+        name: str,
+        uid: str,
+        *,
+        grace: int | None = None,
+        foreground: bool = True,
     ) -> None:
-        """Deletes this very object (by UID), in the foreground; gone already is fine.
+        """Deletes this very object (by UID), after what belongs to it; gone already is fine.
 
         `grace` in seconds overrides the object's own, as pods have one.
         """
@@ -181,7 +228,7 @@ class Session:
             "apiVersion": "v1",
             "kind": "DeleteOptions",
             "preconditions": {"uid": uid},
-            "propagationPolicy": "Foreground",
+            "propagationPolicy": "Foreground" if foreground else "Background",
         }
         if grace is not None:
             options["gracePeriodSeconds"] = grace
@@ -233,6 +280,8 @@ def error_for(what: str, code: int, raw: bytes, retry_after: str | None) -> Post
     match code:
         case 404:
             return NotFound(f"{what}: {message}")
+        case 410:
+            return Gone(f"{what}: {message}")
         case 409 if reason == "AlreadyExists":
             return AlreadyExists(f"{what}: {message}")
         case 409:
@@ -247,6 +296,14 @@ def error_for(what: str, code: int, raw: bytes, retry_after: str | None) -> Post
             return Refused(what, message)
     delay = float(retry_after) if retry_after and retry_after.isdigit() else None
     return Unavailable(KUBERNETES, f"{what}: {code} {message}", delay)
+
+
+def _event(what: str, line: bytes) -> Body:
+    event: Body = json.loads(line)
+    if event["type"] == "ERROR":
+        raw = json.dumps(event["object"]).encode()
+        raise error_for(what, int(event["object"].get("code", 500)), raw, None)
+    return event
 
 
 def _sentence(raw: bytes) -> tuple[str, str, list[str]]:

@@ -16,10 +16,7 @@ from postbase_operator.api.conditions import Condition, ConditionType
 from postbase_operator.planning.rotation import REQUEST
 
 WHERE_SET = {
-    "Project": (
-        "spec.deletionPolicy",
-        "spec.quota.databases",
-    ),
+    "Project": ("spec.deletionPolicy",),
 }
 
 

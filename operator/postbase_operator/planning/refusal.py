@@ -34,6 +34,8 @@ class Context:
     now: datetime
     backups: Backups = NO_BACKUPS
     restores: tuple[PitrRestore, ...] = ()
+    elder: int = 0
+    """Databases of the Project that were there before this one."""
 
     @property
     def defaults(self) -> ProjectDefaults:
@@ -47,6 +49,8 @@ def refusal(db: Database, seen: Observed, context: Context) -> Verdict | None:
         return reconciling(
             "Pending", "ProjectNotFound", f"spec.projectRef: there is no Project {name!r} here"
         )
+    if not seen.volumes and (limit := over_quota(context)):
+        return reconciling("Pending", "PlanLimitExceeded", limit)
     try:
         check_spec(db, context)
         if not seen.volumes:
@@ -63,6 +67,18 @@ def refusal(db: Database, seen: Observed, context: Context) -> Verdict | None:
             "postbase.sh/role: current on the one that holds the data",
         )
     return None
+
+
+def over_quota(context: Context) -> str:
+    """Why this one waits until an elder has gone; "" where it need not. One that has a volume runs
+    on, whatever its Project says later."""
+    most = context.project.spec.quota.databases if context.project is not None else None
+    if context.project is None or most is None or context.elder < most:
+        return ""
+    return (
+        f"The Project {context.project.metadata.name!r} has {context.elder} databases before this "
+        f"one, and spec.quota.databases allows {most}"
+    )
 
 
 def _is_beginning(db: Database, seen: Observed) -> bool:

@@ -23,6 +23,12 @@ def test_values_name_the_images_of_this_checkout() -> None:
     assert values["postgresImages"] == IMAGES["postgres"]
 
 
+def test_the_gateway_signs_in_where_a_github_is_named() -> None:
+    assert "github" not in chart.gateway("")
+    named = chart.gateway("http://10.88.0.1:9999")
+    assert named["github"] == {"url": "http://10.88.0.1:9999", "clientId": "demo"}
+
+
 def workload(**status: int) -> dict[str, Any]:
     return {"metadata": {"generation": 2}, "spec": {"replicas": 1}, "status": status}
 

@@ -196,6 +196,7 @@ ACTING_IN_PROJECT = {
     "spec.defaults.pitr": "below a Database's own, tests/unit/planning/test_archiving.py",
     "spec.objectStore": "kube.stores, tests/e2e/test_backups.py",
     "spec.quota.backupGiB": "tests/unit/planning/test_retention.py",
+    "spec.quota.databases": "before there is a volume: tests/unit/planning/test_refusal.py",
 }
 
 

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from postbase_operator.api.conditions import KStatus, find_condition
+from postbase_operator.api.project import Quota
 from postbase_operator.planning import plan as steps
 from postbase_operator.planning.archive_observed import Earlier
 from postbase_operator.planning.database import AT_ONCE
 from postbase_operator.planning.observed import Observed, VolumeRole
 from unit.conftest import database
-from unit.planning.test_database import CURRENT, HEALTHY, kinds, plan, verdict
+from unit.planning.test_database import CURRENT, HEALTHY, SHOP, kinds, plan, verdict
 
 KEPT = replace(CURRENT, name="old-1-3", generation=3, database_uid="of-another")
 ADOPTING = database(adoptVolume=KEPT.name)
@@ -109,3 +110,19 @@ def test_a_store_that_cannot_say_is_waited_for() -> None:
     made = plan(Observed(earlier=Earlier(unknown="it is away")))
     assert verdict(made) == ("Pending", "ArchiveUnknown", KStatus.IN_PROGRESS)
     assert made.requeue_after is not None
+
+
+def test_a_projects_quota_lets_the_elder_ones_be() -> None:
+    """One that has a volume runs on: a quota that was lowered stops no database."""
+    shop = SHOP.model_copy(
+        update={"spec": SHOP.spec.model_copy(update={"quota": Quota(databases=2)})}
+    )
+    for elder, waits in ((0, False), (1, False), (2, True), (7, True)):
+        made = plan(Observed(), database(), project=shop, elder=elder)
+        ready = find_condition(made.status.conditions, "Ready")
+        assert ready is not None
+        assert (ready.reason == "PlanLimitExceeded") is waits, elder
+        assert bool(made.steps) is not waits
+    running = plan(HEALTHY, database(), project=shop, elder=7)
+    assert find_condition(running.status.conditions, "Ready") is not None
+    assert verdict(running)[0] != "PlanLimitExceeded"

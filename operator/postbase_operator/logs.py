@@ -31,5 +31,3 @@ def configure(level: str) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    # kopf tells of every event at INFO and repeats it per handler: ours say what matters.
-    logging.getLogger("kopf").setLevel(logging.WARNING)

@@ -1,0 +1,354 @@
+"""The Postbase Cloud API on the node, by a client written from the API page alone: every endpoint,
+two tenants, both plans, both shapes of an answer.
+
+Rows are read and written through psql in the database's pod, as whom `/url` says.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from e2e.cloud_client import CODES, CloudClient, CloudDatabase, CloudError
+from e2e.cluster import OPERATOR_NAMESPACE, Cluster, eventually
+
+DEPLOYMENT = "deployment/postbase-gateway"
+SMALL = {"cpu": 0.25, "memory": 256, "storage": 1}
+LOGINS = ("e2e-gateway-pro", "e2e-gateway-free")
+
+
+@dataclass(frozen=True)
+class Tenant:
+    client: CloudClient
+    token: str
+
+
+@pytest.fixture(scope="module")
+def base(cluster: Cluster) -> str:
+    """Where the Service's address is; the node's host reaches those."""
+    if cluster.find("deployment", OPERATOR_NAMESPACE, "postbase-gateway") is None:
+        pytest.skip("no gateway is installed: set gateway.enabled in the chart")
+    service = cluster.get("service", OPERATOR_NAMESPACE, "postbase-gateway")
+    return f"http://{service['spec']['clusterIP']}"
+
+
+@pytest.fixture(scope="module")
+def tenants(cluster: Cluster, base: str) -> Iterator[tuple[Tenant, Tenant]]:
+    made = [sign_up(cluster, base, login, plan) for login, plan in zip(LOGINS, PLANS, strict=True)]
+    yield made[0], made[1]
+    for tenant in made:
+        clear(tenant.client)
+    for login in LOGINS:
+        namespace = account(cluster, login)["status"]["namespace"]
+        cluster.kubectl("delete", "account", f"login-{login}", "--ignore-not-found")
+        cluster.kubectl("delete", "namespace", namespace, "--timeout=200s", seconds=210)
+
+
+PLANS = ("Pro", "Free")
+
+
+def sign_up(cluster: Cluster, base: str, login: str, plan: str) -> Tenant:
+    command = ("postbase-operator", "token", "create", "--login", login, "--plan", plan)
+    token = cluster.kubectl("exec", f"--namespace={OPERATOR_NAMESPACE}", DEPLOYMENT, "--", *command)
+    client = CloudClient(base, token.strip())
+    cluster.kubectl(
+        "wait", "account", f"login-{login}", "--for=condition=Ready", "--timeout=90s", seconds=100
+    )
+    return Tenant(client, token.strip())
+
+
+def account(cluster: Cluster, login: str) -> dict[str, Any]:
+    return dict(json.loads(cluster.kubectl("get", "account", f"login-{login}", "-o", "json")))
+
+
+def clear(client: CloudClient) -> None:
+    """Projects with all that is in them; waits until the databases are gone."""
+    for project in client.projects():
+        for each in client.databases(project["id"]):
+            client.on(project["id"], each["name"]).delete()
+        gone(lambda project=project: not client.databases(project["id"]), "its databases are gone")
+        client.delete_project(project["id"])
+
+
+def gone(probe: Callable[[], bool], what: str) -> None:
+    eventually(probe, what, seconds=240, every=2)
+
+
+def refused(ask: Callable[[], object]) -> str:
+    with pytest.raises(CloudError) as found:
+        ask()
+    return found.value.code
+
+
+@pytest.fixture(scope="module")
+def pro(tenants: tuple[Tenant, Tenant]) -> CloudClient:
+    return tenants[0].client
+
+
+@pytest.fixture(scope="module")
+def free(tenants: tuple[Tenant, Tenant]) -> CloudClient:
+    return tenants[1].client
+
+
+@pytest.fixture(scope="module")
+def project(pro: CloudClient) -> str:
+    return str(pro.create_project("myapp")["id"])
+
+
+@pytest.fixture(scope="module")
+def production(pro: CloudClient, project: str) -> CloudDatabase:
+    made = pro.provision(project, "production", "us-west1", SMALL)
+    assert made["status"] == "provisioning"
+    assert set(made) >= {"id", "name", "railway_service_id", "region", "status", "created_at"}
+    database = pro.on(project, "production")
+    eventually(lambda: database.get()["status"] == "running", "it runs", seconds=180, every=1)
+    return database
+
+
+def rows(cluster: Cluster, database: CloudDatabase, statement: str) -> str:
+    """As the role, and with the password, that /url tells."""
+    told = database.url()
+    uri = told["connection_string"]
+    parts = urlsplit(uri)
+    assert (parts.hostname, parts.port) == (told["host"], told["port"])
+    assert parts.path == f"/{told['database']}"
+    name, namespace = told["host"].split(".")[:2]
+    command = ("psql", uri, "--no-psqlrc", "--tuples-only", "--no-align", "--command", statement)
+    return cluster.run_in(namespace, f"{name}-1-0", "postgres", *command).strip()
+
+
+def is_over(database: CloudDatabase, restore: str) -> bool:
+    status = database.restore(restore)["status"]
+    assert status != "failed", database.restore(restore)
+    return bool(status == "completed")
+
+
+# -- what needs no database ------------------------------------------------------------------------
+
+
+def test_health(base: str) -> None:
+    with urllib.request.urlopen(f"{base}/", timeout=10) as answer:  # noqa: S310
+        told = json.loads(answer.read())
+    for shape in (told, told["data"]):
+        assert (shape["name"], shape["status"]) == ("Postbase Cloud API", "healthy")
+
+
+def test_without_a_token(base: str) -> None:
+    assert refused(CloudClient(base).projects) == "AUTH_REQUIRED"
+    assert refused(CloudClient(base, "pb_" + "x" * 36).me) == "AUTH_REQUIRED"
+
+
+def test_me(pro: CloudClient) -> None:
+    me = pro.me()
+    assert set(me) >= {"id", "github_id", "login", "email", "created_at"}
+    assert me["login"] == LOGINS[0]
+
+
+def cluster_without_github(cluster: Cluster) -> bool:
+    deployment = cluster.get("deployment", OPERATOR_NAMESPACE, "postbase-gateway")
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    set_up = {each["name"]: each.get("value") for each in container["env"]}
+    return not set_up.get("POSTBASE_GATEWAY_GITHUB_CLIENT_ID")
+
+
+def test_device_flow_answers_as_the_page_says(cluster: Cluster, base: str) -> None:
+    """Where GitHub is set up; else it says that it is not."""
+    client = CloudClient(base)
+    if cluster_without_github(cluster):
+        assert refused(client.start_device_flow) == "SERVICE_UNAVAILABLE"
+        return
+    begun = client.start_device_flow()
+    assert set(begun) >= {"device_code", "user_code", "verification_uri", "expires_in", "interval"}
+    assert client.poll_for_token(begun["device_code"])["status"] == "pending"
+
+
+def test_projects(pro: CloudClient) -> None:
+    made = pro.create_project("short-lived")
+    assert made in pro.projects()
+    assert pro.project(made["id"]) == made
+    pro.delete_project(made["id"])
+    assert refused(lambda: pro.project(made["id"])) == "PROJECT_NOT_FOUND"
+
+
+# -- a database, from its making to its end --------------------------------------------------------
+
+
+def test_the_url_connects(
+    cluster: Cluster, pro: CloudClient, project: str, production: CloudDatabase
+) -> None:
+    assert production.get() in pro.databases(project)
+    assert set(production.url()) == {"host", "port", "database", "user", "connection_string"}
+    rows(cluster, production, "CREATE TABLE orders (id int PRIMARY KEY, item text)")
+    rows(cluster, production, "INSERT INTO orders VALUES (1, 'coffee')")
+    assert rows(cluster, production, "SELECT count(*) FROM orders") == "1"
+
+
+def test_a_backup_is_downloaded_and_restored(cluster: Cluster, production: CloudDatabase) -> None:
+    made = production.create_backup()
+    assert (made["type"], made["status"]) == ("manual", "pending")
+    id = made["id"]
+    eventually(
+        lambda: production.backup(id)["status"] == "completed", "it is done", seconds=180, every=1
+    )
+    assert production.backup(id) in production.backups()
+    link = production.download(id)
+    until = datetime.fromisoformat(link["expires_at"])
+    assert until > datetime.now(UTC)
+    with urllib.request.urlopen(link["download_url"], timeout=30) as answer:  # noqa: S310
+        assert gzip.decompress(answer.read()).startswith(b"PGDMP")
+    rows(cluster, production, "DELETE FROM orders")
+    restore = production.restore_backup(id)
+    assert set(restore) >= {"restore_id", "status", "started_at"}
+    eventually(lambda: is_over(production, restore["restore_id"]), "restored", seconds=240, every=2)
+    eventually(
+        lambda: production.get()["status"] == "running", "it runs again", seconds=120, every=1
+    )
+    assert rows(cluster, production, "SELECT item FROM orders") == "coffee"
+    production.delete_backup(id)
+    eventually(
+        lambda: id not in [each["id"] for each in production.backups()], "it goes", seconds=60
+    )
+    assert refused(lambda: production.backup("bkp_" + "a" * 26)) == "BACKUP_NOT_FOUND"
+
+
+def test_pitr(cluster: Cluster, production: CloudDatabase) -> None:
+    assert production.pitr_config()["enabled"] is False
+    for ask in (production.wal, production.recovery_window, production.receiver_status):
+        assert refused(ask) == "PITR_NOT_ENABLED"
+    assert refused(lambda: production.restore_to("latest")) == "PITR_NOT_ENABLED"
+    on = production.enable_pitr(7)
+    assert set(on) >= {"enabled", "base_backup_id", "wal_receiver_status"}
+
+    def window() -> bool:
+        config = production.pitr_config()
+        return bool(config["recovery_window"] and config["recovery_window"]["from"])
+
+    eventually(window, "there is a window", seconds=240, every=2)
+    config = production.pitr_config()
+    assert (config["enabled"], config["retention_days"]) == (True, 7)
+    assert config["base_backup_id"].startswith("bkp_")
+    receiver = production.receiver_status()
+    assert receiver["status"] == "running"
+    assert set(receiver) >= {
+        "started_at",
+        "last_wal_file",
+        "bytes_received",
+        "errors",
+        "lag_seconds",
+    }
+
+    rows(cluster, production, "INSERT INTO orders VALUES (2, 'tea')")
+    moment = rows(
+        cluster,
+        production,
+        "SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')",
+    )
+    rows(cluster, production, "DELETE FROM orders")
+    told = production.recovery_window()
+    assert set(told) == {"from", "to", "base_backup_time", "latest_wal_time"}
+    for outside in ("2020-01-01T00:00:00Z", "2099-01-01T00:00:00Z"):
+        assert (
+            refused(lambda outside=outside: production.restore_to(outside)) == "TARGET_TIME_INVALID"
+        )
+    restore = production.restore_to(moment)
+    assert set(restore) >= {"restore_id", "target_time", "status", "started_at"}
+    id = restore["restore_id"]
+    eventually(lambda: is_over(production, id), "restored", seconds=300, every=2)
+    eventually(lambda: production.get()["status"] == "running", "it runs", seconds=120, every=1)
+    # As the URL says after the restore, and with the password of then.
+    assert rows(cluster, production, "SELECT count(*) FROM orders") == "2"
+    done = next(each for each in production.restores() if each["id"] == id)
+    assert set(done) >= {
+        "id",
+        "target_time",
+        "status",
+        "wal_files_applied",
+        "started_at",
+        "completed_at",
+    }
+    wal = production.wal()
+    assert set(wal) >= {"archives", "total_count", "total_size_bytes"}
+    for each in wal["archives"]:
+        assert set(each) >= {"filename", "size_bytes", "archived_at"}
+    eventually(
+        lambda: production.receiver_status()["status"] == "running", "it receives", seconds=90
+    )
+    production.restart_receiver()
+    eventually(
+        lambda: production.receiver_status()["status"] == "running", "it is back", seconds=60
+    )
+    assert production.disable_pitr()["enabled"] is False
+    assert production.pitr_config()["enabled"] is False
+
+
+# -- tenants and plans -----------------------------------------------------------------------------
+
+
+def test_tenants_do_not_see_each_other(
+    free: CloudClient, project: str, production: CloudDatabase
+) -> None:
+    del production
+    assert project not in [each["id"] for each in free.projects()]
+    absent = "proj_" + "a" * 26
+    for id in (project, absent):
+        assert refused(lambda id=id: free.project(id)) == "PROJECT_NOT_FOUND"
+        assert refused(lambda id=id: free.databases(id)) == "PROJECT_NOT_FOUND"
+        database = free.on(id, "production")
+        for ask in (database.get, database.url, database.backups, database.delete):
+            assert refused(ask) == "PROJECT_NOT_FOUND"
+
+
+def test_the_free_plan_has_its_rate(tenants: tuple[Tenant, Tenant], base: str) -> None:
+    """A burst of ten; the other tenant is not touched by it."""
+    hasty = CloudClient(base, tenants[1].token, impatient=True)
+    told = []
+    for _ in range(25):
+        try:
+            hasty.me()
+        except CloudError as error:
+            told.append(error)
+    assert told
+    assert {error.code for error in told} == {"RATE_LIMIT_EXCEEDED"}
+    assert told[0].code in CODES
+    assert tenants[0].client.me()["login"] == LOGINS[0]
+
+
+def test_no_token_is_anywhere_in_the_cluster(
+    cluster: Cluster, tenants: tuple[Tenant, Tenant]
+) -> None:
+    objects = cluster.kubectl(
+        "get", "accounts,apitokens,events,configmaps,secrets", "--all-namespaces", "-o", "yaml"
+    )
+    logs = cluster.kubectl(
+        "logs",
+        f"--namespace={OPERATOR_NAMESPACE}",
+        "--selector=app.kubernetes.io/component=gateway",
+        "--tail=-1",
+    )
+    for tenant in tenants:
+        assert tenant.token not in objects
+        assert tenant.token not in logs
+
+
+def test_deletion_ends_it(pro: CloudClient, project: str, production: CloudDatabase) -> None:
+    """Last: after a last backup of its own."""
+    assert refused(lambda: pro.delete_project(project)) == "PROJECT_NOT_EMPTY"
+    assert production.delete()["status"] == "deleting"
+
+    def is_gone() -> bool:
+        try:
+            return production.get()["status"] != "deleting"
+        except CloudError as error:
+            return error.code == "DATABASE_NOT_FOUND"
+
+    gone(is_gone, "the database is gone")
+    assert refused(production.get) == "DATABASE_NOT_FOUND"
+    pro.delete_project(project)
