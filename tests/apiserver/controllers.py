@@ -27,7 +27,8 @@ from postbase_operator.kube.kinds import (
     Kind,
     kind_of,
 )
-from postbase_operator.kube.session import AlreadyExists, Session
+from postbase_operator.kube.refusals import AlreadyExists
+from postbase_operator.kube.session import Session
 
 CLAIM = PERSISTENT_VOLUME_CLAIM
 STORAGE_CLASS = "growing"

@@ -27,7 +27,7 @@ from postbase_operator.kube.kinds import (
     SERVICE,
 )
 from postbase_operator.kube.lease import Timing
-from postbase_operator.kube.session import NotFound
+from postbase_operator.kube.refusals import NotFound
 
 pytestmark = pytest.mark.timeout(300)
 CLAIM = "main-1-1"

@@ -33,7 +33,8 @@ from postbase_operator.handlers.watcher import RESOURCES
 from postbase_operator.kube.budget import WriteBudget
 from postbase_operator.kube.kinds import DATABASE, NAMESPACE, PROJECT, SECRET, Body, Kind
 from postbase_operator.kube.platform import CHILDREN
-from postbase_operator.kube.session import NotFound, Session
+from postbase_operator.kube.refusals import NotFound
+from postbase_operator.kube.session import Session
 
 NAME = "main"
 SEEN = (*RESOURCES, *CHILDREN, SECRET)

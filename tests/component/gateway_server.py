@@ -26,7 +26,8 @@ from postbase_operator.gateway.routes import ROUTES
 from postbase_operator.gateway.server import Gateway
 from postbase_operator.gateway.settings import GatewaySettings
 from postbase_operator.kube.kinds import ACCOUNT, API_TOKEN, PROJECT, Body, Kind
-from postbase_operator.kube.session import AlreadyExists, NotFound, Session
+from postbase_operator.kube.refusals import AlreadyExists, NotFound
+from postbase_operator.kube.session import Session
 
 NAMESPACE = "user-one"
 

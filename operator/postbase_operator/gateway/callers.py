@@ -22,7 +22,8 @@ from postbase_operator.gateway.index import Index
 from postbase_operator.gateway.plans import LIMITS, Limits
 from postbase_operator.gateway.problems import Code, Problem, unavailable
 from postbase_operator.kube.kinds import ACCOUNT, API_TOKEN
-from postbase_operator.kube.session import NotFound, Session
+from postbase_operator.kube.refusals import NotFound
+from postbase_operator.kube.session import Session
 
 logger = logging.getLogger(__name__)
 MANAGER = "postbase-gateway-usage"

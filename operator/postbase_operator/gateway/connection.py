@@ -18,8 +18,8 @@ from postbase_operator.gateway.rendering import database_status
 from postbase_operator.gateway.route import Answer
 from postbase_operator.gateway.writes import Concern
 from postbase_operator.kube.kinds import BACKUP, CORE_EVENT, SECRET
+from postbase_operator.kube.refusals import NotFound
 from postbase_operator.kube.secret_data import decode
-from postbase_operator.kube.session import NotFound
 
 REQUEST_ROTATION = "postbase.sh/request-rotate"
 MOST_EVENTS = 100

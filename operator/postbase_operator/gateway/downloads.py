@@ -20,8 +20,9 @@ from postbase_operator.errors import Denied, InvalidSpec, PostbaseError, Unavail
 from postbase_operator.gateway.held import Held
 from postbase_operator.gateway.problems import unavailable
 from postbase_operator.kube.kinds import SECRET
+from postbase_operator.kube.refusals import NotFound
 from postbase_operator.kube.secret_data import decode
-from postbase_operator.kube.session import NotFound, Session
+from postbase_operator.kube.session import Session
 
 if TYPE_CHECKING:
     from postbase_operator.objectstore.store import ObjectInfo, ObjectStore

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from postbase_operator.errors import PostbaseError
 from postbase_operator.gateway.held import version_of
 from postbase_operator.kube.kinds import Body, Kind
-from postbase_operator.kube.session import Gone, Listing, Session
+from postbase_operator.kube.refusals import Gone
+from postbase_operator.kube.session import Listing, Session
 
 logger = logging.getLogger(__name__)
 WATCH_SECONDS = 300

@@ -19,7 +19,8 @@ from postbase_operator.gateway import tokens
 from postbase_operator.gateway.settings import GatewaySettings
 from postbase_operator.kube.budget import WriteBudget
 from postbase_operator.kube.kinds import ACCOUNT, API_TOKEN, Body
-from postbase_operator.kube.session import AlreadyExists, Session
+from postbase_operator.kube.refusals import AlreadyExists
+from postbase_operator.kube.session import Session
 
 MANAGER = "postbase-operator-token"
 LOGIN = re.compile(r"[A-Za-z0-9_-]{1,50}", re.ASCII)

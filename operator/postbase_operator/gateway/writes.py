@@ -18,14 +18,14 @@ from postbase_operator.gateway.held import BODY_HASH, DISPLAY_NAME, IDEMPOTENCY_
 from postbase_operator.gateway.index import Index
 from postbase_operator.gateway.problems import Code, Problem, invalid, unavailable
 from postbase_operator.kube.kinds import Body, Kind
-from postbase_operator.kube.session import (
+from postbase_operator.kube.refusals import (
     AlreadyExists,
     NamespaceGoing,
     NotFound,
     QuotaExceeded,
     Refused,
-    Session,
 )
+from postbase_operator.kube.session import Session
 
 REQUEST_ID = "postbase.sh/request-id"
 REQUESTED_BY = "postbase.sh/requested-by"

@@ -30,7 +30,8 @@ from postbase_operator.kube.lease import Elector, LeaseLost
 from postbase_operator.kube.leftovers import Leftovers
 from postbase_operator.kube.log_expiry import LogExpiry
 from postbase_operator.kube.platform import KubePlatform
-from postbase_operator.kube.session import NotFound, Session
+from postbase_operator.kube.refusals import NotFound
+from postbase_operator.kube.session import Session
 from postbase_operator.settings import Settings
 
 logger = logging.getLogger(__name__)

@@ -27,7 +27,8 @@ from postbase_operator.kube import objects
 from postbase_operator.kube.backups import Backups, hindrance
 from postbase_operator.kube.cache import Cache, place_of
 from postbase_operator.kube.kinds import BACKUP, DATABASE, PITR_RESTORE, PROJECT, Body, Kind
-from postbase_operator.kube.session import KUBERNETES, NamespaceGoing, Refused, Session
+from postbase_operator.kube.refusals import KUBERNETES, NamespaceGoing, Refused
+from postbase_operator.kube.session import Session
 from postbase_operator.kube.tenants import Tenants
 from postbase_operator.planning.backup import plan_backup
 from postbase_operator.planning.backup_observed import Limits

@@ -16,7 +16,8 @@ from pydantic import BaseModel
 
 from postbase_operator.api.quantity import parse_quantity
 from postbase_operator.kube.kinds import Body, kind_of
-from postbase_operator.kube.session import Refused, Session
+from postbase_operator.kube.refusals import Refused
+from postbase_operator.kube.session import Session
 
 MANAGER = "postbase-operator"
 STATUS_MANAGER = "postbase-operator-status"

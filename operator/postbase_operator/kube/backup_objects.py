@@ -6,7 +6,8 @@ from postbase_operator.api.database import Database
 from postbase_operator.kube.apply import MANAGER
 from postbase_operator.kube.cache import Cache
 from postbase_operator.kube.kinds import BACKUP, DATABASE, Body, Kind
-from postbase_operator.kube.session import AlreadyExists, NotFound, Session
+from postbase_operator.kube.refusals import AlreadyExists, NotFound
+from postbase_operator.kube.session import Session
 from postbase_operator.planning import plan as steps
 
 

@@ -22,7 +22,8 @@ from postbase_operator.kube.backup_looks import BackupLooks
 from postbase_operator.kube.backup_objects import BackupObjects
 from postbase_operator.kube.cache import Cache
 from postbase_operator.kube.kinds import BACKUP, JOB, POD
-from postbase_operator.kube.session import AlreadyExists, QuotaExceeded, Refused, Session
+from postbase_operator.kube.refusals import AlreadyExists, QuotaExceeded, Refused
+from postbase_operator.kube.session import Session
 from postbase_operator.kube.stores import Stores
 from postbase_operator.objectstore.store import ObjectStore, StoreUnavailable
 from postbase_operator.planning import backup_steps as steps

@@ -13,7 +13,8 @@ from postbase_operator.errors import Conflict, PostbaseError
 from postbase_operator.kube.apply import STATUS_MANAGER
 from postbase_operator.kube.cache import Cache
 from postbase_operator.kube.kinds import EVENT, Body, Kind
-from postbase_operator.kube.session import NotFound, Session
+from postbase_operator.kube.refusals import NotFound
+from postbase_operator.kube.session import Session
 from postbase_operator.planning.plan import Notice
 
 logger = logging.getLogger(__name__)

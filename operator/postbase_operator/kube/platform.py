@@ -34,9 +34,10 @@ from postbase_operator.kube.kinds import (
 from postbase_operator.kube.ownership import is_owned, refuse_stranger
 from postbase_operator.kube.pods import Pods
 from postbase_operator.kube.protection import Protection
+from postbase_operator.kube.refusals import Refused
 from postbase_operator.kube.restores import Restores
 from postbase_operator.kube.secrets import bequeath
-from postbase_operator.kube.session import Refused, Session
+from postbase_operator.kube.session import Session
 from postbase_operator.kube.volumes import Volumes, VolumeStep
 from postbase_operator.planning import plan as steps
 from postbase_operator.planning.archive_observed import NONE_EARLIER, Earlier

@@ -15,7 +15,8 @@ from postbase_operator.kube.apply import MANAGER
 from postbase_operator.kube.cache import Cache, Place, place_of
 from postbase_operator.kube.differences import resize_of
 from postbase_operator.kube.kinds import POD, STATEFUL_SET, Body
-from postbase_operator.kube.session import NotFound, Refused, Session
+from postbase_operator.kube.refusals import NotFound, Refused
+from postbase_operator.kube.session import Session
 from postbase_operator.planning import plan as steps
 
 logger = logging.getLogger(__name__)

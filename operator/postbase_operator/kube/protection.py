@@ -16,7 +16,8 @@ from postbase_operator.errors import Denied
 from postbase_operator.kube.apply import MANAGER
 from postbase_operator.kube.cache import Cache, place_of
 from postbase_operator.kube.kinds import DATABASE, NAMESPACE, Body
-from postbase_operator.kube.session import NotFound, Session
+from postbase_operator.kube.refusals import NotFound
+from postbase_operator.kube.session import Session
 
 logger = logging.getLogger(__name__)
 LOOK_AGAIN = 600.0

@@ -28,14 +28,9 @@ from postbase_operator.kube.kinds import (
     kind_of,
 )
 from postbase_operator.kube.loads import Loads
+from postbase_operator.kube.refusals import AlreadyExists, NotFound, QuotaExceeded, Refused
 from postbase_operator.kube.restore_jobs import wire_of
-from postbase_operator.kube.session import (
-    AlreadyExists,
-    NotFound,
-    QuotaExceeded,
-    Refused,
-    Session,
-)
+from postbase_operator.kube.session import Session
 from postbase_operator.planning import plan as steps
 from postbase_operator.planning.observed import VolumeRole
 from postbase_operator.planning.plan import Step

@@ -12,7 +12,8 @@ from postbase_operator.kube.admin import Admin
 from postbase_operator.kube.apply import MANAGER, body_of
 from postbase_operator.kube.cache import Cache
 from postbase_operator.kube.kinds import JOB, PROJECT, Body
-from postbase_operator.kube.session import AlreadyExists, Session
+from postbase_operator.kube.refusals import AlreadyExists
+from postbase_operator.kube.session import Session
 from postbase_operator.kube.stores import Stores
 from postbase_operator.settings import Settings
 

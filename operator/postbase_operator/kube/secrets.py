@@ -22,8 +22,9 @@ from postbase_operator.kube.credentials import Credentials
 from postbase_operator.kube.kinds import SECRET, Body
 from postbase_operator.kube.own_secrets import OwnCertificate
 from postbase_operator.kube.ownership import is_owned, refuse_stranger
+from postbase_operator.kube.refusals import AlreadyExists
 from postbase_operator.kube.secret_data import decode, encode
-from postbase_operator.kube.session import AlreadyExists, Session
+from postbase_operator.kube.session import Session
 from postbase_operator.postgres import authority as authorities
 from postbase_operator.postgres import certificates
 from postbase_operator.postgres.authority import Authority

@@ -10,51 +10,22 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import aiohttp
 from kubernetes.aio import client, config
 
 from postbase_operator import metrics
-from postbase_operator.errors import Conflict, Denied, PostbaseError, Unavailable
+from postbase_operator.errors import Conflict, Unavailable
 from postbase_operator.kube.budget import WriteBudget
 from postbase_operator.kube.kinds import Body, Kind
+from postbase_operator.kube.refusals import KUBERNETES, NotFound, error_for
 
-KUBERNETES = "Kubernetes API"
-"""The name of this service in errors."""
 PAGE = 500
 TIMEOUT = 20.0
 MERGE_PATCH = "application/merge-patch+json"
 STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
-
-
-class NotFound(PostbaseError):
-    """404: the object is not there (or its namespace or kind is not)."""
-
-
-class Gone(PostbaseError):
-    """410: the version to go on from is forgotten; list anew."""
-
-
-class AlreadyExists(Conflict):
-    """409 on create: somebody made it first, read theirs."""
-
-
-class NamespaceGoing(Denied):
-    """403 on create: the namespace is being deleted, and nothing is made in it any more."""
-
-
-class QuotaExceeded(Denied):
-    """403 on create: the namespace's ResourceQuota is used up; the message says which."""
-
-
-class Refused(PostbaseError):
-    """400 or 422: the API server will never take this body; `message` is its own sentence."""
-
-    def __init__(self, what: str, message: str) -> None:
-        super().__init__(f"{what}: {message}")
-        self.message = message
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,49 +245,9 @@ class Session:
         return parsed
 
 
-def error_for(what: str, code: int, raw: bytes, retry_after: str | None) -> PostbaseError:
-    """The meaning of a refusal. Only the server's own sentence is kept: bodies may hold secrets."""
-    message, reason, causes = _sentence(raw)
-    match code:
-        case 404:
-            return NotFound(f"{what}: {message}")
-        case 410:
-            return Gone(f"{what}: {message}")
-        case 409 if reason == "AlreadyExists":
-            return AlreadyExists(f"{what}: {message}")
-        case 409:
-            return Conflict(f"{what}: {message}")
-        case 403 if "NamespaceTerminating" in causes:
-            return NamespaceGoing("Kubernetes API", f"{what}: {message}")
-        case 403 if "exceeded quota" in message:
-            return QuotaExceeded("Kubernetes API", f"{what}: {message}")
-        case 401 | 403:
-            return Denied(KUBERNETES, f"{what}: {message}")
-        case 400 | 413 | 415 | 422:
-            return Refused(what, message)
-    delay = float(retry_after) if retry_after and retry_after.isdigit() else None
-    return Unavailable(KUBERNETES, f"{what}: {code} {message}", delay)
-
-
 def _event(what: str, line: bytes) -> Body:
     event: Body = json.loads(line)
     if event["type"] == "ERROR":
         raw = json.dumps(event["object"]).encode()
         raise error_for(what, int(event["object"].get("code", 500)), raw, None)
     return event
-
-
-def _sentence(raw: bytes) -> tuple[str, str, list[str]]:
-    """Message, reason and the reasons of the causes of a Status (meta/v1)."""
-    try:
-        status: Any = json.loads(raw)
-    except ValueError:
-        return raw[:200].decode(errors="replace"), "", []
-    if not isinstance(status, dict):
-        return "", "", []
-    causes = (status.get("details") or {}).get("causes") or []
-    return (
-        str(status.get("message", ""))[:2000],
-        str(status.get("reason", "")),
-        [str(cause.get("reason", "")) for cause in causes],
-    )

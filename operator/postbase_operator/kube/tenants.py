@@ -10,7 +10,8 @@ from postbase_operator.desired import tenancy
 from postbase_operator.errors import InvalidSpec
 from postbase_operator.kube.apply import MANAGER, apply, body_of, holds
 from postbase_operator.kube.kinds import NAMESPACE, RESOURCE_QUOTA, ROLE_BINDING, Body, Kind
-from postbase_operator.kube.session import AlreadyExists, Session
+from postbase_operator.kube.refusals import AlreadyExists
+from postbase_operator.kube.session import Session
 from postbase_operator.planning.account import (
     Tenancy,
     active,

@@ -23,7 +23,8 @@ from postbase_operator.kube.kinds import (
     PERSISTENT_VOLUME_CLAIM,
     Body,
 )
-from postbase_operator.kube.session import AlreadyExists, NotFound, Session
+from postbase_operator.kube.refusals import AlreadyExists, NotFound
+from postbase_operator.kube.session import Session
 from postbase_operator.planning import plan as steps
 from postbase_operator.planning.observed import Volume, VolumeRole
 

@@ -13,7 +13,8 @@ from postbase_operator.gateway import informer
 from postbase_operator.gateway.index import Index
 from postbase_operator.gateway.informer import Feed
 from postbase_operator.kube.kinds import PROJECT, Body
-from postbase_operator.kube.session import Gone, Listing, Session
+from postbase_operator.kube.refusals import Gone
+from postbase_operator.kube.session import Listing, Session
 from unit.gateway.test_index import names, project
 
 AWAY = Unavailable("Kubernetes API", "away")
