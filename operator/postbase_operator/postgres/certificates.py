@@ -39,7 +39,7 @@ class Identity:
 def authority(name: str, now: datetime) -> Identity:
     """A new self-signed certificate authority."""
     key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    subject = _subject(name)
     certificate = (
         _builder(subject, subject, key, now, AUTHORITY_LIFE)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
@@ -138,9 +138,8 @@ def _leaf(
     if not isinstance(signer, ec.EllipticCurvePrivateKey):
         raise InvalidSpec("ca.key", "must be an elliptic curve key (P-256)")
     key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:64])])
     builder = (
-        _builder(subject, issuer.subject, key, now, life)
+        _builder(_subject(name), issuer.subject, key, now, life)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(sign_certificates=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
@@ -151,6 +150,12 @@ def _leaf(
     if names is not None:
         builder = builder.add_extension(names, critical=False)
     return _identity(builder.sign(signer, hashes.SHA256()), key)
+
+
+def _subject(name: str) -> x509.Name:
+    """What people read; servers are known by their alternative names. RFC 5280 allows 64 letters,
+    and a Database's name with its namespace's may have twice as many."""
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:64])])
 
 
 def _builder(

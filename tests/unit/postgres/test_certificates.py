@@ -42,6 +42,14 @@ def test_a_key_belongs_to_its_own_certificate_alone() -> None:
     assert not certificates.belong(b"", made.key)
 
 
+def test_names_may_be_as_long_as_kubernetes_lets_them() -> None:
+    ca = certificates.authority(f"{'n' * 63}/{'d' * 52}", NOW)
+    host = f"{'d' * 52}.{'n' * 63}.svc"
+    parsed = x509.load_pem_x509_certificate(certificates.server(ca, [host], NOW).certificate)
+    names = parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == [host]
+
+
 def test_renewal_is_due_in_the_last_third() -> None:
     ca = certificates.authority("one", NOW)
     made = certificates.server(ca, HOSTS, NOW).certificate
