@@ -108,8 +108,14 @@ def remove_namespace(cluster: Cluster, name: str) -> None:
         if body["spec"].get("deletionProtection"):
             unprotected = {"spec": {"deletionProtection": False}}
             cluster.patch("database", name, body["metadata"]["name"], unprotected)
-    gone = ("--all", "--ignore-not-found", f"--namespace={name}", "--timeout=100s")
-    cluster.kubectl("delete", "databases", *gone, seconds=110)
+    gone = ("--all", "--ignore-not-found", f"--namespace={name}", "--timeout=60s")
+    try:
+        cluster.kubectl("delete", "databases", *gone)
+    except KubectlFailed:
+        # A busy containerd 1.6 loses a stop now and then (StopContainer: `ttrpc: closed`), and the
+        # kubelet then waits out the whole grace beside a container that has ended.
+        cluster.kubectl("delete", "pods", *gone, "--force", "--grace-period=0")
+        cluster.kubectl("delete", "databases", *gone)
     if cluster.kubectl("get", "namespace", name, "--ignore-not-found"):
         cluster.kubectl("label", "namespace", name, "postbase.sh/protected-")
     cluster.kubectl(
