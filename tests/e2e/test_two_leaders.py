@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from e2e.children import names_of
-from e2e.cluster import OPERATOR_NAMESPACE, Body, Cluster, eventually, throughout
+from e2e.cluster import OPERATOR, OPERATOR_NAMESPACE, Body, Cluster, eventually, throughout
 from e2e.conftest import NewDb
 from e2e.database import Db
 from e2e.operators import holder, is_ready, metric, wait_replicas, writes
@@ -56,7 +56,7 @@ def remove(cluster: Cluster) -> None:
 
 def pod(cluster: Cluster, namespace: str) -> Body:
     """As the Deployment makes them, but for the program, and for labels that nobody selects."""
-    deployment = cluster.listed("deployments", OPERATOR_NAMESPACE)[0]
+    (deployment,) = cluster.listed("deployments", OPERATOR_NAMESPACE, OPERATOR)
     spec = deployment["spec"]["template"]["spec"]
     container = spec["containers"][0]
     own = ("POSTBASE_WATCH_NAMESPACES",)
