@@ -26,6 +26,7 @@ MAKE = (
 WRITE = "INSERT INTO load SELECT n, repeat('x', 1048576) FROM generate_series(%s::int, %s::int) n"
 LOG = "SELECT count(pg_logical_emit_message(true, 'fill', repeat('x', 1048576))) FROM notes"
 """Takes room in the log and nowhere else."""
+LOG_MEBIBYTES = 200
 
 
 @pytest.fixture(scope="module")
@@ -54,15 +55,20 @@ def write_rows(db: Db) -> int:
 
 
 def write_log(db: Db) -> None:
-    """Until there is no room for it either. PostgreSQL may come back from that several times."""
+    """Until there is no room for it either, or for long enough that there still must be some."""
     with suppress(psycopg.OperationalError), db.connect() as connection:
-        while True:
+        for _ in range(LOG_MEBIBYTES):
             connection.execute(LOG)
 
 
 def stalled(db: Db) -> dict[str, Body] | None:
-    """Its conditions as they were told together, once it has ended for want of room."""
-    write_log(db)
+    """Its conditions as they were told together, once it has ended for want of room.
+
+    PostgreSQL may come back from that with log that it can do without: then there is room again.
+    """
+    with suppress(psycopg.OperationalError):  # it does not answer
+        write_rows(db)
+        write_log(db)
     told = {each["type"]: each for each in db.live()["status"]["conditions"]}
     return told if "Stalled" in told and not db.answers() else None
 
@@ -95,7 +101,7 @@ def test_a_volume_that_fills_is_told_while_it_serves(filled: Db) -> None:
 def test_a_full_volume_is_named_and_growing_it_heals(filled: Db) -> None:
     db = filled
     before, acknowledged = size(db), write_rows(db)
-    told = eventually(lambda: stalled(db), "it is told", seconds=120)
+    told = eventually(lambda: stalled(db), "it is told", seconds=240)
     assert told["Stalled"]["reason"] == "VolumeFull"
     assert "spec.storage.size" in told["Stalled"]["message"]
     assert "No space left on device" in told["Stalled"]["message"]
@@ -105,7 +111,7 @@ def test_a_full_volume_is_named_and_growing_it_heals(filled: Db) -> None:
     db.wait_ready(seconds=120)
     assert db.condition("Stalled") is None
     assert size(db) > 1.8 * before
-    assert db.value("SELECT count(DISTINCT number) FROM load") == acknowledged
+    assert db.value("SELECT count(DISTINCT number) FROM load") >= acknowledged
     assert db.value("SELECT min(length(bytes)) FROM load") == MIB
     assert db.notes() == ["before it was full"]
     eventually(
