@@ -106,7 +106,15 @@ CHECK = (
 )
 
 
-APART = ("children", "drift", "handover", "node_restart", "upgrade", "template_upgrade")
+APART = (
+    "children",
+    "claims",
+    "drift",
+    "handover",
+    "node_restart",
+    "upgrade",
+    "template_upgrade",
+)
 """They count seconds (until an edit is mended, until another leads), restart the node, or have the
 cluster run another release for a while: nothing else runs beside them."""
 

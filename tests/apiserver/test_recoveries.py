@@ -163,16 +163,22 @@ def test_outside_it_fails_at_once_with_the_window(
     play(scene)
 
 
-def test_one_that_can_be_begins_with_a_volume_and_a_job_that_knows_the_plan(
-    play: Callable[[Scene], None],
-) -> None:
+async def begun(life: BackupLife, now: datetime) -> None:
+    """A restore whose Job is there, and does nothing."""
+
     async def rests(*_: object) -> bool:
         return False
 
+    life.controllers._job = rests  # type: ignore[method-assign]  # it plays backups' alone
+    await ask(life, "back", {"targetTime": (now - HOUR / 2).isoformat()})
+    await life.until(lambda: any(kind is JOB for kind, _ in life.controllers.objects))
+
+
+def test_one_that_can_be_begins_with_a_volume_and_a_job_that_knows_the_plan(
+    play: Callable[[Scene], None],
+) -> None:
     async def scene(life: BackupLife, now: datetime) -> None:
-        life.controllers._job = rests  # type: ignore[method-assign]  # it plays backups' alone
-        await ask(life, "back", {"targetTime": (now - HOUR / 2).isoformat()})
-        await life.until(lambda: any(kind is JOB for kind, _ in life.controllers.objects))
+        await begun(life, now)
         (job,) = [body for (kind, _), body in life.controllers.objects.items() if kind is JOB]
         pod = job["spec"]["template"]["spec"]
         assert [each["name"] for each in pod["initContainers"]] == ["fill", "prefetch"]
@@ -189,13 +195,8 @@ def test_a_database_that_is_deleted_meanwhile_leaves_nothing_half_filled(
 ) -> None:
     """Whoever keeps its volume keeps the one that serves."""
 
-    async def rests(*_: object) -> bool:
-        return False
-
     async def scene(life: BackupLife, now: datetime) -> None:
-        life.controllers._job = rests  # type: ignore[method-assign]  # it plays backups' alone
-        await ask(life, "back", {"targetTime": (now - HOUR / 2).isoformat()})
-        await life.until(lambda: any(kind is JOB for kind, _ in life.controllers.objects))
+        await begun(life, now)
         assert len(list(life.controllers.of(PERSISTENT_VOLUME_CLAIM))) == 2
         await life.delete("Retain")
         await life.until(lambda: restore(life, "back").is_done() or not life.is_alive)

@@ -20,7 +20,7 @@ from postbase_operator.kube.apply import body_of
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.usefixtures("steady")]
 
-MENDED_WITHIN = 30
+MENDED_WITHIN = 5
 LABELS = sorted(body_of(volume.claim(database("main"), 1, "current"))["metadata"]["labels"])
 KNOWN_ELSEWHERE = (names.ANNOTATION_SYSTEM_ID, names.ANNOTATION_IMAGE)
 """The server and the pod tell these again."""

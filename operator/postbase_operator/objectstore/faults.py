@@ -22,7 +22,12 @@ from postbase_operator.objectstore.store import (
 
 LONGEST_SENTENCE = 200
 
-MISSING = {"NoSuchKey", "NoSuchUpload", "NoSuchVersion"}
+MISSING = {
+    "InvalidPart",  # of an upload that somebody aborted while its last part was on the way
+    "NoSuchKey",
+    "NoSuchUpload",
+    "NoSuchVersion",
+}
 REFUSED = {
     "AccessDenied",
     "AllAccessDisabled",

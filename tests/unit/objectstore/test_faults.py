@@ -38,6 +38,7 @@ def test_a_long_sentence_is_cut() -> None:
     [
         (Answer(404, "NoSuchKey"), NotFound, None, None),
         (Answer(404, "NoSuchUpload"), NotFound, None, None),
+        (Answer(400, "InvalidPart"), NotFound, None, None),
         (Answer(404), StoreUnavailable, Reason.UNREACHABLE, False),
         (Answer(404, "NoSuchBucket"), StoreUnavailable, Reason.NO_SUCH_BUCKET, False),
         (Answer(404, "XAdminUserNotFound"), StoreDenied, Reason.DENIED, None),
