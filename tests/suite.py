@@ -119,6 +119,11 @@ APART = (
 cluster run another release for a while: nothing else runs beside them."""
 
 
+SCHEMA = "tests/apiserver/test_gateway_schema.py"
+"""By itself: under pytest 9 schemathesis gives the tests of all operations one node id, and xdist
+would run but one of them."""
+
+
 def node(command: str) -> Part:
     """The bring-up runs on the machine's own Python: it must work before there is any other."""
     return Part(command, ("python3", "-m", "node", command))
@@ -133,7 +138,8 @@ def full() -> Iterator[Part]:
     yield Part("go", go, declared=True)
     # PostgreSQL's servers come from npm, which is not among the node's declared programs.
     yield layer("component", *SIDE_BY_SIDE, declared=False)
-    yield layer("apiserver", *SIDE_BY_SIDE)
+    yield layer("apiserver", *SIDE_BY_SIDE, f"--ignore={SCHEMA}")
+    yield Part("schema", module("pytest", "-q", SCHEMA), True, True)
     yield layer("machine")
     yield node("up")
     apart = tuple(f"tests/e2e/test_{name}.py" for name in APART)
