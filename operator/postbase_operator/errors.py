@@ -39,6 +39,15 @@ class Unavailable(PostbaseError):
         self.service, self.retry_after = service, retry_after
 
 
+class Throttled(Unavailable):
+    """The service has said after how many seconds to ask again (Retry-After): not sooner, whatever
+    happens meanwhile."""
+
+    def __init__(self, service: str, why: str, retry_after: float) -> None:
+        super().__init__(service, why, retry_after)
+        self.seconds = retry_after
+
+
 class Denied(PostbaseError):
     """A service refused what we asked for lack of a right; retried slowly, told at once."""
 

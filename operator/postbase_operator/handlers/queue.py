@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from postbase_operator.errors import NotReady, PostbaseError, Unavailable
+from postbase_operator.errors import NotReady, PostbaseError, Throttled, Unavailable
 
 Key = TypeVar("Key", bound=Hashable)
 logger = logging.getLogger(__name__)
@@ -57,6 +57,7 @@ class WorkQueue(Generic[Key]):
         self._running: set[Key] = set()  # or resting from it
         self._dirty: set[Key] = set()  # added again meanwhile
         self._failures: dict[Key, int] = {}
+        self._not_before: dict[Key, float] = {}  # as a service has asked for it
         self._due: dict[Key, _Timer] = {}  # the one timer that counts for a key
         self._timers: list[_Timer] = []
         self._order = itertools.count()
@@ -64,12 +65,16 @@ class WorkQueue(Generic[Key]):
         self._pending_notify: set[asyncio.Task[None]] = set()
 
     def add(self, key: Key) -> None:
-        """Asks for a run as soon as a worker is free. O(1), callable from any event handler."""
+        """Asks for a run as soon as a worker is free, and no service has asked to be left alone.
+        Callable from any event handler."""
         self._due.pop(key, None)
+        now = asyncio.get_running_loop().time()
         if key in self._running:
             self._dirty.add(key)
+        elif now < self._not_before.get(key, now):
+            self.add_after(key, self._not_before[key] - now)
         elif key not in self._waiting:
-            self._waiting[key] = asyncio.get_running_loop().time()
+            self._waiting[key] = now
             self._wake()
 
     def add_after(self, key: Key, delay: float) -> None:
@@ -157,6 +162,7 @@ class WorkQueue(Generic[Key]):
             self._retry(key, error)
         else:
             self._failures.pop(key, None)
+            self._not_before.pop(key, None)
             if again is not None:
                 self.add_after(key, again)
 
@@ -164,6 +170,9 @@ class WorkQueue(Generic[Key]):
         count = self._failures[key] = self._failures.get(key, 0) + 1
         asked = error.retry_after if isinstance(error, NotReady | Unavailable) else None
         delay = max(asked or 0.0, self.backoff(count))
+        if isinstance(error, Throttled):
+            # What we tell of the failure comes back as an event, and would have it run at once.
+            self._not_before[key] = asyncio.get_running_loop().time() + error.seconds
         logger.warning(
             "reconcile failed, again later",
             extra={"object": str(key), "error": str(error), "retry_in": round(delay, 1)},

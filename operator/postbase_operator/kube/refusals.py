@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from postbase_operator.errors import Conflict, Denied, PostbaseError, Unavailable
+from postbase_operator.errors import Conflict, Denied, PostbaseError, Throttled, Unavailable
 
 KUBERNETES = "Kubernetes API"
 """The name of this service in errors."""
@@ -59,8 +59,9 @@ def error_for(what: str, code: int, raw: bytes, retry_after: str | None) -> Post
             return Denied(KUBERNETES, f"{what}: {message}")
         case 400 | 413 | 415 | 422:
             return Refused(what, message)
-    delay = float(retry_after) if retry_after and retry_after.isdigit() else None
-    return Unavailable(KUBERNETES, f"{what}: {code} {message}", delay)
+    if retry_after and retry_after.isdigit():
+        return Throttled(KUBERNETES, f"{what}: {code} {message}", float(retry_after))
+    return Unavailable(KUBERNETES, f"{what}: {code} {message}")
 
 
 def _sentence(raw: bytes) -> tuple[str, str, list[str]]:

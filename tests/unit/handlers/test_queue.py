@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from postbase_operator.errors import NotReady, Unavailable
+from postbase_operator.errors import NotReady, Throttled, Unavailable
 from postbase_operator.handlers.queue import WorkQueue
 
 
@@ -155,6 +155,25 @@ def test_an_error_may_name_its_own_delay() -> None:
         queue.add("a")
         await drive(queue, 30)
         assert [round(t, 3) for t in at] == [0, 7]
+
+    simulate(scenario)
+
+
+def test_a_service_that_says_when_is_asked_no_sooner_whatever_happens() -> None:
+    async def scenario() -> None:
+        at: list[float] = []
+
+        async def work(key: str) -> None:
+            at.append(asyncio.get_running_loop().time())
+            queue.add(key)  # as an event of what a run has written
+            if len(at) < 3:
+                raise Throttled("Kubernetes API", "429", 4.0)
+
+        queue = WorkQueue[str](work, workers=1, rest=0.5)
+        queue.add("a")
+        asyncio.get_running_loop().call_later(1.0, queue.add, "a")
+        await drive(queue, 8.2)
+        assert [round(t, 3) for t in at] == [0, 4, 8]
 
     simulate(scenario)
 
