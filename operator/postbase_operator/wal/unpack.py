@@ -51,12 +51,27 @@ def unpack(pieces: Sequence[Opened], manifest: Manifest, folder: Path, workers: 
 
 
 def extract(stored: Iterable[bytes], folder: Path) -> None:
-    """One piece. ProtocolError for a member that is no plain file or folder inside of `folder`.
+    """One piece. ChecksumMismatch where it is damaged; ProtocolError for a member that is no plain
+    file or folder inside of `folder`.
 
     Nothing is fsynced here; `settle` does that for the whole folder.
     """
+    content = decompress(stored)
+    try:
+        _extract(content, folder)
+    except (tarfile.TarError, ProtocolError, ValueError, OSError) as error:
+        # A frame's checksum comes at its end. A flipped bit was once met before as a header that
+        # tar cannot read, and the restore was tried again instead of being refused.
+        for _ in content:
+            pass
+        if isinstance(error, tarfile.TarError):
+            raise ChecksumMismatch(f"a piece of the backup is no archive: {error}") from error
+        raise
+
+
+def _extract(content: Iterator[bytes], folder: Path) -> None:
     with (
-        _Readable(decompress(stored)) as raw,
+        _Readable(content) as raw,
         tarfile.open(fileobj=cast(IO[bytes], raw), mode="r|") as archive,
     ):
         for member in archive:
