@@ -151,7 +151,8 @@ async def test_a_storm_of_refusals_is_weathered(own: OwnPlane) -> None:
             assert it.made(name) == CHILDREN_MADE
             assert [disk.made for disk in it.namespaces[name].disks.values()] == [1]
         writes = [each for each in it.relay.log if each.writes and not each.renews]
-        assert fastest(writes) <= 2 * rate  # a second's worth at once, and a second's
+        # A second's worth at once and a second's, and what half a second of delay lets bunch up.
+        assert fastest(writes) <= 2.5 * rate
 
 
 async def test_one_that_is_told_when_to_ask_again_asks_no_sooner(own: OwnPlane) -> None:
