@@ -106,6 +106,10 @@ CHECK = (
 )
 
 
+KILLS = ("operator_killed", "operator_killed_jobs", "restore_killed", "restore_bad_days")
+"""They kill the operators, or the object store: beside each other, and beside nothing else."""
+
+
 APART = (
     "children",
     "claims",
@@ -129,6 +133,10 @@ def node(command: str) -> Part:
     return Part(command, ("python3", "-m", "node", command))
 
 
+def modules(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(f"tests/e2e/test_{name}.py" for name in names)
+
+
 def full() -> Iterator[Part]:
     """Cheap parts first; the node's own coming and going before what needs it to stay."""
     yield from CHECK
@@ -142,9 +150,11 @@ def full() -> Iterator[Part]:
     yield Part("schema", module("pytest", "-q", SCHEMA), True, True)
     yield layer("machine")
     yield node("up")
-    apart = tuple(f"tests/e2e/test_{name}.py" for name in APART)
-    besides = (f"--ignore={file}" for file in apart)
-    yield layer("e2e", "--numprocesses=4", "--dist=loadfile", *besides)
+    kills, apart = modules(KILLS), modules(APART)
+    besides = (f"--ignore={file}" for file in (*kills, *apart))
+    beside = ("--numprocesses=4", "--dist=loadfile")
+    yield layer("e2e", *beside, *besides)
+    yield Part("kills", module("pytest", "-q", *beside, *kills), True, True)
     yield Part("apart", module("pytest", "-q", *apart), True, True)
     if os.environ.get("CI") == "true":
         yield node("down")

@@ -1,6 +1,6 @@
 """The one way in which e2e tests reach a cluster: by `.cluster/kubeconfig` and no other.
 
-kubectl does what changes something; reads go straight (`reading.py`).
+kubectl does what users do with it; reads and small changes go straight (`direct.py`).
 
 A test that deletes namespaces must never do so in whatever cluster the environment of the person
 who runs it happens to point at.
@@ -12,13 +12,14 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from e2e.reading import Reader, Refused
+from e2e.direct import Direct, Refused
 
 ROOT = Path(__file__).resolve().parents[2]
 KUBECONFIG = ROOT / ".cluster" / "kubeconfig"
@@ -26,22 +27,26 @@ KUBECTL = ROOT / ".cluster" / "bin" / "kubectl"
 OPERATOR_NAMESPACE = "postbase-system"
 OPERATOR = "app.kubernetes.io/component=operator"
 
+PATIENCE = 3.0 if "PYTEST_XDIST_WORKER" in os.environ else 1.0
+"""Beside other modules on two cores all takes longer. Tests that promise seconds run apart."""
+
 Body = dict[str, Any]
 T = TypeVar("T")
 
 
 class KubectlFailed(AssertionError):
-    """kubectl ended with an error, or a read did; the server's own words are the message."""
+    """kubectl or a request ended with an error; the server's own words are the message."""
 
 
 def eventually(
     probe: Callable[[], T | None], what: str, *, seconds: float, every: float = 0.3
 ) -> T:
     """The probe's first true answer; fails with the last one where none comes in time."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds * PATIENCE
     while not (answer := probe()):
         if time.monotonic() > deadline:
-            raise AssertionError(f"{what}: not so after {seconds:.0f} s; last seen: {answer!r}")
+            waited = seconds * PATIENCE
+            raise AssertionError(f"{what}: not so after {waited:.0f} s; last seen: {answer!r}")
         time.sleep(every)
     return answer
 
@@ -55,6 +60,14 @@ def throughout(probe: Callable[[], T], what: str, *, seconds: float, every: floa
         time.sleep(min(every, max(0.0, deadline - time.monotonic())))
 
 
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except Refused as error:
+        raise KubectlFailed(str(error)) from None
+
+
 @dataclass(frozen=True)
 class Cluster:
     """kubectl on one kubeconfig; bodies are JSON as the API has it."""
@@ -66,8 +79,8 @@ class Cluster:
             raise ValueError(f"e2e tests run on {KUBECONFIG} only, not on {self.kubeconfig}")
 
     @cached_property
-    def _reader(self) -> Reader:
-        return Reader(self.kubeconfig)
+    def _direct(self) -> Direct:
+        return Direct(self.kubeconfig)
 
     def kubectl(self, *words: str, stdin: str | None = None, seconds: float = 90) -> str:
         """What kubectl printed. Raises KubectlFailed."""
@@ -111,10 +124,8 @@ class Cluster:
         self.kubectl("apply", "-f", "-", stdin=json.dumps(listed))
 
     def find(self, kind: str, namespace: str, name: str) -> Body | None:
-        try:
-            return self._reader.find(kind, namespace, name)
-        except Refused as error:
-            raise KubectlFailed(str(error)) from None
+        with _told():
+            return self._direct.find(kind, namespace, name)
 
     def get(self, kind: str, namespace: str, name: str) -> Body:
         found = self.find(kind, namespace, name)
@@ -123,17 +134,28 @@ class Cluster:
 
     def listed(self, kinds: str, namespace: str, labels: str = "") -> list[Body]:
         """Objects of one or more kinds (comma separated)."""
-        try:
-            return self._reader.listed(kinds, namespace, labels)
-        except Refused as error:
-            raise KubectlFailed(str(error)) from None
+        with _told():
+            return self._direct.listed(kinds, namespace, labels)
 
     def patch(self, kind: str, namespace: str, name: str, patch: Body) -> None:
-        words = ("patch", kind, name, f"--namespace={namespace}", "--type=merge")
-        self.kubectl(*words, f"--patch={json.dumps(patch)}")
+        with _told():
+            self._direct.patch(kind, namespace, name, patch)
 
     def delete(self, kind: str, namespace: str, name: str, *flags: str) -> None:
-        self.kubectl("delete", kind, name, f"--namespace={namespace}", *flags, seconds=330)
+        """Waits until it is gone, unless a flag of kubectl's says otherwise."""
+        if flags:
+            words = ("delete", kind, name, f"--namespace={namespace}", *flags)
+            self.kubectl(*words, seconds=330)
+            return
+        uid = self.get(kind, namespace, name)["metadata"]["uid"]
+        with _told():
+            self._direct.delete(kind, namespace, name)
+
+        def gone() -> bool:
+            found = self.find(kind, namespace, name)
+            return found is None or found["metadata"]["uid"] != uid
+
+        eventually(gone, f"{kind} {namespace}/{name} is gone", seconds=330)
 
     # -- pods ------------------------------------------------------------------------------
 

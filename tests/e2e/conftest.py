@@ -1,19 +1,15 @@
 """A cluster with the operator, a namespace a module, and tests that leave nothing behind.
 
-Modules run side by side on one operator (`--dist=loadfile`). Those that count seconds hold it
-steady (`steady`); the ones that kill it take it alone (`alone`). A turnstile before the lock keeps
-a stream of the first from starving the second.
+Modules run side by side on one operator (`--dist=loadfile`); those that kill it, or count seconds,
+run by themselves (suite.py).
 """
 
 from __future__ import annotations
 
-import fcntl
-import json
 import os
 import subprocess
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
@@ -23,14 +19,12 @@ from e2e.cluster import (
     KUBECTL,
     OPERATOR,
     OPERATOR_NAMESPACE,
-    ROOT,
     Cluster,
     KubectlFailed,
     eventually,
 )
 from e2e.database import Db, project
 
-LOCKS = ROOT / ".cluster"
 NewDb = Callable[[str], Db]
 
 
@@ -40,7 +34,7 @@ def cluster() -> Cluster:
         pytest.skip("no cluster is up: run `make up`")
     found = Cluster()
     try:
-        found.kubectl("get", "--raw=/readyz", "--request-timeout=10s")
+        found.listed("nodes", "")
     except KubectlFailed as error:
         pytest.skip(f"the cluster does not answer ({error}): run `make up`")
     return found
@@ -93,7 +87,7 @@ def fresh_namespace(cluster: Cluster, name: str) -> Iterator[None]:
             bucket.clear(key)
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
-    cluster.kubectl("create", "-f", "-", stdin=json.dumps(body))
+    cluster.apply(body)
     yield
     if os.environ.get("E2E_KEEP") != "1":
         remove_namespace(cluster, name)
@@ -110,21 +104,20 @@ def remove_namespace(cluster: Cluster, name: str) -> None:
             cluster.patch("database", name, body["metadata"]["name"], unprotected)
     gone = ("--all", "--ignore-not-found", f"--namespace={name}", "--timeout=60s")
     try:
-        cluster.kubectl("delete", "databases", *gone)
+        if cluster.listed("databases", name):
+            cluster.kubectl("delete", "databases", *gone)
     except KubectlFailed:
         # A busy containerd 1.6 loses a stop now and then (StopContainer: `ttrpc: closed`), and the
         # kubelet then waits out the whole grace beside a container that has ended.
         cluster.kubectl("delete", "pods", *gone, "--force", "--grace-period=0")
         cluster.kubectl("delete", "databases", *gone)
-    if cluster.kubectl("get", "namespace", name, "--ignore-not-found"):
-        cluster.kubectl("label", "namespace", name, "postbase.sh/protected-")
-    cluster.kubectl(
-        "delete", "namespace", name, "--ignore-not-found", "--timeout=150s", seconds=160
-    )
-    release = '{"spec": {"persistentVolumeReclaimPolicy": "Delete"}}'
+    if cluster.find("namespace", "", name):
+        unprotected = {"metadata": {"labels": {"postbase.sh/protected": None}}}
+        cluster.patch("namespace", "", name, unprotected)
+        cluster.delete("namespace", "", name)
+    release = {"spec": {"persistentVolumeReclaimPolicy": "Delete"}}
     for volume in volumes_of(cluster, name):  # kept, as the operator sees to it
-        words = ("patch", "persistentvolume", volume, f"--patch={release}")
-        cluster.kubectl(*words)
+        cluster.patch("persistentvolume", "", volume, release)
     eventually(lambda: not volumes_of(cluster, name), f"no volume of {name}", seconds=60)
 
 
@@ -152,28 +145,3 @@ def db(new_db: NewDb) -> Db:
     made.apply()
     made.wait_ready()
     return made
-
-
-@pytest.fixture
-def steady(cluster: Cluster) -> Iterator[None]:
-    """The operator is not killed while this test runs."""
-    with _lock(LOCKS / "e2e-turnstile", fcntl.LOCK_EX):
-        held = _lock(LOCKS / "e2e-operator", fcntl.LOCK_SH)
-        held.__enter__()
-    yield
-    held.__exit__(None, None, None)
-
-
-@pytest.fixture
-def alone(cluster: Cluster) -> Iterator[None]:
-    """No test that counts on a steady operator runs meanwhile."""
-    turnstile, operator = LOCKS / "e2e-turnstile", LOCKS / "e2e-operator"
-    with _lock(turnstile, fcntl.LOCK_EX), _lock(operator, fcntl.LOCK_EX):
-        yield
-
-
-@contextmanager
-def _lock(file: Path, how: int) -> Iterator[None]:
-    with file.open("w") as handle:
-        fcntl.flock(handle, how)
-        yield

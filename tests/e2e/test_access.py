@@ -14,7 +14,7 @@ from e2e.cluster import Body, eventually
 from e2e.conftest import NewDb
 from e2e.database import CHILDREN, Db
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("steady")]
+pytestmark = pytest.mark.timeout(900)
 
 SECRETS_WITHIN = 60
 """Seconds: Secrets are read now and then, and never watched."""

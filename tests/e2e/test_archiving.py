@@ -10,7 +10,7 @@ from e2e.bucket import Bucket
 from e2e.cluster import Body, eventually
 from e2e.database import Db
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(900)
 SIDECAR = "wal-receiver"
 
 

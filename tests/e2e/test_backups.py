@@ -24,10 +24,9 @@ from e2e.conftest import NewDb
 from e2e.database import Db
 from e2e.operators import on_our_node
 from e2e.runs import Process, Run, backup, dump_held, processes, wait_dump_held
-from e2e.test_operator_killed import kill_operator, wait_operator
 
 pytestmark = [
-    pytest.mark.timeout(420),
+    pytest.mark.timeout(900),
     pytest.mark.skipif(not on_our_node(), reason="processes are killed on the node itself"),
 ]
 
@@ -154,7 +153,6 @@ def taken(db: Db, request: pytest.FixtureRequest) -> Run:
     return run
 
 
-@pytest.mark.usefixtures("steady")
 def test_by_hand_it_is_complete_verified_and_recorded(
     taken: Run, db: Db, scheduled: Db, bucket: Bucket
 ) -> None:
@@ -188,7 +186,6 @@ def moment(text: str) -> datetime:
 # -- what the Job is told ----------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("steady")
 def test_no_secret_is_in_the_job_nor_in_its_processes(db: Db, bucket: Bucket) -> None:
     """Looked at while it runs: words and environment of every process, Job and pod as JSON."""
     run = backup(db, "looked-at", "Logical")
@@ -223,7 +220,6 @@ def secrets_of(db: Db, bucket: Bucket) -> dict[str, str]:
 # -- deletion, and back again ------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("steady")
 def test_deleted_with_retain_the_bytes_stay_and_it_comes_back_without_a_run(
     taken: Run, bucket: Bucket
 ) -> None:
@@ -242,7 +238,6 @@ def test_deleted_with_retain_the_bytes_stay_and_it_comes_back_without_a_run(
     assert stored.sizes() == sizes
 
 
-@pytest.mark.usefixtures("steady")
 @pytest.mark.parametrize("method", METHODS)
 def test_deleted_with_delete_the_bytes_go_and_it_is_not_made_anew(
     db: Db, scheduled: Db, bucket: Bucket, method: str
@@ -270,7 +265,6 @@ def test_deleted_with_delete_the_bytes_go_and_it_is_not_made_anew(
 # -- by schedule -------------------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("steady")
 def test_the_schedule_makes_one_by_itself_and_the_database_tells_so(
     scheduled: Db, bucket: Bucket
 ) -> None:
@@ -295,7 +289,6 @@ def test_the_schedule_makes_one_by_itself_and_the_database_tells_so(
 # -- to the end --------------------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("steady")
 @pytest.mark.parametrize("method", METHODS)
 def test_one_that_was_killed_is_tried_again_and_completes(
     killed: dict[str, Killed], bucket: Bucket, method: str
@@ -306,21 +299,6 @@ def test_one_that_was_killed_is_tried_again_and_completes(
     stored = Stored(bucket, status["objectKey"])
     told = {each["key"]: each["sha256"] for each in stored.record()["objects"]}
     assert told == stored.hashes()  # nothing of the first attempt is left
-
-
-@pytest.mark.usefixtures("alone")
-def test_operators_killed_during_a_backup_leave_one_run_that_completes(db: Db) -> None:
-    run = backup(db, "operators-killed", "Logical")
-    with dump_held(db):
-        run.apply()
-        wait_dump_held(db)
-        job = only(run.jobs())
-        kill_operator(db.cluster)
-    wait_operator(db.cluster)
-    status = run.wait()
-    assert status["attempts"] == 1
-    assert only(run.jobs())["metadata"]["uid"] == job["metadata"]["uid"]
-    run.wait_remembered()
 
 
 def only(bodies: list[Body]) -> Body:

@@ -18,7 +18,7 @@ from e2e.cluster import ROOT, KubectlFailed, eventually, throughout
 from e2e.conftest import NewDb
 from e2e.database import Db
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("steady")]
+pytestmark = pytest.mark.timeout(900)
 
 POSTGRES_15 = "localhost/postbase/postgres:15"
 POSTGRES_17 = "localhost/postbase/postgres:17"

@@ -18,7 +18,7 @@ from e2e.cluster import Body, eventually
 from e2e.conftest import NewDb
 from e2e.database import Db
 
-pytestmark = [pytest.mark.timeout(420), pytest.mark.usefixtures("steady")]
+pytestmark = pytest.mark.timeout(900)
 
 KEPT = ("labels", "annotations", "ownerReferences")
 WITHIN = 150

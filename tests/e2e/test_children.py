@@ -15,7 +15,7 @@ from e2e.cluster import Body, KubectlFailed, eventually
 from e2e.conftest import NewDb
 from e2e.database import Db
 
-pytestmark = [pytest.mark.timeout(240), pytest.mark.usefixtures("steady")]
+pytestmark = pytest.mark.timeout(900)
 
 MENDED_WITHIN = 5
 CHILDREN = children_of("main")

@@ -18,7 +18,7 @@ from e2e.database import Db
 from postbase_operator.desired import names, volume
 from postbase_operator.kube.apply import body_of
 
-pytestmark = [pytest.mark.timeout(240), pytest.mark.usefixtures("steady")]
+pytestmark = pytest.mark.timeout(900)
 
 MENDED_WITHIN = 5
 LABELS = sorted(body_of(volume.claim(database("main"), 1, "current"))["metadata"]["labels"])

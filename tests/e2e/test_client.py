@@ -12,7 +12,7 @@ import pytest
 from e2e.cluster import Body, eventually
 from e2e.database import Db
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(900)
 
 KEYS = {
     "PGHOST": "host",

@@ -14,7 +14,7 @@ from e2e.cluster import eventually, throughout
 from e2e.database import Db
 from e2e.writes import at_rest, written_since
 
-pytestmark = [pytest.mark.timeout(240), pytest.mark.usefixtures("steady")]
+pytestmark = pytest.mark.timeout(900)
 
 MENDED_WITHIN = 5
 IDLE_FOR = 75

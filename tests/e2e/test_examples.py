@@ -11,7 +11,7 @@ import yaml
 from e2e.cluster import ROOT, Body, Cluster, eventually
 from e2e.gitops import MANAGER, OURS, drift, fields_of, live, put
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("steady")]
+pytestmark = pytest.mark.timeout(900)
 
 EXAMPLES = sorted((ROOT / "docs" / "examples").glob("*.yaml"))
 LOCAL = {

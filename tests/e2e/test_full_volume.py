@@ -14,7 +14,7 @@ from e2e.cluster import Body, eventually
 from e2e.conftest import NewDb
 from e2e.database import Db
 
-pytestmark = [pytest.mark.timeout(480), pytest.mark.usefixtures("steady")]
+pytestmark = pytest.mark.timeout(900)
 
 MIB = 2**20
 TOLD_WITHIN = 130

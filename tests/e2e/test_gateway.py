@@ -20,7 +20,7 @@ import pytest
 from e2e.cloud_client import CODES, CloudClient, CloudDatabase, CloudError
 from e2e.cluster import OPERATOR_NAMESPACE, Cluster, eventually
 
-pytestmark = [pytest.mark.timeout(420), pytest.mark.usefixtures("steady")]
+pytestmark = pytest.mark.timeout(900)
 
 DEPLOYMENT = "deployment/postbase-gateway"
 SMALL = {"cpu": 0.25, "memory": 256, "storage": 1}

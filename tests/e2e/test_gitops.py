@@ -21,7 +21,7 @@ from e2e.database import API_VERSION, CHILDREN, Db, project
 from e2e.gitops import put
 from e2e.history import History, history
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("steady")]
+pytestmark = pytest.mark.timeout(900)
 
 LABEL = {"app.kubernetes.io/instance": "shop", "kustomize.toolkit.fluxcd.io/name": "shop"}
 TRACKING = {"argocd.argoproj.io/tracking-id": "shop:postbase.sh/Database:e2e-gitops/main"}

@@ -16,9 +16,8 @@ from e2e.database import Db
 from e2e.operators import freeze, holder, kill, on_our_node, thaw, wait_other_leads, wait_replicas
 
 pytestmark = [
-    pytest.mark.timeout(240),
+    pytest.mark.timeout(900),
     pytest.mark.skipif(not on_our_node(), reason="a container is killed on the node itself"),
-    pytest.mark.usefixtures("alone"),
 ]
 
 SILENT = 15

@@ -14,7 +14,7 @@ from e2e.rebuilt import rebuilt
 from node.bringup import ctr
 from node.images import recipes
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("steady")]
+pytestmark = pytest.mark.timeout(900)
 
 REPOSITORY = "localhost/postbase/e2e-moving"
 MOVING = f"{REPOSITORY}:15"

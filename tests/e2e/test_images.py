@@ -14,7 +14,7 @@ import pytest
 from e2e.conftest import NewDb
 from e2e.database import Db
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(900)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from e2e.cluster import Body, eventually
 from e2e.conftest import NewDb, volumes_of
 from e2e.database import Db
 
-pytestmark = [pytest.mark.timeout(420), pytest.mark.usefixtures("steady")]
+pytestmark = pytest.mark.timeout(900)
 
 UNTIL = "postbase.sh/delete-after"
 PAST = "2020-01-01T00:00:00+00:00"

@@ -11,7 +11,7 @@ from e2e.cluster import Body, Cluster, KubectlFailed, eventually
 from e2e.conftest import NewDb, fresh_namespace, remove_namespace, volumes_of
 from e2e.database import CHILDREN, Db, project
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(900)
 
 DELETED_WITHIN = 90
 GOES_ON_WITHIN = 60

@@ -9,7 +9,7 @@ from e2e.cluster import eventually
 from e2e.conftest import NewDb
 from e2e.database import Db
 
-pytestmark = [pytest.mark.timeout(420), pytest.mark.usefixtures("steady")]
+pytestmark = pytest.mark.timeout(900)
 
 LIMIT = "256Mi"
 BEYOND = {"max_locks_per_transaction": "100000"}

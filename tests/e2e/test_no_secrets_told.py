@@ -19,7 +19,7 @@ from e2e.conftest import NewDb
 from e2e.database import Db
 from e2e.own_authority import OwnAuthority
 
-pytestmark = [pytest.mark.timeout(420), pytest.mark.usefixtures("steady")]
+pytestmark = pytest.mark.timeout(900)
 
 SHOWN = "events,databases,projects,pods,statefulsets,configmaps,persistentvolumeclaims,leases"
 PUBLIC = ("crt", "host", "port", "dbname", "database", "user", "username", "type", "provider")

@@ -21,9 +21,8 @@ from node.control_plane import Argv
 from node.daemons import NAME
 
 pytestmark = [
-    pytest.mark.timeout(420),
+    pytest.mark.timeout(900),
     pytest.mark.skipif(not on_our_node(), reason="the processes of the node itself are killed"),
-    pytest.mark.usefixtures("alone"),
 ]
 
 STAYS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")

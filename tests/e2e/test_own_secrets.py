@@ -15,7 +15,7 @@ from e2e.database import Db
 from e2e.own_authority import OwnAuthority
 from e2e.test_certificates import WITHIN, decoded, fingerprint, served
 
-pytestmark = [pytest.mark.timeout(480), pytest.mark.usefixtures("steady")]
+pytestmark = pytest.mark.timeout(900)
 
 SEEN_WITHIN = 75
 """Seconds: Secrets are not watched, and looked at every 45. Another spec is seen at once."""

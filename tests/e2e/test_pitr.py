@@ -22,7 +22,7 @@ from e2e.database import Db
 from e2e.runs import PREVIOUS, restore
 from e2e.test_restores import claims
 
-pytestmark = [pytest.mark.timeout(600), pytest.mark.usefixtures("steady")]
+pytestmark = pytest.mark.timeout(900)
 
 PITR: dict[str, Any] = {
     "pitr": {"enabled": True, "retentionDays": 1},

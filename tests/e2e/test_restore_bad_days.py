@@ -21,7 +21,7 @@ from e2e.test_pitr import PITR, window, zulu
 from e2e.test_restores import claims, jobs
 from node.bringup import ctr
 
-pytestmark = [pytest.mark.timeout(420), pytest.mark.usefixtures("alone")]
+pytestmark = pytest.mark.timeout(900)
 
 STORE = "app.kubernetes.io/component=object-store"
 LOG_MEGABYTES = 384
@@ -100,9 +100,9 @@ def undo(past: Past, name: str) -> None:
 def test_the_sidecar_is_killed_in_the_middle_of_the_replay(past: Past) -> None:
     """It begins anew beside PostgreSQL, which waits for it: the attempt goes on."""
     asked = past.to("without-sidecar").apply()
-    eventually(lambda: replays(asked), "it replays", seconds=90, every=0.05)
+    eventually(lambda: replays(asked), "it replays", seconds=150, every=0.05)
     kill(running(asked, "prefetch"))
-    asked.wait(seconds=150)
+    asked.wait(seconds=240)
     assert past.db.notes() == past.rows
     assert "measured" in asked.status(), "it took more than one attempt"
     undo(past, "back-1")
@@ -112,11 +112,11 @@ def test_the_recovery_s_pod_is_killed_in_the_middle_of_the_replay(past: Past) ->
     """Another attempt, from an empty folder; the Database serves on meanwhile."""
     db, started = past.db, past.db.started_at()
     asked = past.to("without-pod").apply()
-    eventually(lambda: replays(asked), "it replays", seconds=90, every=0.05)
+    eventually(lambda: replays(asked), "it replays", seconds=150, every=0.05)
     kill(running(asked, "recover"))
     eventually(lambda: len(asked.jobs()) == 2, "a second attempt", seconds=120)
     assert db.started_at() == started
-    asked.wait(seconds=150)
+    asked.wait(seconds=240)
     assert db.notes() == past.rows
     assert [each for each in claims(db).values() if each == "current"] == ["current"]
     undo(past, "back-2")
@@ -133,7 +133,7 @@ def test_the_store_s_process_is_killed_in_the_middle_of_the_fill(
     """It is asked again until it answers."""
     before = container(store_pod(cluster), "versitygw")["restartCount"]
     asked = past.to("without-store").apply()
-    eventually(lambda: running(asked, "fill"), "it fills", seconds=60, every=0.05)
+    eventually(lambda: running(asked, "fill"), "it fills", seconds=120, every=0.05)
     kill(str(container(store_pod(cluster), "versitygw")["containerID"]).rpartition("/")[2])
     asked.wait(seconds=240)
     assert container(store_pod(cluster), "versitygw")["restartCount"] == before + 1
@@ -143,7 +143,7 @@ def test_the_store_s_process_is_killed_in_the_middle_of_the_fill(
 
 def test_two_that_are_asked_for_at_once_take_turns(past: Past) -> None:
     first, second = past.to("one-of-two").apply(), past.to("two-of-two").apply()
-    second.wait_for("Queued", seconds=60, every=0.05)
+    second.wait_for("Queued", seconds=120, every=0.05)
     done = [
         datetime.fromisoformat(each.wait(seconds=240)["completedAt"]) for each in (first, second)
     ]
@@ -172,9 +172,9 @@ def test_a_database_that_is_deleted_meanwhile_leaves_nothing_half_filled(past: P
     db = past.db
     (current,) = [name for name, role in claims(db).items() if role == "current"]
     asked = past.to("too-late").apply()
-    eventually(lambda: "filling" in claims(db).values(), "a volume", seconds=60, every=0.05)
+    eventually(lambda: "filling" in claims(db).values(), "a volume", seconds=120, every=0.05)
     db.cluster.delete("database", db.namespace, db.name)
-    eventually(lambda: jobs(db) == [], "its Job is gone", seconds=60)
-    eventually(lambda: "filling" not in claims(db).values(), "no half volume", seconds=60)
+    eventually(lambda: jobs(db) == [], "its Job is gone", seconds=120)
+    eventually(lambda: "filling" not in claims(db).values(), "no half volume", seconds=120)
     assert claims(db)[current] == "current"
     assert asked.ready()["reason"] in ("DatabaseDeleted", "DatabaseNotFound")

@@ -19,7 +19,7 @@ from e2e.runs import PREVIOUS, Run, backup, of, restore
 from e2e.test_operator_killed import kill_operator
 from e2e.test_restores import claims, jobs
 
-pytestmark = [pytest.mark.timeout(420), pytest.mark.usefixtures("alone")]
+pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture(scope="module")
@@ -42,15 +42,15 @@ def test_killed_while_it_fills_and_while_it_switches(db: Db, taken: Run) -> None
     db.fill("after the backup")
     started = db.started_at()
     asked = restore(db, "killed", of(taken)).apply()
-    eventually(lambda: jobs(db), "it fills", seconds=30, every=0.05)
+    eventually(lambda: jobs(db), "it fills", seconds=90, every=0.05)
     kill_operator(db.cluster)
     assert db.started_at() == started
     eventually(lambda: is_switching(db), "it switches", seconds=90, every=0.05)
     kill_operator(db.cluster)
-    asked.wait()
+    asked.wait(seconds=240)
     assert db.notes() == ["of the backup"]
     assert sorted(claims(db).items()) == [("main-1-1", "previous"), ("main-1-2", "current")]
-    eventually(lambda: jobs(db) == [], "its Job is gone", seconds=30)
+    eventually(lambda: jobs(db) == [], "its Job is gone", seconds=90)
     assert db.started_at() != started
     assert db.logs().count("starting PostgreSQL") == 1
     db.wait_ready()
@@ -59,9 +59,9 @@ def test_killed_while_it_fills_and_while_it_switches(db: Db, taken: Run) -> None
 def test_killed_while_it_is_undone(db: Db, taken: Run) -> None:
     wait_replicas(db.cluster)
     asked = restore(db, "killed-undo", PREVIOUS).apply()
-    eventually(lambda: claims(db)["main-1-1"] == "current", "it switches", seconds=30, every=0.05)
+    eventually(lambda: claims(db)["main-1-1"] == "current", "it switches", seconds=90, every=0.05)
     kill_operator(db.cluster)
-    asked.wait()
+    asked.wait(seconds=240)
     assert db.notes() == ["after the backup", "of the backup"]
     assert sorted(claims(db).items()) == [("main-1-1", "current"), ("main-1-2", "previous")]
     db.wait_ready()
@@ -71,9 +71,9 @@ def test_killed_while_a_new_database_is_filled(new_db: NewDb, taken: Run) -> Non
     wait_replicas(taken.db.cluster)
     copy = new_db("copy")
     copy.apply(bootstrap={"backupRef": {"name": taken.name}})
-    eventually(lambda: jobs(copy), "it fills", seconds=30, every=0.05)
+    eventually(lambda: jobs(copy), "it fills", seconds=90, every=0.05)
     kill_operator(copy.cluster)
-    copy.wait_ready(seconds=120)
+    copy.wait_ready(seconds=240)
     assert copy.notes() == ["of the backup"]
     assert claims(copy) == {"copy-1-1": "current"}
     assert jobs(copy) == []

@@ -22,7 +22,7 @@ from e2e.conftest import NewDb
 from e2e.database import Db
 from e2e.runs import PREVIOUS, Run, backup, of, restore
 
-pytestmark = [pytest.mark.timeout(420), pytest.mark.usefixtures("steady")]
+pytestmark = pytest.mark.timeout(900)
 
 READER_PASSWORD = "of-the-users-own"
 MADE = """

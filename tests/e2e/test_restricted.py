@@ -13,7 +13,7 @@ import pytest
 from e2e.cluster import Body, KubectlFailed
 from e2e.database import Db
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(900)
 
 IDLE_MIB = 15
 """A bare interpreter takes 9.4; asyncio alone would add 10, a PostgreSQL client 25."""

@@ -11,7 +11,7 @@ from e2e.cluster import eventually
 from e2e.conftest import NewDb
 from e2e.database import Db
 
-pytestmark = [pytest.mark.timeout(240), pytest.mark.usefixtures("steady")]
+pytestmark = pytest.mark.timeout(900)
 
 REQUEST = "postbase.sh/request-rotate"
 

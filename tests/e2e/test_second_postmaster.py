@@ -15,7 +15,7 @@ import pytest
 from e2e.cluster import Body, eventually
 from e2e.database import Db
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(900)
 
 
 def second_pod(db: Db, name: str, script: str) -> Body:

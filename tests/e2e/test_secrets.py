@@ -20,7 +20,7 @@ from e2e.conftest import NewDb
 from e2e.database import Db
 from postbase_operator.postgres import certificates
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("steady")]
+pytestmark = pytest.mark.timeout(900)
 
 WITHIN = 60
 KINDS = ("credentials", "ca", "tls")

@@ -10,7 +10,7 @@ from e2e.cluster import eventually
 from e2e.conftest import NewDb
 from e2e.database import Db
 
-pytestmark = [pytest.mark.timeout(240), pytest.mark.usefixtures("steady")]
+pytestmark = pytest.mark.timeout(900)
 
 LOADED_WITHIN = 15
 

@@ -14,7 +14,7 @@ import pytest
 from e2e.cluster import Body, KubectlFailed, eventually, throughout
 from e2e.database import Db
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(900)
 
 SIDECAR = "wal-receiver"
 PLAIN = "plain"

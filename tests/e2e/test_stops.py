@@ -15,7 +15,7 @@ import pytest
 
 from e2e.database import Db
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(900)
 
 GONE_WITHIN = "20s"
 UNCLEAN = ("was interrupted", "not properly shut down", "redo starts")

@@ -15,7 +15,7 @@ from e2e.release import Release, changed_image
 from e2e.test_upgrade import unharmed, wait_mended
 from e2e.test_without_restart import sidecar, sidecar_runs
 
-pytestmark = pytest.mark.timeout(420)
+pytestmark = pytest.mark.timeout(900)
 
 FILE = "operator/postbase_operator/desired/statefulset.py"
 BEFORE, AFTER = "GRACE_SECONDS = 300", "GRACE_SECONDS = 301"
@@ -23,7 +23,7 @@ BEFORE, AFTER = "GRACE_SECONDS = 300", "GRACE_SECONDS = 301"
 
 
 @pytest.fixture
-def release(cluster: Cluster, alone: None) -> Iterator[Release]:
+def release(cluster: Cluster) -> Iterator[Release]:
     """Afterwards it is as `make up` leaves it."""
     if not on_our_node():
         pytest.skip("the changed image is loaded into the node of `make up` only")

@@ -18,7 +18,7 @@ from e2e.database import Db
 from e2e.operators import holder, is_ready, metric, wait_replicas, writes
 from e2e.writes import at_rest, written_since
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("steady")]
+pytestmark = pytest.mark.timeout(900)
 
 USURPER = "usurper"
 SCRIPT = Path(__file__).with_name("forced_leader.py")

@@ -9,7 +9,7 @@ from e2e.conftest import NewDb
 from e2e.database import Db
 from e2e.writes import at_rest, written_since
 
-pytestmark = [pytest.mark.timeout(240), pytest.mark.usefixtures("steady")]
+pytestmark = pytest.mark.timeout(900)
 
 QUIET_FOR = 10
 

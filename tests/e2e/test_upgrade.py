@@ -23,13 +23,13 @@ from e2e.release import (
     previous_definitions,
 )
 
-pytestmark = pytest.mark.timeout(420)
+pytestmark = pytest.mark.timeout(900)
 
 MENDED_WITHIN = 10
 
 
 @pytest.fixture
-def release(cluster: Cluster, alone: None) -> Release:
+def release(cluster: Cluster) -> Release:
     return Release(cluster)
 
 

@@ -14,7 +14,7 @@ from e2e.cluster import Body, eventually, throughout
 from e2e.conftest import NewDb
 from e2e.database import Db
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("steady")]
+pytestmark = pytest.mark.timeout(900)
 
 REQUEST = "postbase.sh/request-restart"
 

@@ -23,8 +23,7 @@ from postbase_operator.errors import Conflict, Denied, InvalidSpec, PostbaseErro
 from postbase_operator.objectstore.s3 import S3Store
 from postbase_operator.objectstore.settings import Mounted
 from postbase_operator.objectstore.store import ObjectStore, StoreUnavailable
-from postbase_operator.postgres.connect import POSTGRESQL
-from postbase_operator.postgres.loading import ServerRefused
+from postbase_operator.postgres.faults import POSTGRESQL, ServerRefused
 from postbase_operator.wal.manifest import ChecksumMismatch
 
 logger = logging.getLogger(__name__)

@@ -25,7 +25,8 @@ from postbase_operator.postgres import server as pg
 from postbase_operator.postgres.access import Wanted, is_right
 from postbase_operator.postgres.authority import Authority
 from postbase_operator.postgres.certificates import Identity
-from postbase_operator.postgres.connect import ADMIN, POSTGRESQL, Connection, Endpoint, session
+from postbase_operator.postgres.connect import ADMIN, Connection, Endpoint, session
+from postbase_operator.postgres.faults import POSTGRESQL
 
 ONE_LOOK = 2.0
 """Seconds for which Secrets that were read count as read."""

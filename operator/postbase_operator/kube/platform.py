@@ -51,7 +51,7 @@ from postbase_operator.planning.observed import (
     VolumeRole,
 )
 from postbase_operator.planning.plan import Plan, Step
-from postbase_operator.postgres.connect import POSTGRESQL
+from postbase_operator.postgres.faults import POSTGRESQL
 from postbase_operator.settings import Settings
 
 logger = logging.getLogger(__name__)

@@ -20,12 +20,11 @@ from psycopg.rows import TupleRow
 
 from postbase_operator.errors import Denied, Unavailable
 from postbase_operator.postgres.certificates import Identity
+from postbase_operator.postgres.faults import POSTGRESQL
 
 Connection = psycopg.AsyncConnection[TupleRow]
 
 ADMIN = "postbase_admin"
-POSTGRESQL = "PostgreSQL"
-"""The name of this service in errors."""
 CONNECT_TIMEOUT = 5
 STATEMENT_TIMEOUT_MS = 30_000
 LOCK_TIMEOUT_MS = 5_000

@@ -9,7 +9,8 @@ from psycopg import sql
 
 from postbase_operator.archive.copies import DATABASE
 from postbase_operator.errors import Unavailable
-from postbase_operator.postgres.connect import POSTGRESQL, Connection
+from postbase_operator.postgres.connect import Connection
+from postbase_operator.postgres.faults import POSTGRESQL
 from postbase_operator.postgres.loading import OWNERS, RESTORER
 
 TRIES = 5

@@ -18,9 +18,9 @@ from psycopg.conninfo import make_conninfo
 from psycopg.rows import TupleRow
 
 from postbase_operator.archive.load_run import LoadRun, WantedExtension
-from postbase_operator.errors import InvalidSpec, PostbaseError, Unavailable
-from postbase_operator.postgres.connect import POSTGRESQL
+from postbase_operator.errors import InvalidSpec, Unavailable
 from postbase_operator.postgres.dump_text import Globals, Head, Role, Setting, is_own, is_restorable
+from postbase_operator.postgres.faults import POSTGRESQL, ServerRefused
 from postbase_operator.postgres.server import USED
 
 logger = logging.getLogger(__name__)
@@ -53,10 +53,6 @@ def door(**conninfo: str) -> Connect:
             raise ServerRefused(str(error).strip()) from error
 
     return connected
-
-
-class ServerRefused(PostbaseError):
-    """PostgreSQL answers that it cannot do it; asked again it would say the same."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@ from postbase_operator.desired.postgresql_conf import REVISION
 from postbase_operator.errors import InvalidSpec, Unavailable
 from postbase_operator.planning.observed import ServerFacts
 from postbase_operator.postgres import access
-from postbase_operator.postgres.connect import POSTGRESQL, Connection
+from postbase_operator.postgres.connect import Connection
+from postbase_operator.postgres.faults import POSTGRESQL
 
 
 @dataclass(frozen=True, slots=True)
