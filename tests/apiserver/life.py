@@ -19,7 +19,6 @@ from apiserver.interruptions import Client, Clock, Operator, Wire
 from apiserver.loop import MANAGER, make, resource
 from apiserver.postgres import Connection, Disk
 from postbase_operator.api.database import Database
-from postbase_operator.handlers.watcher import RESOURCES
 from postbase_operator.kube import admin
 from postbase_operator.kube.budget import WriteBudget
 from postbase_operator.kube.kinds import (
@@ -27,6 +26,7 @@ from postbase_operator.kube.kinds import (
     PERSISTENT_VOLUME_CLAIM,
     Body,
 )
+from postbase_operator.kube.news import RESOURCES
 from postbase_operator.kube.platform import CHILDREN
 from postbase_operator.kube.session import Session
 from postbase_operator.settings import Settings

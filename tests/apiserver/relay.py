@@ -7,7 +7,7 @@ import json
 import ssl
 import time
 from bisect import bisect_left
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,6 +62,10 @@ class Relay:
     tls: ssl.SSLContext
     log: list[Request] = field(default_factory=list)
     refuse: Callable[[Request], int | None] = lambda _: None
+    before: Callable[[Request], Awaitable[None]] | None = None
+    """Done before a request is passed on: somebody else who was a moment faster."""
+    watches_flow: asyncio.Event = field(default_factory=asyncio.Event)
+    """Cleared, events are held back: answers overtake them."""
     dead: bool = False
     """Nobody listens: connections end without a word."""
     port: int = 0
@@ -86,6 +90,7 @@ class Relay:
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
+        self.watches_flow.set()
         connector = aiohttp.TCPConnector(ssl=self.tls, limit=0)
         # Bytes are handed on as they are; a watch may be silent for long.
         self._session = aiohttp.ClientSession(
@@ -119,6 +124,8 @@ class Relay:
         if wait is not None:
             request.status = 429
             return _too_many(wait)
+        if self.before is not None:
+            await self.before(request)
         try:
             return await self._pass_on(asked, request)
         except (aiohttp.ClientError, ConnectionError):
@@ -140,6 +147,7 @@ class Relay:
             await answer.prepare(asked)
             self._watches[id(asked)] = asked
             async for chunk in live.content.iter_any():
+                await self.watches_flow.wait()
                 await answer.write(chunk)
             return answer
 

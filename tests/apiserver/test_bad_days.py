@@ -6,6 +6,7 @@ Each ends well by itself: what was wanted is there, once, and what served went o
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 from collections import Counter
 from collections.abc import Iterator
@@ -153,6 +154,35 @@ async def test_a_storm_of_refusals_is_weathered(own: OwnPlane) -> None:
         writes = [each for each in it.relay.log if each.writes and not each.renews]
         # A second's worth at once and a second's, and what half a second of delay lets bunch up.
         assert fastest(writes) <= 2.5 * rate
+
+
+async def test_an_edit_that_meets_the_write_of_a_status_is_looked_at(own: OwnPlane) -> None:
+    """Its event is older than the answer that we have: it was once lost until the resync."""
+    async with world(own) as it:
+        await it.create("met")
+        await it.wells("met")
+        met: list[Request] = []
+
+        async def meet(request: Request) -> None:
+            """The last one of a change: nothing brings us back by itself after that."""
+            tells = request.writes and request.path.endswith("/status")
+            if not met and tells and "/namespaces/met/databases/" in request.path:
+                told = json.loads(request.body)["status"]["conditions"]
+                if {c["type"]: c["status"] for c in told}["Ready"] == "True":
+                    met.append(request)
+                    it.relay.watches_flow.clear()
+                    await it.change("met", parameters={"work_mem": "9MB"})
+
+        def has_the_answer() -> bool:
+            """It posts the event of what it has told after that."""
+            at = it.relay.log.index(met[0]) if met else len(it.relay.log)
+            return any(each.path.endswith("/events") for each in it.relay.log[at:])
+
+        await it.change("met", parameters={"work_mem": "8MB"})
+        it.relay.before = meet
+        await until(has_the_answer, "it has the answer before the event")
+        it.relay.watches_flow.set()
+        await it.wells("met", seconds=25)  # less than it takes to look at Secrets again
 
 
 async def test_one_that_is_told_when_to_ask_again_asks_no_sooner(own: OwnPlane) -> None:

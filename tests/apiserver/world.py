@@ -29,9 +29,9 @@ from apiserver.postgres import Server
 from apiserver.relay import Relay, Request, ended, kubeconfig, relay_to
 from node import ports
 from postbase_operator.errors import PostbaseError
-from postbase_operator.handlers.watcher import RESOURCES
 from postbase_operator.kube.budget import WriteBudget
 from postbase_operator.kube.kinds import DATABASE, NAMESPACE, PROJECT, SECRET, Body, Kind
+from postbase_operator.kube.news import RESOURCES
 from postbase_operator.kube.platform import CHILDREN
 from postbase_operator.kube.refusals import NotFound
 from postbase_operator.kube.session import Session

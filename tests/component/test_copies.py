@@ -125,3 +125,18 @@ def test_the_roles_of_a_restore_at_work_stay(server: Server) -> None:
     server.sql(f"CREATE DATABASE {named.restoring(SECOND)}")
     run(server, copies.drop, [named.restored(FIRST)])
     assert server.sql("SELECT 1 FROM pg_roles WHERE rolname = 'postbase_restore'") == [(1,)]
+
+
+def test_whoever_mends_the_access_meanwhile_does_not_leave_the_former_one_open(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To another worker the application's database looks closed, and is opened again."""
+    close, former = copies._close, named.before(FIRST, UNTIL)
+
+    async def close_and_meet(connection: Any, *databases: str) -> None:
+        await close(connection, *databases)
+        server.sql("ALTER DATABASE app ALLOW_CONNECTIONS true")
+
+    monkeypatch.setattr(copies, "_close", close_and_meet)
+    run(server, copies.swap, named.restored(FIRST), former)
+    assert (says(server), state(server)) == ("after", {"app": True, former: False})

@@ -303,3 +303,23 @@ def test_a_recovery_that_is_killed_in_the_middle_is_followed_by_one_that_is_whol
     started(attempt, **TRACKED)
     assert journal(attempt.server) == set(story.ledger.rows)
     attempt.server.kill()
+
+
+def test_the_number_of_a_process_that_a_killed_attempt_left_holds_nobody_up(
+    story: Story, servers: Servers
+) -> None:
+    """In another pod another process bears it: PostgreSQL would take that one for a server."""
+    attempt = begun(servers, story.server.major, story.store, story.key, task(story.plan(Target())))
+    other = subprocess.Popen(["sleep", "300"], **attempt.server.unprivileged())
+    try:
+        data = attempt.server.folder / "volume" / "pgdata"
+        left = f"{other.pid}\n{data}\n1795950011\n5432\n/tmp\n\n  5432001    131072\nready   \n"
+        (data / "postmaster.pid").write_text(left)
+        attempt.sidecar()
+        process = attempt.recover()
+        output, _ = process.communicate(timeout=120)
+    finally:
+        other.kill()
+        other.wait()
+    attempt.end()
+    assert process.returncode == 0, output[-3000:]

@@ -29,6 +29,7 @@ from postbase_operator.desired import containers, meta, names, volumes
 from postbase_operator.desired.statefulset import place
 from postbase_operator.settings import Settings
 
+COMPONENT = "restore"
 FILL = "fill"
 RECOVER = "recover"
 PREFETCH = "prefetch"
@@ -48,6 +49,11 @@ def job_name(claim: str, restore: str, attempt: int) -> str:
     return f"{claim}-{restore[:8]}-{attempt}"
 
 
+def claim_of(job: str) -> str:
+    """The volume that a Job of this name fills."""
+    return job.rsplit("-", 2)[0]
+
+
 def fill_job(
     db: Database, claim: str, name: str, run: FillRun, image: str, settings: Settings
 ) -> V1Job:
@@ -55,7 +61,7 @@ def fill_job(
     metadata = meta.child(db, name)
     labels = {
         "app.kubernetes.io/name": "postbase",
-        "app.kubernetes.io/component": "restore",
+        "app.kubernetes.io/component": COMPONENT,
         "app.kubernetes.io/part-of": "postbase",
         names.LABEL_MANAGED_BY: names.MANAGED_BY,
         names.LABEL_DATABASE: db.metadata.name,

@@ -16,17 +16,14 @@ from postbase_operator.handlers.queue import WorkQueue
 from postbase_operator.kube.cache import Cache, place_of
 from postbase_operator.kube.kinds import (
     ACCOUNT,
-    BACKUP,
     DATABASE,
     JOB,
-    PERSISTENT_VOLUME_CLAIM,
     PITR_RESTORE,
-    POD,
     PROJECT,
-    STATEFUL_SET,
     Body,
     Kind,
 )
+from postbase_operator.kube.news import RESOURCES, is_news
 from postbase_operator.kube.platform import CHILDREN
 from postbase_operator.kube.session import Session
 
@@ -36,9 +33,6 @@ SWEEP_SECONDS = 600.0
 COUNTED_AGAIN = 2.0
 """Seconds after which a Project counts its Databases: twenty that come up together are one write
 or two, not twenty."""
-RESOURCES = (PROJECT, DATABASE, BACKUP, PITR_RESTORE)
-"""The custom resources that are watched; each event puts its own key into the queue."""
-STATUS_IS_READ = (*RESOURCES, ACCOUNT, STATEFUL_SET, POD, JOB, PERSISTENT_VOLUME_CLAIM)
 OURS = f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY}"
 
 
@@ -60,6 +54,7 @@ class Watcher:
         self._queue = queue
         self._namespaces: tuple[str | None, ...] = namespaces or (None,)
         self.resources: tuple[Kind, ...] = (*RESOURCES, *((ACCOUNT,) if accounts else ()))
+        cache.surprised = self._look_again
 
     def event(self, kind: Kind, type: str | None, body: Body) -> None:
         """One watch event; `type` is None in a listing, then ADDED, MODIFIED or DELETED."""
@@ -90,6 +85,10 @@ class Watcher:
                 self._queue.add_after(key, COUNTED_AGAIN)
             else:
                 self._queue.add(key)
+
+    def _look_again(self, kind: Kind, body: Body) -> None:
+        for key in self._concerned(kind, body):
+            self._queue.add(key)
 
     def _concerned(self, kind: Kind, body: Body) -> list[Key]:
         if kind is DATABASE:
@@ -145,19 +144,6 @@ class Watcher:
                 await self.list_everything()
             except PostbaseError as error:  # the watches go on; the next round may do better
                 logger.warning("the sweep was cut short", extra={"error": str(error)})
-
-
-def is_news(kind: Kind, held: Body, now: Body) -> bool:
-    """Whether anything changed that somebody reads. Our own writes come back as events of what the
-    cache has already, and controllers count in statuses that nobody asks for."""
-    return _read(kind, held) != _read(kind, now)
-
-
-def _read(kind: Kind, body: Body) -> Body:
-    metadata = {k: v for k, v in body["metadata"].items() if k != "resourceVersion"}
-    unread = () if kind in STATUS_IS_READ else ("status",)
-    rest = {k: v for k, v in body.items() if k not in ("metadata", *unread)}
-    return {**rest, "metadata": metadata}
 
 
 def _generation(body: Body) -> int:

@@ -7,10 +7,11 @@ longer shows.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from postbase_operator.desired.names import LABEL_DATABASE
 from postbase_operator.kube.kinds import Body, Kind
+from postbase_operator.kube.news import is_news
 
 Place = tuple[str, str]  # namespace, name
 REMEMBERED = 10_000
@@ -22,6 +23,8 @@ class Cache:
     def __init__(self) -> None:
         self._objects: dict[Kind, dict[Place, Body]] = {}
         self._children: dict[Kind, dict[Place, set[str]]] = {}
+        self.surprised: Callable[[Kind, Body], None] = lambda *_: None
+        """Told of what the answer to a write of ours has brought by the way."""
         self._gone: dict[str, int] = {}  # UID -> resourceVersion of its end, the latest last
 
     def put(self, kind: Kind, body: Body) -> None:
@@ -40,6 +43,21 @@ class Cache:
         owner = database_of(body)
         if owner is not None:
             self._children.setdefault(kind, {}).setdefault(owner, set()).add(place[1])
+
+    def answered(self, kind: Kind, body: Body, *wrote: str) -> None:
+        """Keeps the answer to a write of ours, of the fields `wrote` (as in news.is_news).
+
+        What else is new in it has been written by others a moment before. Their event is older than
+        this and will be taken for an echo: an edit of the spec that met the write of a status was
+        once not looked at until the resync.
+        """
+        held = self.get(kind, *place_of(body))
+        self.put(kind, body)
+        now = self.get(kind, *place_of(body))
+        if held is None or now is None or _uid(held) != _uid(now):
+            return
+        if is_news(kind, held, now, wrote):
+            self.surprised(kind, now)
 
     def drop(self, kind: Kind, body: Body) -> None:
         """Deleted, or no longer shown by the watch's selector: it may come back newer."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from kubernetes.client import V1Job
@@ -10,7 +11,14 @@ from postbase_operator.api.database import Database
 from postbase_operator.archive.record import UnreadableRecord
 from postbase_operator.archive.run import FillRun, LastWord, Recovered
 from postbase_operator.desired import config
-from postbase_operator.desired.fill_job import FILL, RECOVER, fill_job, job_name
+from postbase_operator.desired.fill_job import (
+    COMPONENT,
+    FILL,
+    RECOVER,
+    claim_of,
+    fill_job,
+    job_name,
+)
 from postbase_operator.kube import backup_jobs
 from postbase_operator.kube.apply import apply, body_of
 from postbase_operator.kube.cache import Cache
@@ -46,6 +54,18 @@ class Fills:
                 pods = self._cache.children(POD, db.metadata.namespace, db.metadata.name)
                 return fill_of(volume.name, job, backup_jobs.pod_of(job, pods))
         return None
+
+    def strays(self, db: Database, volumes: Iterable[Volume]) -> tuple[str, ...]:
+        """The Jobs that are left where the volume has gone between a look and their start."""
+        there = {each.name for each in volumes if not each.deleting}
+        jobs = self._cache.children(JOB, db.metadata.namespace, db.metadata.name)
+        return tuple(
+            each["metadata"]["name"]
+            for each in jobs
+            if each["metadata"]["labels"].get("app.kubernetes.io/component") == COMPONENT
+            and "deletionTimestamp" not in each["metadata"]
+            and claim_of(each["metadata"]["name"]) not in there
+        )
 
     async def start(self, db: Database, step: steps.FillVolume) -> None:
         """The Job, and before it what it mounts. Leaves: each by itself."""

@@ -66,7 +66,7 @@ async def write_status(api: Session, cache: Cache, kind: Kind, body: Body, statu
         live = await api.apply(kind, intent, STATUS_MANAGER, subresource="status")
     except (NotFound, Conflict):
         return False  # gone, or another by now; its own events will bring us back
-    cache.put(kind, live)
+    cache.answered(kind, live, "status")
     return True
 
 

@@ -125,6 +125,7 @@ class KubePlatform:
             adoptable_owner=owner,
             process=process,
             fill=self.restoring.fills.look(db, _filling(own)),
+            stray_fills=self.restoring.fills.strays(db, own),
             loads=self.restoring.loads.look(db),
             source_backup=self._source_backup(db, own, server),
             server=server,
@@ -193,7 +194,7 @@ class KubePlatform:
         made = workload.objects(db, claim, known, image, self._settings, step.archiving)
         for desired in made:
             body = body_of(desired)
-            self._cache.put(kind_of(body), await self._apply(db, body))
+            self._cache.answered(kind_of(body), await self._apply(db, body), *body)
 
     async def _apply(self, db: Database, body: Body) -> Body:
         """The child as it should be. One that is not ours is refused, never taken over.

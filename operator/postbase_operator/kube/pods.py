@@ -95,7 +95,7 @@ class Pods:
         known = meta.names_of(db)
         patch: Body = {"metadata": {"annotations": {annotation: revision}}}
         pod = await self._api.merge(POD, known.namespace, known.pod, patch, MANAGER)
-        self._cache.put(POD, pod)
+        self._cache.answered(POD, pod, "metadata.annotations")
 
     async def _restart(self, db: Database, pod: Body | None, identity: str) -> None:
         """A checkpoint first: what is written before the stop need not be written during it."""
@@ -137,7 +137,7 @@ class Pods:
             logger.info("a pod cannot be resized", extra={"error": str(error)})
             self._unresizable[place_of(pod)] = _uid(pod)
         else:
-            self._cache.put(POD, live)
+            self._cache.answered(POD, live, "spec")
 
     async def _upgrade_sidecar(self, db: Database, pod: Body | None) -> None:
         """One in the whole cluster at a time: while it starts, a Zero database does not commit."""
@@ -150,7 +150,7 @@ class Pods:
         patch = {"spec": {"initContainers": [{"name": names.SIDECAR_CONTAINER, "image": image}]}}
         self._upgrade = Upgrade((known.namespace, known.pod), starts, time.monotonic())
         live = await self._api.strategic(POD, known.namespace, known.pod, patch, MANAGER)
-        self._cache.put(POD, live)
+        self._cache.answered(POD, live, "spec")
 
     def _is_next(self) -> bool:
         last = self._upgrade

@@ -33,6 +33,7 @@ VolumeStep = (
     steps.CreateVolume
     | steps.PromoteVolume
     | steps.FailVolume
+    | steps.EndFill
     | steps.AdoptVolume
     | steps.LabelVolume
     | steps.GrowVolume
@@ -77,6 +78,8 @@ class Volumes:
                 await self.promote(db, step)
             case steps.FailVolume(name):
                 await self._drop(db, name)
+            case steps.EndFill(run):
+                await self._end_fills(db, run)
             case steps.AdoptVolume(name):
                 await self.adopt(db, name)
             case steps.LabelVolume(name):
@@ -90,17 +93,20 @@ class Volumes:
                     names.ANNOTATION_UPGRADING: process,
                 }
                 await self._patch(db, name, {"metadata": {"annotations": noted}})
-            case steps.RecordOrigin(name, system_id, image, tag, keep):
-                facts = {
-                    names.ANNOTATION_SYSTEM_ID: system_id,
-                    names.ANNOTATION_IMAGE: image,
-                    names.ANNOTATION_IMAGE_TAG: tag,
-                    names.ANNOTATION_KEPT: await self._keep(db, name) if keep else "",
-                }
-                known: dict[str, str | None] = {key: text for key, text in facts.items() if text}
-                if image:
-                    known[names.ANNOTATION_UPGRADING] = None
-                await self._patch(db, name, {"metadata": {"annotations": known}})
+            case steps.RecordOrigin():
+                await self._record(db, step)
+
+    async def _record(self, db: Database, step: steps.RecordOrigin) -> None:
+        facts = {
+            names.ANNOTATION_SYSTEM_ID: step.system_id,
+            names.ANNOTATION_IMAGE: step.image,
+            names.ANNOTATION_IMAGE_TAG: step.tag,
+            names.ANNOTATION_KEPT: await self._keep(db, step.volume) if step.keep else "",
+        }
+        known: dict[str, str | None] = {key: text for key, text in facts.items() if text}
+        if step.image:
+            known[names.ANNOTATION_UPGRADING] = None
+        await self._patch(db, step.volume, {"metadata": {"annotations": known}})
 
     async def create(self, db: Database, generation: int, restore: str = "") -> None:
         """By POST: an apply would quietly take over a claim that somebody else left there."""
@@ -158,7 +164,7 @@ class Volumes:
         for claim in await self._of(db):
             role = observing.annotation(claim, names.ANNOTATION_VOLUME_ROLE)
             if claim["metadata"]["name"] == name and role == VolumeRole.FILLING.value:
-                await self._end_fills(db, name)
+                await self._end_fills(db, f"{name}-")
                 await self.give_up(claim)
 
     async def drop_filling(self, db: Database) -> None:
@@ -167,11 +173,12 @@ class Volumes:
             if "deletionTimestamp" not in claim["metadata"]:
                 await self._drop(db, claim["metadata"]["name"])
 
-    async def _end_fills(self, db: Database, name: str) -> None:
-        """The Jobs that filled a volume: while their pods are there, ended or not, it cannot go."""
+    async def _end_fills(self, db: Database, begins: str) -> None:
+        """The Jobs whose names begin so. Before their volume: while their pods are there, ended or
+        not, it cannot go."""
         for job in self._cache.children(JOB, db.metadata.namespace, db.metadata.name):
             metadata = job["metadata"]
-            if metadata["name"].startswith(f"{name}-") and "deletionTimestamp" not in metadata:
+            if metadata["name"].startswith(begins) and "deletionTimestamp" not in metadata:
                 uid = metadata["uid"]
                 await self._api.delete(JOB, db.metadata.namespace, metadata["name"], uid)
 
@@ -226,7 +233,8 @@ class Volumes:
 
     async def _patch(self, db: Database, name: str, patch: Body) -> None:
         live = await self._api.merge(CLAIM, db.metadata.namespace, name, patch, MANAGER)
-        self._cache.put(CLAIM, live)
+        wrote = (f"{part}.{field}" for part, fields in patch.items() for field in fields)
+        self._cache.answered(CLAIM, live, *wrote)
 
     async def leave(self, db: Database, until: datetime) -> None:
         """Those of this very Database stay, marked for whoever clears up after that."""

@@ -104,13 +104,15 @@ def _judge(
 
 
 def orphans(seen: Observed, restores: Sequence[PitrRestore]) -> list[Step]:
-    """Volumes that were being filled for a restore which is gone, or has ended otherwise."""
+    """What was being filled for a restore which is gone, or has ended otherwise: volumes, and runs
+    that were started at the very moment at which their volume was given up."""
     wanted = {each.metadata.uid for each in restores if not each.is_done()}
-    return [
+    volumes: list[Step] = [
         steps.FailVolume(each.name)
         for each in seen.volumes
         if each.role is VolumeRole.FILLING and not each.deleting and each.restore not in wanted
     ]
+    return volumes + [steps.EndFill(run) for run in seen.stray_fills]
 
 
 def left_halfway(seen: Observed, restores: Sequence[PitrRestore]) -> list[Step]:

@@ -227,6 +227,8 @@ class Observed:
     process: Process = field(default_factory=Process)
     fill: Fill | None = None
     """What fills a volume, where one is being filled."""
+    stray_fills: tuple[str, ...] = ()
+    """Runs that fill volumes which are gone, or going."""
     loads: tuple[Load, ...] = ()
     """What restores dumps, where something does."""
     source_backup: Backup | None = None

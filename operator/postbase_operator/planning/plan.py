@@ -18,6 +18,9 @@ from postbase_operator.planning.restore_steps import (
     DropDatabases as DropDatabases,
 )
 from postbase_operator.planning.restore_steps import (
+    EndFill as EndFill,
+)
+from postbase_operator.planning.restore_steps import (
     FailVolume as FailVolume,
 )
 from postbase_operator.planning.restore_steps import (
@@ -246,6 +249,7 @@ Step = (
     | PinLog
     | PromoteVolume
     | FailVolume
+    | EndFill
     | LoadBackup
     | SwapDatabases
     | DropDatabases

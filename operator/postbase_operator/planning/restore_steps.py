@@ -53,6 +53,13 @@ class FailVolume:
 
 
 @dataclass(frozen=True, slots=True)
+class EndFill:
+    """A run that fills a volume which is gone ends. Leaves: nothing of it."""
+
+    run: str
+
+
+@dataclass(frozen=True, slots=True)
 class LoadBackup:
     """A dump is restored into a database of its own, beside the application's.
 

@@ -85,6 +85,8 @@ async def _rename(connection: Connection, chosen: str, former: str) -> None:
         await connection.execute(rename.format(own, sql.Identifier(former)))
         await connection.execute(rename.format(sql.Identifier(chosen), own))
         await _allow(connection, DATABASE, allowed=True)
+        # Again: whoever mends the access of the application's database opens it where it is closed.
+        await _allow(connection, former, allowed=False)
 
 
 async def _allow(connection: Connection, database: str, *, allowed: bool) -> None:

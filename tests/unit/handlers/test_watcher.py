@@ -184,3 +184,47 @@ def test_the_end_of_a_job_is_told_to_the_restores_that_may_wait_for_it(
     assert (Key("PitrRestore", "team", "mine") in noted.at_once) is told
     assert Key("PitrRestore", "team", "another's") not in noted.at_once
     assert DB in noted.at_once
+
+
+def test_an_edit_that_met_our_write_is_looked_at_although_its_event_is_old() -> None:
+    """The answer to the write of a status has the edited spec; both events are echoes by then."""
+    watcher, noted, cache = watching()
+    held = as_held()
+    watcher.event(DATABASE, None, held)
+    edited = deepcopy(held)
+    edited["spec"]["parameters"] = {"work_mem": "7MB"}
+    edited["metadata"] |= {"generation": 2, "resourceVersion": "8"}
+    answer = deepcopy(edited)
+    answer["status"] = {"phase": "Running"}
+    answer["metadata"]["resourceVersion"] = "9"
+    noted.at_once.clear()
+    cache.answered(DATABASE, answer, "status")
+    assert DB in noted.at_once
+    noted.at_once.clear()
+    watcher.event(DATABASE, "MODIFIED", edited)
+    watcher.event(DATABASE, "MODIFIED", answer)
+    assert noted.at_once == []
+
+
+def test_what_we_wrote_ourselves_is_no_news() -> None:
+    watcher, noted, cache = watching()
+    watcher.event(DATABASE, None, as_held())
+    watcher.event(POD, None, child(POD))
+    noted.at_once.clear()
+    told = as_held()
+    told["status"] = {"phase": "Running"}
+    told["metadata"] |= {"resourceVersion": "9", "managedFields": [{"manager": "ours"}]}
+    cache.answered(DATABASE, told, "status")
+    poked = child(POD, metadata__resourceVersion="9", metadata__annotations={"poke": "1"})
+    cache.answered(POD, poked, "metadata.annotations")
+    assert noted.at_once == []
+    ready = child(POD, metadata__resourceVersion="10", metadata__annotations={"poke": "2"})
+    ready["status"] = {"phase": "Running"}
+    cache.answered(POD, ready, "metadata.annotations")
+    assert noted.at_once == [DB]
+
+
+def as_held() -> Body:
+    body = database().model_dump(mode="json", by_alias=True, exclude_none=True)
+    body["metadata"] |= {"uid": "of-the-database", "generation": 1, "resourceVersion": "7"}
+    return body

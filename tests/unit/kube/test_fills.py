@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 import pytest
 
 from postbase_operator.archive.run import Recovered
 from postbase_operator.desired.fill_job import FILL, RECOVER
-from postbase_operator.kube.fills import fill_of
+from postbase_operator.kube.cache import Cache
+from postbase_operator.kube.fills import Fills, fill_of
+from postbase_operator.kube.kinds import JOB as JOBS
+from unit.conftest import database
+from unit.planning.test_database import CURRENT
 
 JOB = {
     "metadata": {"name": "main-1-2-5c1e4f5c-1", "creationTimestamp": "2026-11-28T03:00:00Z"},
@@ -34,3 +39,23 @@ def test_how_long_its_parts_took_by_its_containers(begin: str | None, seconds: i
     }
     made = fill_of("main-1-2", JOB, pod)
     assert (made.system_id, made.content_seconds, made.replay_seconds) == ("77", seconds, 120)
+
+
+def test_a_run_without_its_volume_is_a_stray_one() -> None:
+    db, cache = database(), Cache()
+    fills = Fills(cast(Any, None), cache, cast(Any, None), cast(Any, None))
+    for name, component in (
+        ("shop-main-1-2-5c1e4f5c-1", "restore"),
+        ("shop-main-1-3-5c1e4f5c-1", "restore"),
+        ("shop-main-load-5c1e4f5c-1", "load"),
+    ):
+        labels = {
+            "postbase.sh/database": "shop-main",
+            "app.kubernetes.io/component": component,
+        }
+        metadata = {"namespace": "team", "name": name, "uid": name, "labels": labels}
+        cache.put(JOBS, {"metadata": metadata})
+    second = replace(CURRENT, name="shop-main-1-2", generation=2)
+    assert fills.strays(db, [CURRENT, second]) == ("shop-main-1-3-5c1e4f5c-1",)
+    going = replace(second, deleting=True)
+    assert len(fills.strays(db, [CURRENT, going])) == 2

@@ -125,6 +125,11 @@ def test_a_volume_whose_restore_is_gone_goes_too() -> None:
     assert steps.FailVolume(NEXT.name) in plan(seen(CURRENT, NEXT)).steps
 
 
+def test_a_run_whose_volume_went_as_it_began_ends() -> None:
+    stray = replace(seen(CURRENT), stray_fills=(f"{NEXT.name}-5c1e4f5c-1",))
+    assert steps.EndFill(f"{NEXT.name}-5c1e4f5c-1") in plan(stray).steps
+
+
 def test_it_is_switched_over_once_the_copy_is_recovered_and_done_once_it_answers() -> None:
     whole = fill(RunState.SUCCEEDED, system_id=FACTS.system_id)
     made = look(begun(), seen(CURRENT, NEXT, fill=whole))

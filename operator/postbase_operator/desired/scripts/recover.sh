@@ -17,6 +17,9 @@ if ! flock -n 9; then
   echo "recover.sh: VolumeInUse: another PostgreSQL runs on this volume" >&2
   exit 75
 fi
+# Of an attempt that was killed. The lock says that its server is gone; a number of a process says
+# nothing here, where another one may bear it by now, and PostgreSQL would not start beside it.
+rm -f "$pgdata/postmaster.pid"
 state() { pg_controldata -D "$pgdata" | sed -n "s/^$1: *//p"; }
 larger() { # the larger one of what the copy has had and what is wanted of it
   had=$(state "$1 setting")
