@@ -23,7 +23,7 @@ setup: $(VENV)/.done ## Python environment (hash-pinned), shared by all clones o
 	@ln -sfn $(VENV) .venv
 .PHONY: setup
 
-demo: ## A real cluster, a database by kubectl apply, rows over TLS: told step by step, left running
+demo: setup ## A real cluster, a database by kubectl apply, rows over TLS: told step by step, left running
 	@PYTHONPATH=tests python3 -m demo
 .PHONY: demo
 
@@ -98,7 +98,7 @@ test: setup ## All set-up, then every test that this machine can run
 	@$(RUN) -m suite test
 .PHONY: test
 
-bench: setup $(if $(PART),build,up) ## The tables of docs/benchmarks.md beside peers (PART=archiving or backups: no node)
+bench: setup $(if $(PART),build,up) ## The tables of docs/benchmarks.md beside peers (PART=archiving, backups, recovery or gateway: no node)
 	@$(RUN) -m bench $(PART)
 .PHONY: bench
 

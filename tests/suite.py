@@ -106,7 +106,7 @@ CHECK = (
 )
 
 
-KILLS = ("operator_killed", "operator_killed_jobs", "restore_killed", "restore_bad_days")
+KILLS = ("operator_killed", "operator_killed_jobs", "restore_killed", "restore_bad_days", "ledger")
 """They kill the operators, or the object store: beside each other, and beside nothing else."""
 
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from bench import archiving, backups, estimates, figures, manifests, recovery
+from bench import archiving, backups, estimates, figures, gateway, manifests, recovery
 from bench.figures import Spent
 from bench.kubectl import ROOT, kubectl
 
@@ -145,6 +145,7 @@ def table(found: Found) -> str:
 PARTS = {
     "archiving": archiving.measure,
     "backups": backups.measure,
+    "gateway": gateway.measure,
     "recovery": recovery.measure,
 }
 """What needs no node: `make bench PART=archiving` prints its tables."""
@@ -159,7 +160,7 @@ def main(parts: list[str]) -> int:
     tables = [table(compare(1, ROUNDS)), table(compare(20, ROUNDS)), idle(20)]
     with namespace("bench-estimates") as where:
         tables.append(estimates.measure(where))
-    tables += [backups.measure(), archiving.measure(), recovery.measure()]
+    tables += [backups.measure(), archiving.measure(), recovery.measure(), gateway.measure()]
     DOCUMENT.write_text(
         manifests.HEAD.format(
             commit=done.stdout.strip(),

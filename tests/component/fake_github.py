@@ -1,7 +1,7 @@
 """A GitHub that does what it is told: the device flow and the few reads that a sign-in makes.
 
 In a test, `FakeGitHub` answers on a port of its own from a thread. For a demo,
-`python -m component.fake_github PORT` confirms every code at its second poll.
+`python -m component.fake_github PORT HOST` confirms every code at its second poll.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class FakeGitHub:
 
 
 @contextmanager
-def serving(github: FakeGitHub, port: int = 0) -> Iterator[FakeGitHub]:
+def serving(github: FakeGitHub, port: int = 0, host: str = "127.0.0.1") -> Iterator[FakeGitHub]:
     """In a thread of its own, until the block ends."""
     ready, stop = threading.Event(), asyncio.Event()
     loop = asyncio.new_event_loop()
@@ -119,7 +119,7 @@ def serving(github: FakeGitHub, port: int = 0) -> Iterator[FakeGitHub]:
     async def serve() -> None:
         runner = web.AppRunner(github.app(), access_log=None, shutdown_timeout=0.1)
         await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", port).start()
+        await web.TCPSite(runner, host, port).start()
         github.port = int(runner.addresses[0][1])
         ready.set()
         await stop.wait()
@@ -137,6 +137,6 @@ def serving(github: FakeGitHub, port: int = 0) -> Iterator[FakeGitHub]:
 
 
 if __name__ == "__main__":
-    with serving(FakeGitHub(client_id="demo"), int(sys.argv[1])) as running:
+    with serving(FakeGitHub(client_id="demo"), int(sys.argv[1]), *sys.argv[2:3]) as running:
         print(running.url, flush=True)
         threading.Event().wait()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PIECE = 1 << 18
+SKEWED = (
+    b"HTTP/1.1 403 Forbidden\r\ncontent-length: 73\r\nconnection: close\r\n\r\n"
+    b"<Error><Code>RequestTimeTooSkewed</Code><Message>skewed</Message></Error>"
+)
+"""As S3 answers once its clock and the client's are a quarter of an hour apart."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,10 @@ class Far:
         self.process.kill()
         self.process.wait()
 
+    def skew(self) -> None:
+        """The store's clock is another one from now on: it refuses whatever is signed."""
+        self.process.send_signal(signal.SIGUSR1)
+
 
 @contextmanager
 def far(port: int, seconds: float, folder: Path) -> Iterator[Far]:
@@ -52,18 +62,32 @@ def far(port: int, seconds: float, folder: Path) -> Iterator[Far]:
 
 
 async def _serve(port: int, seconds: float, count: int) -> None:
+    skewed = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, skewed.set)
+
     async def carry(client: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
         answers, out = await asyncio.open_connection("127.0.0.1", port, limit=PIECE)
         with suppress(ConnectionError):
-            await asyncio.gather(_there(client, out, count), _back(answers, back, seconds))
+            await asyncio.gather(
+                _there(client, out, count, back, skewed), _back(answers, back, seconds)
+            )
 
     server = await asyncio.start_server(carry, "127.0.0.1", 0, limit=PIECE)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 
 
-async def _there(client: asyncio.StreamReader, out: asyncio.StreamWriter, count: int) -> None:
+async def _there(
+    client: asyncio.StreamReader,
+    out: asyncio.StreamWriter,
+    count: int,
+    back: asyncio.StreamWriter,
+    skewed: asyncio.Event,
+) -> None:
     while data := await client.read(PIECE):
+        if skewed.is_set():
+            back.write(SKEWED)
+            break
         if data.startswith(b"PUT "):  # a client sends its next request when it has its answer
             os.write(count, b".")
         out.write(data)

@@ -150,11 +150,13 @@ async def gateway(
     settings: GatewaySettings | None = None,
     routes: tuple[Route, ...] = ROUTES,
     plan: Plan = Plan.PRO,
+    buckets: Buckets | None = None,
 ) -> AsyncIterator[Running]:
     settings = settings or GatewaySettings(regions=("us-west1",))
     index, cluster = Index(), Cluster()
     services = process.services_of(settings, cast(Session, cluster), index)
-    buckets, token = Buckets(time.monotonic), tokens.new_token()
+    token = tokens.new_token()
+    buckets = Buckets(time.monotonic) if buckets is None else buckets
     index.put(ACCOUNT, account(plan))
     index.put(API_TOKEN, token_object(token))
     for number in range(5):

@@ -46,8 +46,8 @@ RATE = 200
 """Acknowledgements in the second before the first kill, at least."""
 MARGIN = 1.25
 VICTIMS = ("receiver", "server")
-BEFORE = ((), ("store",), ("network",))
-"""What may be killed before them."""
+BEFORE = ((), ("store",), ("network",), ("clock",))
+"""What may be killed before them; the clock is the store's, and goes wrong."""
 
 Kill = Callable[[], object]
 
@@ -175,6 +175,7 @@ class Ledger:
             "server": server.kill,
             "store": storing.close,
             "network": network.cut,
+            "clock": network.skew,
         }
 
     def _until_killed(

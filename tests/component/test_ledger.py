@@ -18,7 +18,7 @@ __all__ = ["servers"]
 ASYNC_SECONDS = 2.0
 """Older acknowledgements than these are never lost; the bench judges a finer figure."""
 SEEDS = range(6)
-"""With the others ten runs; a hundred are `make bench-long`."""
+"""With the others eleven runs; a hundred are `make bench-long`."""
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def test_with_zero_nothing_acknowledged_is_lost(ledger: Ledger, seed: int) -> No
     assert not outcome.lost, f"{len(outcome.lost)} of {len(outcome.noted)}, {course}"
 
 
-@pytest.mark.parametrize("first", ["receiver", "server", "store", "network"])
+@pytest.mark.parametrize("first", ["receiver", "server", "store", "network", "clock"])
 def test_with_async_what_is_lost_is_young(ledger: Ledger, first: str) -> None:
     rest = [victim for victim in ("receiver", "server") if victim != first]
     outcome = ledger.run(Course(RecoveryPoint.ASYNC, (first, *rest)))

@@ -1,8 +1,8 @@
 """`make demo`: from a bare machine to a row written and read over TLS, told step by step.
 
 Its story begins anew each time in the namespace `demo`; what it has made stays, to be looked at.
-Every step is checked, and a row that differs ends it with an error. Standard library only: it runs
-before any Python environment is made.
+Every step is checked, and a row that differs ends it with an error. Standard library only, as the
+node's bring-up is.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import time
 
 from demo import archiving
 from demo.backups import backups
+from demo.cloud import cloud, github_url
 from demo.telling import NAMESPACE, ROOT, expect, kubectl, psql, run, tell, wait_for_client
 from node.errors import NodeError
 
@@ -41,6 +42,7 @@ def main() -> int:
     try:
         preflight()
         tell("The cluster, and the operator from its chart")
+        os.environ.setdefault("GITHUB_URL", github_url())
         run([sys.executable, "-m", "node", "up"], show=True)
         story()
     except NodeError as error:
@@ -110,6 +112,7 @@ def story() -> None:
     backups()
     archiving.any_second()
     archiving.a_lost_volume()
+    cloud()
 
 
 def clear() -> None:

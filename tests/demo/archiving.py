@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 
-from demo.telling import apply, expect, kubectl, psql, restore, tell, wait_for_client
+from demo.telling import NOW, apply, expect, kubectl, psql, restore, tell, wait_for_client
 
 STARTED = "SELECT pg_postmaster_start_time()"
 ROWS = "SELECT count(*) FROM ledger"
-NOW = "SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
 RESCUED = """\
 apiVersion: postbase.sh/v1alpha1
 kind: Database

@@ -48,6 +48,22 @@ spec:
   volumes:
     - {name: credentials, secret: {secretName: %(database)s-credentials}}
 """
+# Likewise, but it is told where to go.
+CLIENT_POD = """\
+apiVersion: v1
+kind: Pod
+metadata: {name: client}
+spec:
+  terminationGracePeriodSeconds: 0
+  automountServiceAccountToken: false
+  securityContext: {runAsNonRoot: true, runAsUser: 10001, seccompProfile: {type: RuntimeDefault}}
+  containers:
+    - name: psql
+      image: %(image)s
+      command: [sleep, infinity]
+      securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
+"""
+NOW = "SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
 VARIABLES = {
     "PGHOST": "host",
     "PGPORT": "port",
@@ -105,9 +121,11 @@ def expect(what: str, found: str, wanted: str) -> None:
         raise NodeError(f"{what}: expected {wanted!r}, found {found!r}")
 
 
-def kubectl(*words: str, stdin: str | None = None, show: bool = False) -> str:
+def kubectl(
+    *words: str, stdin: str | None = None, show: bool = False, namespace: str = NAMESPACE
+) -> str:
     return run(
-        [str(KUBECTL), "--kubeconfig", str(KUBECONFIG), "--namespace", NAMESPACE, *words],
+        [str(KUBECTL), "--kubeconfig", str(KUBECONFIG), "--namespace", namespace, *words],
         stdin=stdin,
         show=show,
     )

@@ -20,6 +20,7 @@ PROGRAMS: dict[str, tuple[str, ...]] = {
     "debootstrap": ("debootstrap",),
     "buildah": ("buildah",),
     "wget": ("wget",),  # debootstrap's
+    "curl": ("curl",),  # the demo's
     "openssl": ("openssl",),
     "ca-certificates": ("update-ca-certificates",),
     "git": ("git",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from aiohttp import web
@@ -35,6 +36,7 @@ class Addresses:
         return any(address.version == net.version and address in net for net in self._proxies)
 
 
+@lru_cache(4096)
 def _read(text: str) -> IPv4Address | IPv6Address | None:
     try:
         address = ip_address(text.strip("[]"))
@@ -45,6 +47,7 @@ def _read(text: str) -> IPv4Address | IPv6Address | None:
     return address
 
 
+@lru_cache(4096)
 def _site(address: IPv4Address | IPv6Address | None) -> str:
     if isinstance(address, IPv6Address):
         return str(ip_network((address, V6_SITE), strict=False).network_address)

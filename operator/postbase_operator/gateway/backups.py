@@ -34,24 +34,19 @@ def shown(held: Held) -> bytes:
     return lists.fragment(held, render)
 
 
-def is_physical(held: Held) -> bool:
-    return b'"method":"Physical"' in held.raw
-
-
 def of_this_life(call: Call, found: Found) -> list[Held]:
     """Those of this very database: one before it may have had its name."""
     made = found.held.created
     all_of_it = call.index.under(BACKUP, found.held.namespace, found.held.name)
-    return [each for each in all_of_it if each.created >= made]
+    return all_of_it[: lists.first_before(all_of_it, (made, ""))]
 
 
 async def list_backups(call: Call) -> Answer:
     """Base backups of PITR only where they are asked for: they cannot be downloaded."""
     found, asked = await call.database(), call.query(bodies.BackupList)
+    all_of_it = asked.include == "base"
     held = of_this_life(call, found)
-    if asked.include != "base":
-        held = [each for each in held if not is_physical(each)]
-    return lists.page("backups", held, asked, shown)
+    return lists.page("backups", held, asked, shown, lambda each: all_of_it or not each.physical)
 
 
 async def find(call: Call) -> tuple[Found, Held]:
@@ -149,5 +144,5 @@ def refuse_needed(call: Call, found: Found, held: Held) -> None:
         if reference is not None and reference.name == held.name:
             raise Problem(Code.BACKUP_IN_USE, "A restore reads this backup", retry_after=15)
     db = found.model
-    if is_physical(held) and db.pitr_policy(found.project_model.spec.defaults).enabled:
+    if held.physical and db.pitr_policy(found.project_model.spec.defaults).enabled:
         raise Problem(Code.BACKUP_IN_USE, "The recovery window needs this base backup")

@@ -92,13 +92,12 @@ class Callers:
         if scheme.lower() != "bearer" or not token:
             await guessed()
             raise Problem(Code.AUTH_REQUIRED, "Send a token: Authorization: Bearer <access_token>")
-        if not tokens.is_token(token):
-            await guessed()
-            raise refused()
         digest = tokens.digest(token)
         held = self._index.named(API_TOKEN, self._namespace, ApiToken.name_of(digest))
         if held is None:
             await guessed()
+            if not tokens.is_token(token):
+                raise refused()
             held = await self._fetch(digest)
         known = self._known(held)
         if known is None or not hmac.compare_digest(known.digest, digest):

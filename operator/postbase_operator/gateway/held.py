@@ -41,6 +41,7 @@ class Held:
         "name",
         "namespace",
         "parent",
+        "physical",
         "raw",
         "uid",
         "version",
@@ -64,6 +65,7 @@ class Held:
         )
         self.is_managed = is_managed(body)
         self.parent = parent_of(kind, body)
+        self.physical = kind is BACKUP and body["spec"].get("method") == "Physical"
         trimmed = {k: v for k, v in meta.items() if k != "managedFields"}
         whole = {**body, "apiVersion": kind.api_version, "kind": kind.kind, "metadata": trimmed}
         self.memo: object = None

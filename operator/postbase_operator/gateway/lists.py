@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Sequence
+from itertools import islice
 
 from postbase_operator.gateway.bodies import Paged
 from postbase_operator.gateway.held import Held
@@ -25,11 +26,20 @@ def fragment(held: Held, render: Callable[[Held], bytes]) -> bytes:
     return held.memo
 
 
-def page(field: str, found: Sequence[Held], asked: Paged, render: Render) -> Answer:
-    """`found` is the whole list; one page of it as the answer's data."""
+def page(
+    field: str,
+    found: Sequence[Held],
+    asked: Paged,
+    render: Render,
+    keep: Callable[[Held], bool] = lambda _: True,
+) -> Answer:
+    """`found` is the whole list, of which `keep` may leave some away; one page of it as the
+    answer's data. Looks at no more than it shows: a list may have thousands."""
     begin = _after(found, asked.cursor) if asked.cursor else 0
-    shown = found[begin : begin + asked.limit]
-    more = begin + asked.limit < len(found)
+    rest = (found[n] for n in range(begin, len(found)))
+    shown = list(islice(filter(keep, rest), asked.limit + 1))
+    more = len(shown) > asked.limit
+    del shown[asked.limit :]
     cursor = json.dumps(_cursor(shown[-1]) if more else None).encode()
     items = b",".join([render(held) for held in shown])
     return Answer(b'{"%b":[%b],"next_cursor":%b}' % (field.encode(), items, cursor))
@@ -48,4 +58,16 @@ def _after(found: Sequence[Held], cursor: str) -> int:
         raise invalid("cursor: take it from next_cursor of the page before") from None
     if not uid:
         raise invalid("cursor: take it from next_cursor of the page before")
-    return next((n for n, held in enumerate(found) if held.order < (created, uid)), len(found))
+    return first_before(found, (created, uid))
+
+
+def first_before(found: Sequence[Held], order: tuple[str, str]) -> int:
+    """Where those begin that were made before; `found` has the newest first."""
+    low, high = 0, len(found)
+    while low < high:
+        middle = (low + high) // 2
+        if found[middle].order < order:
+            high = middle
+        else:
+            low = middle + 1
+    return low

@@ -91,7 +91,8 @@ class Gateway:
         await self._admit(request, call, told)
         if isinstance(route, Problem):
             raise route
-        call.values = dict(zip(route.parameters, values, strict=True))
+        if values:
+            call.values = dict(zip(route.parameters, values, strict=True))
         raw = await self._body(request, route)
         call.sent, call.asked = parsed(route, raw), queried(route, request)
         call.origin = origin_of(request, call, raw)

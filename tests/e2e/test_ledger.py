@@ -1,0 +1,69 @@
+"""The ledger on the node: what was acknowledged is in the bucket, whatever else was killed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from e2e.bucket import Bucket
+from e2e.cluster import Cluster, eventually
+from e2e.conftest import NewDb
+from e2e.database import Db
+from e2e.operators import on_our_node
+from e2e.test_operator_killed import kill_operator
+from e2e.test_pitr import PITR, window
+from e2e.test_restore_bad_days import container, kill, store_pod
+from e2e.test_restores import Client, journal
+
+pytestmark = [
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(not on_our_node(), reason="processes are killed on the node itself"),
+]
+
+
+@pytest.fixture(scope="module")
+def zero(new_db: NewDb, cluster: Cluster) -> Iterator[Db]:
+    """Its commits wait for the archive."""
+    db = new_db("main")
+    db.apply(pitr={**PITR["pitr"], "rpo": "Zero"})
+    db.wait_ready()
+    db.rows("CREATE TABLE journal (n int PRIMARY KEY)")
+    db.wait_for("Archiving", "True", seconds=120)
+    waits = "SELECT current_setting('synchronous_standby_names')"
+    eventually(lambda: db.value(waits) == "postbase_walrx", "commits wait", seconds=60)
+    eventually(lambda: window(db).get("from"), "there is a recovery window", seconds=240)
+    uid = db.live()["metadata"]["uid"]
+    yield db
+    Bucket(cluster).clear(f"v1/{uid}/")
+
+
+def more(client: Client, rows: int, what: str) -> None:
+    wanted = len(client.acknowledged) + rows
+    eventually(lambda: len(client.acknowledged) >= wanted, what, seconds=120)
+
+
+def test_nothing_is_lost_with_operators_store_processes_and_volume(
+    zero: Db, new_db: NewDb, cluster: Cluster
+) -> None:
+    with Client(zero) as client:
+        more(client, 50, "the client writes")
+        kill_operator(cluster)
+        more(client, 50, "it writes on without an operator")
+        store = container(store_pod(cluster), "versitygw")
+        kill(str(store["containerID"]).rpartition("/")[2])
+        more(client, 50, "it writes again once the store is back")
+        pod = cluster.get("pod", zero.namespace, zero.pod)
+        zero.cluster.delete("pvc", zero.namespace, zero.claim, "--wait=false")
+        for name in ("wal-receiver", "postgres"):
+            kill(str(container(pod, name)["containerID"]).rpartition("/")[2])
+        zero.cluster.delete("pod", zero.namespace, zero.pod, "--force", "--grace-period=0")
+        gone = lambda: cluster.find("pvc", zero.namespace, zero.claim) is None  # noqa: E731
+        eventually(gone, "the volume is gone", seconds=120)
+    rescued = new_db("rescued")
+    source = {"from": {"name": zero.name}, "latest": {}}
+    rescued.apply(bootstrap={"restore": source}, **PITR)
+    rescued.wait_ready(seconds=300)
+    acknowledged = {each.n for each in client.acknowledged}
+    assert len(acknowledged) >= 150
+    assert acknowledged <= journal(rescued), sorted(acknowledged - journal(rescued))[:20]
