@@ -32,7 +32,7 @@ from postbase_operator.planning.archiving import archive_of
 from postbase_operator.planning.database_backups import is_of
 from postbase_operator.planning.pins import Pin, Whose, pinned_bases, pins
 from postbase_operator.planning.retention import Policies, log_needed
-from postbase_operator.planning.wal_expiry import expired_log
+from postbase_operator.planning.wal_expiry import expired_log, expired_of_gone
 from postbase_operator.planning.window import Base, bases_of
 
 logger = logging.getLogger(__name__)
@@ -127,10 +127,9 @@ def _baseless(store: ObjectStore, archive: Archive, before: datetime) -> list[st
     listed = store.list(f"{archive}base/")
     if any(isinstance(parse(each.key), PhysicalRecordKey) for each in listed):
         return []
-    wal = list(store.list(str(WalFolder(archive))))
-    if any(each.modified >= before for each in wal):
-        return []
-    return [each.key for each in wal]
+    wal = ((parse(each.key), each.modified) for each in store.list(str(WalFolder(archive))))
+    stored = {key: written for key, written in wal if key is not None}
+    return [str(key) for key in expired_of_gone(stored, (), {}, before)]
 
 
 def _keys(store: ObjectStore, archive: Archive) -> Iterator[Key]:
