@@ -49,6 +49,17 @@ EVERYTHING: Body = {
     },
     "serviceAccount": {"annotations": {"a": "b"}},
 }
+ROUTED: Body = {
+    "gateway": {
+        "enabled": True,
+        "httpRoute": {
+            "enabled": True,
+            "parentRefs": [{"name": "public", "namespace": "edge"}],
+            "hostnames": ["api.example.com"],
+        },
+    }
+}
+"""Of a type that a bare API server does not know."""
 GATEWAY: Body = {"gateway": {"enabled": True, "github": {"clientId": "Iv1.0123"}}}
 GATEWAY_WHOLE: Body = {
     "gateway": {
@@ -57,6 +68,7 @@ GATEWAY_WHOLE: Body = {
         "postgresVersion": "15",
         "signIn": {"policy": "allow-list", "logins": ["jane"], "organizations": ["acme"]},
         "trustedProxies": ["10.0.0.0/8"],
+        "allowedOrigins": ["https://console.example.com"],
         "existingPeerSecret": "peers",
         "service": {"type": "LoadBalancer", "annotations": {"a": "b"}},
         "ingress": {

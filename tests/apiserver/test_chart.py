@@ -19,6 +19,7 @@ from apiserver.charts import (
     LISTED,
     MONITORED,
     OWN_KEYS,
+    ROUTED,
     VALUES,
     Body,
     find,
@@ -64,6 +65,8 @@ def test_the_versions_agree() -> None:
         ({"objectStore": {"embedded": {"enabled": True}}}, "objectStore.embedded.image must name"),
         ({**GATEWAY, **LISTED}, "that needs cluster-wide rights"),
         ({"gateway": {"enabled": True, "ingress": {"enabled": True}}}, "gateway.ingress.host"),
+        ({"gateway": {"enabled": True, "httpRoute": {"enabled": True}}}, "httpRoute.parentRefs"),
+        ({"gateway": {"allowedOrigins": ["example.com"]}}, "/gateway/allowedOrigins/0"),
         ({"gateway": {"signIn": {"policy": "anybody"}}}, "/gateway/signIn/policy"),
     ],
     ids=str,
@@ -141,6 +144,16 @@ def test_a_monitor_selects_the_operators_pods_and_their_port() -> None:
     ]
     assert ports == {"metrics": 8080}
     assert monitor["metadata"]["labels"]["team"] == "data"
+
+
+def test_a_route_leads_to_the_gateways_service() -> None:
+    objects = rendered(ROUTED)
+    spec = find(objects, "HTTPRoute", "postbase-gateway")["spec"]
+    assert spec["parentRefs"] == [{"name": "public", "namespace": "edge"}]
+    assert spec["hostnames"] == ["api.example.com"]
+    ((backend,),) = [rule["backendRefs"] for rule in spec["rules"]]
+    service = find(objects, "Service", backend["name"])
+    assert backend["port"] in [port["port"] for port in service["spec"]["ports"]]
 
 
 def test_a_new_number_of_the_chart_alone_restarts_no_pod(tmp_path: Path) -> None:

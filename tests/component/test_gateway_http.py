@@ -273,3 +273,28 @@ async def test_the_free_plan_is_its_burst() -> None:
         passed = [(await ask(running, "GET", "/auth/me"))[0] for _ in range(14)]
     assert passed.count(200) in (10, 11)
     assert passed[-1] == 429
+
+
+async def test_pages_of_named_origins_may_call_it_and_others_not() -> None:
+    console, other = "https://console.example.com", "https://other.example.com"
+    settings = GatewaySettings(regions=("us-west1",), allowed_origins=(console,))
+    async with gateway(settings) as running, aiohttp.ClientSession() as session:
+        asked = {"Origin": console, "Access-Control-Request-Method": "POST"}
+        async with session.options(f"{running.url}/projects", headers=asked) as answer:
+            assert answer.status == 204
+            assert answer.headers["Access-Control-Allow-Methods"] == "GET, POST"
+        for origin, allowed in ((console, console), (other, None)):
+            headers = {**running.headers, "Origin": origin}
+            async with session.get(f"{running.url}/projects", headers=headers) as answer:
+                assert answer.status == 200
+                assert answer.headers.get("Access-Control-Allow-Origin") == allowed
+                assert answer.headers["Vary"] == "Origin"
+        async with session.get(f"{running.url}/projects", headers={"Origin": console}) as answer:
+            assert (answer.status, answer.headers["Access-Control-Allow-Origin"]) == (401, console)
+    async with (
+        gateway() as running,
+        aiohttp.ClientSession(headers=running.headers) as session,
+        session.options(f"{running.url}/projects", headers=asked) as answer,
+    ):
+        assert answer.status == 405
+        assert "Access-Control-Allow-Origin" not in answer.headers

@@ -67,6 +67,9 @@ capabilities: {drop: [ALL]}
 {{- if .Values.watch.namespaces }}
 {{- fail "gateway.enabled and watch.namespaces: the gateway's tenants get a namespace each, which the operator makes; that needs cluster-wide rights. Take out watch.namespaces, or install the gateway with another release." }}
 {{- end }}
+{{- if and .Values.gateway.httpRoute.enabled (not .Values.gateway.httpRoute.parentRefs) }}
+{{- fail "gateway.httpRoute.parentRefs must name the Gateways that take the route." }}
+{{- end }}
 {{- if and .Values.gateway.ingress.enabled (not .Values.gateway.ingress.host) }}
 {{- fail "gateway.ingress.host must name the host by which the API is reached." }}
 {{- end }}

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from postbase_operator import metrics
 from postbase_operator.api.api_token import Scope
+from postbase_operator.gateway import cors
 from postbase_operator.gateway.addresses import Addresses
 from postbase_operator.gateway.answers import ID, failure, success
 from postbase_operator.gateway.bodies import Body, NoBody, NoQuery, Query
@@ -55,8 +56,11 @@ class Gateway:
         given = request.headers.get("X-Request-Id", "")
         request_id = given if REQUEST_ID.fullmatch(given) else secrets.token_hex(12)
         request[ID] = request_id
-        told: dict[str, str] = {}
         methods, values = self._router.find(parts_of(request))
+        origin, origins = request.headers.get("Origin"), self._services.settings.allowed_origins
+        told = cors.allowed(origin, origins)
+        if origins and origin and cors.is_preflight(request.method, request.headers):
+            return web.Response(status=204, headers=cors.preflight(origin, origins, methods))
         route = methods.get("GET" if request.method == "HEAD" else request.method)
         began = time.perf_counter()
         try:

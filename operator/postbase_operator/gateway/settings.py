@@ -65,6 +65,9 @@ class GatewaySettings:
     trusted_proxies: tuple[str, ...] = ()
     """Addresses or networks whose X-Forwarded-For is believed."""
 
+    allowed_origins: tuple[str, ...] = ()
+    """Origins whose pages may call the API from a browser, such as https://console.example.com."""
+
     log_level: str = "INFO"
 
     @classmethod
@@ -76,6 +79,10 @@ class GatewaySettings:
         if urlsplit(settings.github_url).scheme not in ("http", "https"):
             raise InvalidSpec(PREFIX + "GITHUB_URL", "must be an http:// or https:// address")
         settings.proxies()
+        for origin in settings.allowed_origins:
+            if origin != "*" and not is_origin(origin):
+                why = f"{origin!r} is no origin: scheme and host, as https://console.example.com"
+                raise InvalidSpec(PREFIX + "ALLOWED_ORIGINS", why)
         return settings
 
     def proxies(self) -> tuple[Network, ...]:
@@ -89,3 +96,10 @@ class GatewaySettings:
         """Where the REST API is: on github.com a host of its own."""
         base = self.github_url.rstrip("/")
         return "https://api.github.com" if base == GITHUB else f"{base}/api/v3"
+
+
+def is_origin(text: str) -> bool:
+    """As browsers write one: scheme, host, and the port where it is not the scheme's own."""
+    parts = urlsplit(text)
+    wanted = f"{parts.scheme}://{parts.netloc}"
+    return parts.scheme in ("http", "https") and bool(parts.netloc) and text == wanted
