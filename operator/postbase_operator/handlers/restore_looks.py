@@ -12,6 +12,7 @@ from datetime import datetime
 from postbase_operator.api.backup import Backup
 from postbase_operator.api.database import Database
 from postbase_operator.api.pitr_restore import PitrRestore
+from postbase_operator.kube.backup_looks import backups_of
 from postbase_operator.kube.cache import Cache
 from postbase_operator.kube.kinds import BACKUP, DATABASE, PITR_RESTORE
 from postbase_operator.planning.database_backups import is_of
@@ -73,17 +74,10 @@ class RestoreLooks:
         return replace(known, seen=seen)
 
     def _backups(self, db: Database) -> Iterator[Backup]:
-        for body in self._cache.all(BACKUP):
-            backup = Backup.model_validate(body)
-            ours = backup.metadata.namespace == db.metadata.namespace
-            if ours and is_of(backup, db.metadata.uid):
-                yield backup
+        named = backups_of(self._cache, db.metadata.namespace, db.metadata.name)
+        return (backup for backup in named if is_of(backup, db.metadata.uid))
 
     def of(self, namespace: str, database: str) -> list[PitrRestore]:
         """Those that name this Database."""
-        return [
-            PitrRestore.model_validate(body)
-            for body in self._cache.all(PITR_RESTORE)
-            if body["metadata"]["namespace"] == namespace
-            and body["spec"]["databaseRef"]["name"] == database
-        ]
+        named = self._cache.children(PITR_RESTORE, namespace, database)
+        return list(map(PitrRestore.model_validate, named))

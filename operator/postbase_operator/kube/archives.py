@@ -189,10 +189,8 @@ class Archives:
         """The complete Backups that name it: with another one another window may begin."""
         return frozenset(
             body["metadata"]["uid"]
-            for body in self._cache.all(BACKUP)
-            if body["metadata"]["namespace"] == db.metadata.namespace
-            and body["spec"]["databaseRef"]["name"] == db.metadata.name
-            and (body.get("status") or {}).get("phase") == "Completed"
+            for body in self._cache.children(BACKUP, db.metadata.namespace, db.metadata.name)
+            if (body.get("status") or {}).get("phase") == "Completed"
         )
 
     # -- before there is a volume ------------------------------------------------------------

@@ -35,8 +35,10 @@ class BackupLeftovers:
 
     async def clear(self) -> None:
         """Deletes what is over. Raises PostbaseError; the rest is the next round's."""
-        for (namespace, _, _), backups in self._orphans().items():
-            for each in expired(backups, POLICIES, self._now(), pinned(self._cache, namespace)):
+        for (namespace, name, _), backups in self._orphans().items():
+            for each in expired(
+                backups, POLICIES, self._now(), pinned(self._cache, namespace, name)
+            ):
                 told = {"object": f"Backup/{namespace}/{each.name}", "reason": each.reason}
                 logger.info("a backup of a Database that is gone goes", extra=told)
                 await self._objects.delete(namespace, each.name, takes_bytes=each.bytes)

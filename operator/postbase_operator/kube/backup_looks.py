@@ -89,9 +89,9 @@ class BackupLooks:
         """What a Database's planner is told."""
         place = place_of_body(database)
         return Known(
-            tuple(each for each in self.all() if _names(each) == place),
+            tuple(backups_of(self._cache, *place)),
             has_store=self._stores.source(project) is not None,
-            pinned=pinned(self._cache, place[0]),
+            pinned=pinned(self._cache, *place),
             over_quota=self._over_quota(project),
         )
 
@@ -195,22 +195,26 @@ class BackupLooks:
         pods = self._cache.children(POD, *place)
         return backup_jobs.state_of(job, backup_jobs.pod_of(job, pods))
 
-    def all(self) -> Iterator[Backup]:
-        for body in self._cache.all(BACKUP):
-            yield Backup.model_validate(body)
-
     def _is_needed(self, backup: Backup) -> bool:
         uid = backup.status.database_uid
         siblings = [
             each
-            for each in self.all()
-            if _names(each) == _names(backup) and (uid is None or is_of(each, uid))
+            for each in backups_of(self._cache, *_names(backup))
+            if uid is None or is_of(each, uid)
         ]
-        kept = pinned(self._cache, backup.metadata.namespace)
+        kept = pinned(self._cache, *_names(backup))
         return retention.is_needed(backup, siblings, self.policies(backup), self._now(), kept)
 
     def _unfinished(self) -> Iterator[Backup]:
-        return (backup for backup in self.all() if not backup.is_done())
+        """In the whole cluster: looked through unread, for there may be tens of thousands."""
+        bodies = (body for body in self._cache.all(BACKUP) if not _is_over(body))
+        return map(Backup.model_validate, bodies)
+
+    def _complete(self, namespace: str) -> Iterator[Body]:
+        for body in self._cache.all(BACKUP):
+            phase = (body.get("status") or {}).get("phase")
+            if body["metadata"]["namespace"] == namespace and phase == RunPhase.COMPLETED:
+                yield body
 
     def usage(self, project: Project) -> tuple[int, int]:
         """Complete backups of its Databases, and what they take in bytes; of those that are gone
@@ -223,10 +227,8 @@ class BackupLooks:
         }
         sizes = [
             backup.status.size_bytes or 0
-            for backup in self.all()
-            if backup.metadata.namespace == project.metadata.namespace
-            and backup.status.phase is RunPhase.COMPLETED
-            and backup.status.object_key is not None
+            for backup in map(Backup.model_validate, self._complete(project.metadata.namespace))
+            if backup.status.object_key is not None
             and _counts_for(backup, public_id("Project", project.metadata.uid), databases)
         ]
         return len(sizes), sum(sizes)
@@ -253,23 +255,40 @@ def _counts_for(backup: Backup, project_id: str, databases: Mapping[str, str]) -
     return of_earlier or backup.spec.database_ref.name in databases.values()
 
 
-def pinned(cache: Cache, namespace: str) -> frozenset[str]:
-    """Names of the Backups there that restores which have not ended read from."""
+def backups_of(cache: Cache, namespace: str, database: str) -> Iterator[Backup]:
+    """Those that name it."""
+    return map(Backup.model_validate, cache.children(BACKUP, namespace, database))
+
+
+def pinned(cache: Cache, namespace: str, database: str) -> frozenset[str]:
+    """Names of the Backups of Databases of this name that restores which have not ended read."""
     backups: dict[Whose, list[Backup]] = {}
-    for body in cache.all(BACKUP):
-        backup = Backup.model_validate(body)
-        if backup.metadata.namespace == namespace:
-            uid = backup.status.database_uid or ""
-            whose = Whose(namespace, backup.spec.database_ref.name, uid)
-            backups.setdefault(whose, []).append(backup)
+    for backup in backups_of(cache, namespace, database):
+        whose = Whose(namespace, database, backup.status.database_uid or "")
+        backups.setdefault(whose, []).append(backup)
     kept = (pinned_backups(reading(cache, whose), of) for whose, of in backups.items())
     return frozenset().union(*kept)
 
 
 def reading(cache: Cache, whose: Whose) -> list[Reader]:
     """Restores that have not ended, and Databases that have not begun yet, which read from it."""
-    restores = map(PitrRestore.model_validate, cache.all(PITR_RESTORE))
-    return readers(whose, restores, map(Database.model_validate, cache.all(DATABASE)))
+    restores = cache.children(PITR_RESTORE, whose.namespace, whose.name)
+    return readers(
+        whose,
+        (PitrRestore.model_validate(body) for body in restores if not _is_over(body)),
+        (Database.model_validate(body) for body in cache.all(DATABASE) if _may_begin(body)),
+    )
+
+
+def _is_over(run: Body) -> bool:
+    phase = (run.get("status") or {}).get("phase")
+    return phase is not None and RunPhase(phase).is_final
+
+
+def _may_begin(database: Body) -> bool:
+    """Whether it has not yet, with something that is there before it."""
+    has_begun = (database.get("status") or {}).get("systemId")
+    return bool(database["spec"].get("bootstrap")) and not has_begun
 
 
 def _names(backup: Backup) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from postbase_operator.desired.names import LABEL_DATABASE
-from postbase_operator.kube.kinds import Body, Kind
+from postbase_operator.kube.kinds import BACKUP, PITR_RESTORE, Body, Kind
 from postbase_operator.kube.news import is_news
 
 Place = tuple[str, str]  # namespace, name
@@ -18,7 +18,7 @@ REMEMBERED = 10_000
 
 
 class Cache:
-    """Objects by kind, namespace and name; children also by the Database that they belong to."""
+    """Objects by kind, namespace and name; children and runs also by their Database."""
 
     def __init__(self) -> None:
         self._objects: dict[Kind, dict[Place, Body]] = {}
@@ -40,7 +40,7 @@ class Cache:
         trimmed["metadata"] = {k: v for k, v in body["metadata"].items() if k != "managedFields"}
         self._forget_owner(kind, held)
         self._objects[kind][place] = trimmed
-        owner = database_of(body)
+        owner = database_of(trimmed)
         if owner is not None:
             self._children.setdefault(kind, {}).setdefault(owner, set()).add(place[1])
 
@@ -111,9 +111,14 @@ def place_of(body: Body) -> Place:
     return meta.get("namespace", ""), meta["name"]
 
 
+RUNS = (BACKUP.kind, PITR_RESTORE.kind)
+
+
 def database_of(body: Body) -> Place | None:
-    """The Database that a child says it belongs to, by its label."""
+    """The Database that a child says it belongs to, by its label; that a run names, in its spec."""
     meta = body["metadata"]
+    if body["kind"] in RUNS:
+        return meta.get("namespace", ""), body["spec"]["databaseRef"]["name"]
     name = (meta.get("labels") or {}).get(LABEL_DATABASE)
     return None if name is None else (meta.get("namespace", ""), name)
 

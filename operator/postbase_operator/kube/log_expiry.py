@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
-from postbase_operator.api.backup import Backup
 from postbase_operator.api.database import Database
 from postbase_operator.api.policies import BackupPolicy, PitrPolicy
 from postbase_operator.archive.keys import (
@@ -24,9 +23,9 @@ from postbase_operator.archive.keys import (
 from postbase_operator.archive.template import Key
 from postbase_operator.kube.archive_listing import histories
 from postbase_operator.kube.archives import Archives
-from postbase_operator.kube.backup_looks import reading
+from postbase_operator.kube.backup_looks import backups_of, reading
 from postbase_operator.kube.cache import Cache
-from postbase_operator.kube.kinds import BACKUP, DATABASE
+from postbase_operator.kube.kinds import DATABASE
 from postbase_operator.objectstore.store import ObjectStore
 from postbase_operator.planning.archiving import archive_of
 from postbase_operator.planning.database_backups import is_of
@@ -75,10 +74,9 @@ class LogExpiry:
             BackupPolicy.of(db.spec.backup, defaults.backup),
             PitrPolicy.of(db.spec.pitr, defaults.pitr),
         )
-        backups = [each for each in self._backups(db) if is_of(each, db.metadata.uid)]
-        found = reading(
-            self._cache, Whose(db.metadata.namespace, db.metadata.name, db.metadata.uid)
-        )
+        place = db.metadata.namespace, db.metadata.name
+        backups = [each for each in backups_of(self._cache, *place) if is_of(each, db.metadata.uid)]
+        found = reading(self._cache, Whose(*place, db.metadata.uid))
         kept = log_needed(backups, policies, self._now(), pinned_bases(found, backups))
         store = await self._archives.stores.client(source)
         if kept or policies.pitr.enabled:
@@ -94,13 +92,6 @@ class LogExpiry:
         if over:
             told = {"object": f"Database/{db.metadata.namespace}/{db.metadata.name}"}
             logger.info("log that nobody needs was deleted", extra=told | {"objects": len(over)})
-
-    def _backups(self, db: Database) -> Iterator[Backup]:
-        for body in self._cache.all(BACKUP):
-            backup = Backup.model_validate(body)
-            same = backup.metadata.namespace == db.metadata.namespace
-            if same and backup.spec.database_ref.name == db.metadata.name:
-                yield backup
 
 
 async def delete(store: ObjectStore, keys: list[str]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from postbase_operator.api.backup import Backup
+from postbase_operator.api.base import Resource
 from postbase_operator.api.conditions import find_condition
 from postbase_operator.api.database_status import FinishedRun, RunKind
 from postbase_operator.api.ids import public_id
@@ -266,3 +267,29 @@ def test_whose_quota_a_backup_counts_for(told: dict[str, Any], counts: bool) -> 
     status = {"phase": "Completed", "sizeBytes": 100, "objectKey": "v1/a/b/base/c/"} | told
     made = Backup.model_validate(backup().to_wire() | {"status": status})
     assert world(made).looks.usage(project()) == ((1, 100) if counts else (0, 0))
+
+
+def test_a_look_reads_nothing_of_other_databases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a fleet there are tens of thousands of Backups: reading them all took seconds a look."""
+    own = backup()
+    made, db = world(own), running_database()
+    for number in range(300):
+        for kind, status in ((BACKUP, {"phase": "Completed"}), (PITR_RESTORE, {})):
+            of = {"name": f"{kind.plural}-{number}", "namespace": "team", "uid": str(number)}
+            spec = {"databaseRef": {"name": f"other-{number % 100}"}}
+            made.cache.put(kind, {"metadata": of, "spec": spec, "status": status})
+        other = db.to_wire()
+        other["metadata"] = {**other["metadata"], "name": f"other-{number}", "uid": f"{number}"}
+        made.cache.put(DATABASE, other)
+    read: list[str] = []
+    validate = Resource.model_validate.__func__  # type: ignore[attr-defined]
+
+    def noted(cls: type[Resource], body: Any) -> Any:
+        read.append(body["metadata"]["name"])
+        return validate(cls, body)
+
+    monkeypatch.setattr(Resource, "model_validate", classmethod(noted))
+    look(made, own)
+    made.looks.of(db.to_wire(), None)
+    assert set(read) <= {own.metadata.name, "shop-main", "shop"}
+    assert len(read) < 20
