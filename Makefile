@@ -98,7 +98,7 @@ test: setup ## All set-up, then every test that this machine can run
 	@$(RUN) -m suite test
 .PHONY: test
 
-bench: setup $(if $(PART),build,up) ## The tables of docs/benchmarks.md beside peers (PART=archiving, backups, recovery or gateway: no node)
+bench: setup $(if $(filter-out ready idle estimates,$(PART)),build,up) ## The tables of docs/benchmarks.md beside peers (PART=ready, idle, estimates, backups, archiving, recovery or gateway)
 	@$(RUN) -m bench $(PART)
 .PHONY: bench
 

@@ -1,6 +1,6 @@
 """Whether a restore takes as long as its plan has said: ten in place, one after another.
 
-`python -m bench.estimates`, on the node of `make up`. Each has more data and another length of log
+`make bench PART=estimates`, on the node of `make up`. Each has more data and another length of log
 than the one before it; the first plans have nothing to rest on but usual speeds.
 `BENCH_RESTORES` says how many (default 10).
 """
@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from bench import manifests
 from bench.kubectl import kubectl
+from bench.ready import namespace
 
 WITHIN = 0.3
 MIB = 2**20
@@ -146,13 +146,7 @@ def measure(where: str) -> str:
     return table(found)
 
 
-def main() -> None:
-    kubectl("create", "namespace", "bench-estimates")
-    kubectl("apply", "--namespace=bench-estimates", "-f", "-", stdin=manifests.PROJECT)
-    print(measure("bench-estimates"))
-    kubectl("delete", "databases", "--all", "--namespace=bench-estimates", "--timeout=300s")
-    kubectl("delete", "namespace", "bench-estimates", "--timeout=300s")
-
-
-if __name__ == "__main__":
-    main()
+def on_the_node() -> str:
+    """The table, in a namespace of its own."""
+    with namespace("bench-estimates") as where:
+        return measure(where)

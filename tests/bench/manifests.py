@@ -18,17 +18,13 @@ metadata: {name: bench}
 spec: {}
 """
 
-HEAD = """\
-# Benchmarks
-
-Made by `make bench` on the node of `make up`; commit `{commit}`, {day}. Medians of {rounds} rounds,
-ours and the peer in turns in one run. Ratios are what counts: these machines are noisy.
-
+READY = """
 ## From apply to Ready
 
 Against a bare StatefulSet with the same image, limits, probes, volume class, an initdb container
-and a native sidecar that sleeps. Wanted: at most 2.0 s more for one, 1.4 times for twenty; 0.2
-CPU-s and 25 API requests of the operator for each Database. Watches and Leases are not counted.
+and a native sidecar that sleeps; medians of {rounds} rounds in turns. Wanted: at most 2.0 s more for
+one, 1.4 times for twenty; 0.2 CPU-s and 25 API requests of the operator for each Database. Watches
+and Leases are not counted.
 {tables}
 """
 
