@@ -13,8 +13,8 @@ DOCUMENT = ROOT / "docs" / "benchmarks.md"
 HEAD = """\
 # Benchmarks
 
-Made by `make bench`, ours and the peer in turns in one run. Ratios are what counts: these machines are noisy. Beneath
-each heading stands of which commit, when, and by which command.
+Made by `make bench`, ours and the peer in turns in one run. Ratios are what counts: these machines
+are noisy. Beneath each heading stands by which command it was made, of which commit, and when.
 """
 
 

@@ -22,9 +22,9 @@ READY = """
 ## From apply to Ready
 
 Against a bare StatefulSet with the same image, limits, probes, volume class, an initdb container
-and a native sidecar that sleeps; medians of {rounds} rounds in turns. Wanted: at most 2.0 s more for
-one, 1.4 times for twenty; 0.2 CPU-s and 25 API requests of the operator for each Database. Watches
-and Leases are not counted.
+and a native sidecar that sleeps; medians of {rounds} rounds in turns. Wanted: at most 2.0 s more
+for one, 1.4 times for twenty; 0.2 CPU-s and 25 API requests of the operator for each Database.
+Watches and Leases are not counted.
 {tables}
 """
 
