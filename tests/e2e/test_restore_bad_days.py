@@ -7,6 +7,7 @@ killed on the way.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -18,7 +19,7 @@ from e2e.conftest import NewDb
 from e2e.database import Db
 from e2e.runs import PREVIOUS, Run, restore
 from e2e.test_pitr import PITR, window, zulu
-from e2e.test_restores import claims, jobs
+from e2e.test_restores import claims
 from node.bringup import ctr
 
 pytestmark = pytest.mark.timeout(900)
@@ -45,8 +46,9 @@ class Past:
         return restore(self.db, name, {"targetTime": zulu(self.moment)}, **SHORT)
 
 
-@pytest.fixture(scope="module")
-def past(new_db: NewDb, cluster: Cluster) -> Iterator[Past]:
+@contextmanager
+def a_past(new_db: NewDb, cluster: Cluster, log_megabytes: int) -> Iterator[Past]:
+    """A Database with a window, and that much log between its base backup and the moment."""
     db = new_db("main")
     db.apply(storage={"size": "2Gi"}, **PITR)
     db.wait_ready()
@@ -54,13 +56,19 @@ def past(new_db: NewDb, cluster: Cluster) -> Iterator[Past]:
     db.wait_for("Archiving", "True", seconds=120)
     eventually(lambda: window(db).get("from"), "there is a recovery window", seconds=240)
     db.fill("before the moment")
-    for number in range(LOG_MEGABYTES // 16):
+    for number in range(log_megabytes // 16):
         db.rows(LOG.format(first=number * 16000))
     moment = db.value("SELECT clock_timestamp()")
     db.fill("after the moment")
     uid = db.live()["metadata"]["uid"]
     yield Past(db, moment, ["before the moment"])
     Bucket(cluster).clear(f"v1/{uid}/")
+
+
+@pytest.fixture(scope="module")
+def past(new_db: NewDb, cluster: Cluster) -> Iterator[Past]:
+    with a_past(new_db, cluster, LOG_MEGABYTES) as found:
+        yield found
 
 
 def container(pod: Body | None, name: str) -> Body:
@@ -139,42 +147,3 @@ def test_the_store_s_process_is_killed_in_the_middle_of_the_fill(
     assert container(store_pod(cluster), "versitygw")["restartCount"] == before + 1
     assert past.db.notes() == past.rows
     undo(past, "back-3")
-
-
-def test_two_that_are_asked_for_at_once_take_turns(past: Past) -> None:
-    first, second = past.to("one-of-two").apply(), past.to("two-of-two").apply()
-    second.wait_for("Queued", seconds=120, every=0.05)
-    done = [
-        datetime.fromisoformat(each.wait(seconds=240)["completedAt"]) for each in (first, second)
-    ]
-    assert done[0] < done[1]
-    assert datetime.fromisoformat(second.status()["startedAt"]) >= done[0]
-    assert past.db.notes() == past.rows
-    assert list(claims(past.db).values()).count("current") == 1
-
-
-def test_a_restore_of_a_restore_and_back_behind_both(past: Past) -> None:
-    db = past.db
-    db.fill("on another timeline")
-    between = db.value("SELECT clock_timestamp()")
-    db.fill("after that as well")
-    asked = restore(db, "of-a-restore", {"targetTime": zulu(between)}, **SHORT).apply()
-    plan = asked.wait(seconds=240)["plan"]
-    assert len(plan["timelines"]) > 1
-    assert db.notes() == [*past.rows, "on another timeline"]
-    again = past.to("behind-both").apply()
-    assert again.wait(seconds=240)["plan"]["timelines"][0] == 1
-    assert db.notes() == past.rows
-
-
-def test_a_database_that_is_deleted_meanwhile_leaves_nothing_half_filled(past: Past) -> None:
-    """The last one: what serves is kept, as its deletionPolicy says."""
-    db = past.db
-    (current,) = [name for name, role in claims(db).items() if role == "current"]
-    asked = past.to("too-late").apply()
-    eventually(lambda: "filling" in claims(db).values(), "a volume", seconds=120, every=0.05)
-    db.cluster.delete("database", db.namespace, db.name)
-    eventually(lambda: jobs(db) == [], "its Job is gone", seconds=120)
-    eventually(lambda: "filling" not in claims(db).values(), "no half volume", seconds=120)
-    assert claims(db)[current] == "current"
-    assert asked.ready()["reason"] in ("DatabaseDeleted", "DatabaseNotFound")
