@@ -69,6 +69,11 @@ def _initialize(world: World, deployment: Deployment) -> None:
 
 
 def _place(world: World, deployment: Deployment) -> None:
+    """§1 Region change: it waits for a volume that is on its way."""
+    volume = world.state.volume_of(deployment.service_id, deployment.environment_id)
+    if volume is not None and volume.state in ("MIGRATION_PENDING", "MIGRATING"):
+        _later(world, deployment, POLL, "INITIALIZING", _place)
+        return
     _status(world, deployment, "DEPLOYING")
     reason = _cannot_run(world, deployment)
     if reason:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from dataclasses import dataclass, field
 from typing import Any
@@ -47,13 +48,17 @@ def told(data: Any, errors: list[dict[str, Any]] | None = None, status: int = 20
 
 
 def check(document: str) -> Answer | None:
+    faults, code = _faults(document)
+    return _bad(faults, code) if faults else None
+
+
+@functools.cache
+def _faults(document: str) -> tuple[list[GraphQLError], str]:
     """[U] the shape of what the schema itself refuses: it is Apollo's here, with 400."""
     try:
-        faults = list(validate(schema(), parse(document)))
-        code = "GRAPHQL_VALIDATION_FAILED"
+        return list(validate(schema(), parse(document))), "GRAPHQL_VALIDATION_FAILED"
     except GraphQLSyntaxError as error:
-        faults, code = [error], "GRAPHQL_PARSE_FAILED"
-    return _bad(faults, code) if faults else None
+        return [error], "GRAPHQL_PARSE_FAILED"
 
 
 def _bad(faults: list[GraphQLError], code: str) -> Answer:
