@@ -11,6 +11,7 @@ import pytest
 
 from component.railway_caller import VARIABLES, Caller, Place
 from railway.double import RailwayDouble
+from railway.images import Spec
 from railway.postgres_ssl import MOUNT, NAME
 
 BOTH_LINES = {"POSTGRES_HOST_AUTH_METHOD": "scram-sha-256\nhost replication all all scram-sha-256"}
@@ -192,13 +193,20 @@ def test_our_own_image_runs_as_a_process_with_its_volume(
 ) -> None:
     image = f"{railway.settings.operator_image}:0.1"
     place = Place(call, variables={"A": "1"}, image=image, mount="/data").made()
-    place.configure(startCommand="postbase-operator crds /data/crds")
+    place.configure(startCommand="postbase-operator crds /data")
     place.call("Deploy", **place.where)
     place.wait(lambda: place.latest() and place.latest()["deploymentStopped"], "its end")
     told = place.deployment(place.latest()["id"])
     assert (told["status"], told["instances"][0]["status"]) == ("SUCCESS", "EXITED"), place.log()
     volume = next(iter(railway.world.folder.glob(f"v-{place.instances()[0]['id'][:8]}")))
-    assert any((volume / "crds").iterdir())
+    assert list(volume.glob("*.postbase.sh.yaml"))
+
+
+def test_a_container_knows_private_names_and_its_mount() -> None:
+    spec = Spec(
+        "x", None, {}, "127.1.1.1", "/data", Path("/tmp/v"), {"a.railway.internal": "127.9"}
+    )
+    assert spec.on_host("host=a.railway.internal file=/data/wal") == "host=127.9 file=/tmp/v/wal"
 
 
 def test_nothing_listens_and_nothing_runs_afterwards() -> None:
