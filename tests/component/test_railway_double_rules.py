@@ -147,6 +147,22 @@ def test_without_skip_variables_deploy(railway: RailwayDouble, call: Caller) -> 
     assert call("ReadVariables", **which) == {"A": "1"}
 
 
+def test_references_are_resolved_by_the_name_of_a_service(call: Caller) -> None:
+    place = Place(call).made()
+    given = {"URL": "pg://${{RAILWAY_PRIVATE_DOMAIN}}/${{ POSTGRES_DB }}"}
+    where = {"serviceId": place.service}
+    skip = {"skipDeploys": True}
+    call("SetVariables", input=place.here | where | skip | {"variables": given})
+    other = place.make_service("receiver")
+    where = {"serviceId": other}
+    given = {"FROM": "${{shop-main.URL}}", "GONE": "<${{renamed.URL}}>"}
+    call("SetVariables", input=place.here | where | skip | {"variables": given})
+    rendered = call("ReadRenderedVariables", **place.here, **where)
+    assert rendered["FROM"] == "pg://shop-main.railway.internal/railway"
+    assert rendered["GONE"] == "<>"
+    assert call("ReadVariables", **place.here, **where)["FROM"] == "${{shop-main.URL}}"
+
+
 def test_tokens_open_what_is_theirs(railway: RailwayDouble, place: Place) -> None:
     other = railway.add_workspace("other", "HOBBY")
     stranger = Caller(railway, railway.token("workspace", other))

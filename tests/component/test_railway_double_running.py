@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -152,6 +153,8 @@ def test_a_backup_comes_back_by_a_swap_that_is_only_staged(place: Place) -> None
     place.wait(lambda: place.latest()["status"] == "SUCCESS" and place.answers())
     assert place.sql("SELECT n FROM saved") == [(1,)]
     assert [each["serviceId"] for each in place.instances()] == [None, place.service]
+    (file,) = place.sql("SHOW ssl_cert_file")[0]
+    assert f"v-{place.instances()[1]['id'][:8]}" in file
 
 
 def ended(place: Place, workflow: str) -> bool:
@@ -186,6 +189,19 @@ def test_what_the_image_refuses(
     place.call("Deploy", **place.where)
     place.wait(lambda: place.latest()["status"] == "CRASHED", "CRASHED")
     assert told in place.log()
+
+
+def test_data_that_another_image_wrote_is_taken_over(railway: RailwayDouble, place: Place) -> None:
+    """As a restore does it: our image fills the volume, then the image is switched."""
+    latest = place.latest()["id"]
+    place.call("StopDeployment", id=latest)
+    place.wait(lambda: place.deployment(latest)["deploymentStopped"], "the stop")
+    mine = next(each for each in place.instances() if each["serviceId"] == place.service)
+    data = railway.world.folder / f"v-{mine['id'][:8]}" / "pgdata"
+    for path in (data, *data.rglob("*")):
+        os.chown(path, os.getuid(), os.getgid(), follow_symlinks=False)
+    place.deploy()
+    place.wait(place.answers)
 
 
 def test_our_own_image_runs_as_a_process_with_its_volume(

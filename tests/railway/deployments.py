@@ -254,7 +254,8 @@ def box_ended(world: World, deployment: Deployment, box: Box | None, code: int) 
 
 
 def _again(world: World, deployment: Deployment) -> None:
-    if deployment.instance_status == "RESTARTING" and deployment.id not in world.boxes:
+    gone = deployment.status in ("REMOVING", "REMOVED") or deployment.id in world.boxes
+    if deployment.instance_status == "RESTARTING" and not gone:
         deployment.instance_status = "RUNNING" if deployment.status == "SUCCESS" else "CREATED"
         run(world, deployment, fresh=False)
 

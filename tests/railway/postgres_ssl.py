@@ -24,6 +24,12 @@ SMALL = "shared_buffers = 32MB\nfsync = off\nmax_wal_size = 256MB\n"
 """For the machine of the tests; all else is as the official image leaves it."""
 
 
+TLS_FILES = {
+    "ssl_ca_file": "root.crt",
+    "ssl_cert_file": "server.crt",
+    "ssl_key_file": "server.key",
+}
+FOLDER_OF_A_VOLUME = re.compile(r"/[^\s']*/rw-[^/\s']+/v-[0-9a-f]{8}")
 _COPYING = threading.Lock()
 
 
@@ -58,9 +64,8 @@ class PostgresSsl:
         database = _Cluster(spec, programs, Path(spec.on_host(pgdata(spec))), log)
         if not (database.data / "PG_VERSION").exists():
             database.initialize()
-        days = int(spec.variables.get("SSL_CERT_DAYS", "820"))
-        certificates.renew(spec.volume / "certs", days)
-        _own(spec.volume / "certs")
+        database.secure()
+        database.take_over()
         run = scratch / "run"
         run.mkdir(exist_ok=True)
         _own(run)
@@ -162,19 +167,34 @@ class _Cluster:
         not match replication."""
         with (self.data / "pg_hba.conf").open("a") as hba:
             hba.write(f"\nhost all all all {method}\n")
-        certs = self.data_on_volume("certs")
         with (self.data / "postgresql.conf").open("a") as conf:
-            conf.write(f"{SMALL}ssl = on\nssl_ca_file = '{certs}/root.crt'\n")
-            conf.write(
-                f"ssl_cert_file = '{certs}/server.crt'\nssl_key_file = '{certs}/server.key'\n"
-            )
-            conf.write(f"shared_preload_libraries = '{self._preloaded()}'\n")
+            conf.write(f"{SMALL}shared_preload_libraries = '{self._preloaded()}'\n")
+        self.secure()
+
+    def secure(self) -> None:
+        """§3: TLS of its own. [U] that it is turned on for data that came from elsewhere."""
+        assert self.spec.volume is not None
+        certs = self.spec.volume / "certs"
+        if not certs.exists():
+            with (self.data / "postgresql.conf").open("a") as conf:
+                conf.write("ssl = on\n")
+                for name, file in TLS_FILES.items():
+                    conf.write(f"{name} = '{MOUNT}/certs/{file}'\n")
         certificates.renew(certs, int(self.spec.variables.get("SSL_CERT_DAYS", "820")))
         _own(certs)
+        for name in ("postgresql.conf", "postgresql.auto.conf"):
+            self._localize(self.data / name)
 
-    def data_on_volume(self, name: str) -> Path:
-        assert self.spec.volume is not None
-        return self.spec.volume / name
+    def _localize(self, file: Path) -> None:
+        """The mount's path is the folder's here; also where a backup has that of another volume."""
+        if file.exists():
+            text = file.read_text().replace(MOUNT, str(self.spec.volume))
+            file.write_text(FOLDER_OF_A_VOLUME.sub(str(self.spec.volume), text))
+
+    def take_over(self) -> None:
+        """docker-entrypoint.sh, as root: all below PGDATA belongs to postgres, whoever wrote it."""
+        self.data.chmod(0o700)
+        _own(self.data)
 
     def _preloaded(self) -> str:
         library = self.programs / "lib/postgresql/pg_stat_statements.so"
