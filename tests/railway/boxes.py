@@ -1,0 +1,179 @@
+"""Containers: a process each, or nothing at all where a test is about calls alone."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from railway.images import Exits, Image, Log, Spec
+
+Ended = Callable[[int], None]
+
+
+class Box(Protocol):
+    ended: bool
+
+    def terminate(self) -> None: ...
+
+    def kill(self) -> None: ...
+
+
+class Machine(Protocol):
+    real: bool
+
+    def start(self, image: Image, spec: Spec, log: Log, ended: Ended) -> Box:
+        """Starts a container; `ended` gets its exit code, from another thread or right away."""
+
+    def close(self) -> None: ...
+
+
+@dataclass
+class Idle:
+    """A container that only pretends."""
+
+    passes_sigterm: bool
+    ended: bool = False
+
+    def terminate(self) -> None:
+        self.ended = self.ended or self.passes_sigterm
+
+    def kill(self) -> None:
+        self.ended = True
+
+
+class Nothing:
+    """Runs no process; an image's own checks still hold."""
+
+    real = False
+
+    def start(self, image: Image, spec: Spec, log: Log, ended: Ended) -> Box:
+        box = Idle(image.passes_sigterm)
+        try:
+            image.check(spec)
+        except Exits as exits:
+            log(exits.said)
+            box.ended = True
+            ended(exits.code)
+        return box
+
+    def close(self) -> None:
+        pass
+
+
+@dataclass
+class Process:
+    image: Image
+    spec: Spec
+    scratch: Path
+    log: Log
+    on_end: Ended
+    ended: bool = False
+    leaving: bool = False
+    process: subprocess.Popen[str] | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _gone: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.thread = threading.Thread(target=self._live, daemon=True, name="railway-box")
+        self.thread.start()
+
+    def _live(self) -> None:
+        try:
+            code = self._run()
+        except Exits as exits:
+            self.log(exits.said)
+            code = exits.code
+        except Exception as error:  # noqa: BLE001 - a crash of the double's own is told in the log
+            self.log(f"the double failed: {error!r}")
+            code = 125
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        self.ended = True
+        self._gone.set()
+        if not self.leaving:
+            self.on_end(code)
+
+    def _run(self) -> int:
+        self.image.check(self.spec)
+        program = self.image.prepare(self.spec, self.scratch, self.log)
+        uid: dict[str, Any] = {}
+        if program.uid is not None:
+            uid = {"user": program.uid, "group": program.uid, "extra_groups": []}
+        with self._lock:
+            if self.leaving:
+                return 0
+            self.process = subprocess.Popen(
+                program.arguments,
+                env=program.environment,
+                cwd=program.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                **uid,
+            )
+        assert self.process.stdout is not None
+        with self.process.stdout as lines:
+            for line in lines:
+                self.log(line.rstrip("\n"))
+        return self.process.wait()
+
+    def terminate(self) -> None:
+        """SIGTERM, never SIGINT (§3 Stop); wrapper.sh does not pass it on."""
+        self.leaving = True
+        with self._lock:
+            if self.process is not None and self.image.passes_sigterm:
+                self.process.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """SIGKILL of all that is in the container at once."""
+        self.leaving = True
+        with self._lock:
+            process = self.process
+            if process is not None:
+                for pid in family(process.pid):
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+        if threading.current_thread() is not self.thread:
+            self._gone.wait(60)
+
+
+def family(pid: int) -> list[int]:
+    """A process and all below it, the oldest first."""
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return []
+    return [pid, *(each for child in children for each in family(int(child)))]
+
+
+@dataclass
+class Processes:
+    """Really runs what Railway would."""
+
+    root: Path
+    real: bool = True
+    boxes: list[Process] = field(default_factory=list)
+
+    def start(self, image: Image, spec: Spec, log: Log, ended: Ended) -> Box:
+        scratch = self.root / f"b{len(self.boxes)}"
+        scratch.mkdir()
+        scratch.chmod(0o755)
+        box = Process(image, spec, scratch, log, ended)
+        self.boxes.append(box)
+        return box
+
+    def running(self) -> list[Process]:
+        return [box for box in self.boxes if not box.ended]
+
+    def close(self) -> None:
+        for box in self.boxes:
+            box.kill()
