@@ -43,7 +43,7 @@ class Document:
 
     def without(self, fields: Iterable[Field]) -> Document:
         """The same without these of its optional fields."""
-        gone = self.optional.intersection(fields)
+        gone = frozenset(fields)
         lines = [
             line
             for line in self.text.splitlines()

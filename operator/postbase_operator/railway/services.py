@@ -48,7 +48,7 @@ def service_name(db: Database, cluster: str, suffix: str = "") -> str:
     may share a Railway project. It is a DNS name: <service>.railway.internal."""
     mark = hashlib.sha256(f"{cluster}/{db.metadata.uid}".encode()).hexdigest()[:8]
     room = LONGEST_NAME - len(mark) - len(suffix) - 1
-    return f"{db.metadata.name[:room].rstrip('-.')}-{mark}{suffix}"
+    return f"{db.metadata.name[:room]}-{mark}{suffix}"
 
 
 def receiver_name(db: Database, cluster: str) -> str:

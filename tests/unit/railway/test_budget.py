@@ -114,6 +114,54 @@ def test_what_railway_says_stands_over_what_was_counted() -> None:
     assert budget.left == 9_999
 
 
+def two_at_once() -> tuple[Budget, Turn, Turn]:
+    budget = Budget(Rates(10, 10, 60.0, reserve=0.0), Clock())
+    return budget, budget.enter(urgent=True), budget.enter(urgent=True)
+
+
+def test_answers_that_overtake_each_other_do_not_lend() -> None:
+    budget, first, second = two_at_once()
+    budget.settle(second, Said(10, 8))
+    budget.settle(first, Said(10, 9))  # written down before the second was counted
+    assert budget.left == 8
+
+
+def test_requests_that_overtake_each_other_do_not_lend() -> None:
+    budget, first, second = two_at_once()
+    budget.settle(first, Said(10, 8))
+    budget.settle(second, Said(10, 9))  # served before the first was
+    assert budget.left == 8
+
+
+def test_what_is_under_way_at_the_turn_of_a_window_counts_in_the_next() -> None:
+    clock = Clock()
+    budget = Budget(Rates(10, 5, 60.0, reserve=0.0), clock)
+    budget.enter(urgent=True)
+    clock.now += 61
+    budget.enter(urgent=True)
+    assert budget.left == 3
+
+
+def test_a_window_is_over_when_it_is_surely_over() -> None:
+    clock = Clock()
+    budget = Budget(Rates(10, 5, 60.0, reserve=0.0), clock)
+    budget.settle(budget.enter(urgent=True), Said(5, 0, 10.0))
+    clock.now += 10  # in whole seconds, rounded down: it may be a fraction more
+    with pytest.raises(Throttled):
+        budget.enter(urgent=True)
+    clock.now += SLACK
+    budget.enter(urgent=True)
+
+
+def test_a_reset_that_has_passed_begins_nothing() -> None:
+    clock = Clock()
+    budget = Budget(Rates(10, 5, 60.0, reserve=0.0), clock)
+    budget.settle(budget.enter(urgent=True), Said(5, 0, 0.0))
+    clock.now += 2 * SLACK
+    with pytest.raises(Throttled):
+        budget.enter(urgent=True)
+
+
 def test_the_reserve_is_for_what_is_urgent() -> None:
     budget = Budget(HOBBY, Clock())
     budget.settle(budget.enter(urgent=True), Said(1000, 101, 3000.0))

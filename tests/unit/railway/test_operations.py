@@ -106,6 +106,8 @@ def test_only_the_marked_one_of_two_fields_of_a_name_goes() -> None:
     less = document.without([("VolumeInstance", "deletedAt"), ("ServiceInstance", "deletedAt")])
     assert document.body.count("deletedAt") - less.body.count("deletedAt") == 1
     assert document.without([("Volume", "id")]).body == document.body
+    both = Document.of("query X {\n a # optional Left\n b {\n  a # optional Right\n }\n}")
+    assert both.without([("Right", "a")]).body == "query X { a b { } }"
 
 
 def test_what_railway_does_not_know_is_read_off_its_words() -> None:
