@@ -22,6 +22,11 @@ API_REQUESTS = Counter(
     "Requests to the Kubernetes API; watches are not counted.",
     ["verb", "resource", "code"],
 )
+RAILWAY_REQUESTS = Counter(
+    "postbase_railway_requests_total",
+    "Requests to the Railway API; the outcome is ok or the kind of error.",
+    ["operation", "outcome"],
+)
 LEADER = Gauge("postbase_leader", "1 where this replica reconciles.")
 DATABASES = Gauge("postbase_databases", "Databases by the phase in their status.", ["phase"])
 

@@ -1,0 +1,1 @@
+"""Railway: its GraphQL API, and what a Database is there."""
