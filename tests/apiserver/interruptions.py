@@ -96,6 +96,8 @@ class Wire:
     """A Database is being looked at; a Project's count of them is a call of its own."""
     writes: list[str] = field(default_factory=list)
     news: asyncio.Event = field(default_factory=asyncio.Event)
+    in_flight: int = 0
+    """Requests that wait for their answers."""
 
     def arm(self, at: int, mode: Mode) -> None:
         self.armed, self.at, self.mode = True, at, mode
@@ -140,8 +142,12 @@ class Client(client.ApiClient):
         whole, what = super().call_api, f"{method} {urlsplit(url).path}"
 
         async def send() -> RESTResponse:
-            response = await whole(method, url, *args, **kwargs)
-            raw = await response.read()
+            self._wire.in_flight += 1
+            try:
+                response = await whole(method, url, *args, **kwargs)
+                raw = await response.read()
+            finally:
+                self._wire.in_flight -= 1
             if method != "GET" and "dryRun=" not in url:  # what was not made nobody hears of
                 self._wire.wrote(what)
                 if response.status < 400:

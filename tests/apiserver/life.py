@@ -111,7 +111,10 @@ class Life:
                     self.wire.armed = False
                     return
                 assert self._clock.time() - began < PATIENCE, self._told()
-                await self._clock.pass_time()
+                if self.wire.in_flight:  # a task in the background would hear of a time-out
+                    await asyncio.sleep(0)
+                else:
+                    await self._clock.pass_time()
 
     async def _replace_operator(self) -> None:
         await self.operator.stop()

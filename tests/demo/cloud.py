@@ -105,7 +105,9 @@ def any_second(api: Api, database: str, psql: Callable[[str], str]) -> None:
     path = f"{database}/pitr/restores"
 
     def is_over() -> bool:
-        (found,) = [r for r in api("GET", path, quiet=True) if r["id"] == asked["restore_id"]]
+        (found,) = [
+            r for r in api("GET", path, quiet=True)["restores"] if r["id"] == asked["restore_id"]
+        ]
         if found["status"] == "failed":
             raise NodeError(f"the restore failed: {found}")
         return bool(found["status"] == "completed")
@@ -140,7 +142,9 @@ class Api:
         """A presigned link opens by itself; names of Services mean nothing outside the cluster."""
         name, namespace = str(urlsplit(link).hostname).split(".")[:2]
         service = json.loads(kubectl("get", "service", name, "-o", "json", namespace=namespace))
-        resolve = f"{urlsplit(link).netloc}:{service['spec']['clusterIP']}"
+        parts = urlsplit(link)
+        port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+        resolve = f"{parts.hostname}:{port}:{service['spec']['clusterIP']}"
         print("  $ curl $DOWNLOAD_URL")
         command = [str(CURL), "--silent", "--show-error", "--fail", "--resolve", resolve, link]
         return self._done(command, "")
@@ -201,11 +205,18 @@ def wait_for_namespace(login: str) -> str:
 
 def clear(api: Api) -> None:
     """What the last demo made goes, its archive too."""
-    projects = [each["name"] for each in api("GET", "/projects", quiet=True)]
+    projects = [each["name"] for each in api("GET", "/projects", quiet=True)["projects"]]
     if "myapp" not in projects:
         return
-    api("DELETE", "/projects/myapp?force=true")
-    until(lambda: not api("GET", "/projects", quiet=True), "the former project is gone")
+    path = "/projects/myapp/databases"
+
+    def left() -> list[str]:
+        return [each["name"] for each in api("GET", path, quiet=True)["databases"]]
+
+    for name in left():
+        api("DELETE", f"{path}/{name}")
+    until(lambda: not left(), "the former databases are gone, each after a last backup")
+    api("DELETE", "/projects/myapp")
 
 
 def by_url(api: Api, database: str, namespace: str) -> Callable[[str], str]:
