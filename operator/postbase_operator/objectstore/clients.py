@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ from postbase_operator.objectstore.settings import StoreConfig
 from postbase_operator.objectstore.store import StoreDenied
 
 if TYPE_CHECKING:
+    import boto3.session
     from obstore.store import ClientConfig, S3Config
     from types_boto3_s3.client import S3Client
 
@@ -118,12 +119,10 @@ class Clients:
         return file.name
 
     def _boto(self, endpoint: str) -> S3Client:
-        import boto3.session
         from botocore.config import Config
 
         config = self.config
-        return boto3.session.Session().client(
-            "s3",
+        return _made(
             endpoint_url=endpoint or None,
             region_name=config.region,
             aws_access_key_id=config.access_key_id or None,
@@ -141,6 +140,24 @@ class Clients:
                 response_checksum_validation="when_required",
             ),
         )
+
+
+def _made(**words: Any) -> S3Client:
+    """Of one session: each further one would load S3's description again, 12 MiB. Making a client
+    changes its session, using it does not (boto3's guide, Multithreading)."""
+    with _MAKING:
+        made: S3Client = _session().client("s3", **words)
+        return made
+
+
+_MAKING = threading.Lock()
+
+
+@cache
+def _session() -> boto3.session.Session:
+    import boto3.session
+
+    return boto3.session.Session()
 
 
 class Current:
