@@ -145,6 +145,11 @@ class Clients:
 def _made(**words: Any) -> S3Client:
     """Of one session: each further one would load S3's description again, 12 MiB. Making a client
     changes its session, using it does not (boto3's guide, Multithreading)."""
+    import boto3.session
+
+    if words["aws_access_key_id"] is None:  # a session keeps the identity that it has once found
+        own: S3Client = boto3.session.Session().client("s3", **words)
+        return own
     with _MAKING:
         made: S3Client = _session().client("s3", **words)
         return made
