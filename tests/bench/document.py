@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from datetime import UTC, datetime
@@ -22,7 +23,8 @@ def written(part: str, text: str) -> None:
     """In the place of what had its heading before, or at the end."""
     sections = read(DOCUMENT)
     heading, _, rest = text.strip().partition("\n")
-    stamp = f"`make bench PART={part}`, commit `{commit()}`, {datetime.now(UTC).date()}."
+    chosen = "".join(f"{k}={v} " for k, v in sorted(os.environ.items()) if k.startswith("BENCH_"))
+    stamp = f"`{chosen}make bench PART={part}`, commit `{commit()}`, {datetime.now(UTC).date()}."
     sections[heading] = f"\n{stamp}\n\n{rest.strip()}\n"
     body = "\n".join(f"{name}\n{content}" for name, content in sections.items())
     DOCUMENT.write_text(f"{HEAD}\n{body}")

@@ -25,30 +25,7 @@ spec:
   dryRun: %(dry_run)s
 """
 
-# A client as any application would be one: the Secret in its environment, the certificate
-# authority in a file, no right and no privilege of its own.
-CLIENT = """\
-apiVersion: v1
-kind: Pod
-metadata: {name: client}
-spec:
-  terminationGracePeriodSeconds: 0
-  automountServiceAccountToken: false
-  securityContext: {runAsNonRoot: true, runAsUser: 10001, seccompProfile: {type: RuntimeDefault}}
-  containers:
-    - name: psql
-      image: %(image)s
-      command: [sleep, infinity]
-      securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
-      env:
-        - {name: PGSSLMODE, value: verify-full}
-        - {name: PGSSLROOTCERT, value: /credentials/ca.crt}
-%(variables)s
-      volumeMounts: [{name: credentials, mountPath: /credentials}]
-  volumes:
-    - {name: credentials, secret: {secretName: %(database)s-credentials}}
-"""
-# Likewise, but it is told where to go.
+# A client that is told where to go; no right and no privilege of its own.
 CLIENT_POD = """\
 apiVersion: v1
 kind: Pod
@@ -63,6 +40,19 @@ spec:
       command: [sleep, infinity]
       securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
 """
+# As any application would be one: the Secret in its environment, the authority in a file.
+CLIENT = (
+    CLIENT_POD
+    + """\
+      env:
+        - {name: PGSSLMODE, value: verify-full}
+        - {name: PGSSLROOTCERT, value: /credentials/ca.crt}
+%(variables)s
+      volumeMounts: [{name: credentials, mountPath: /credentials}]
+  volumes:
+    - {name: credentials, secret: {secretName: %(database)s-credentials}}
+"""
+)
 NOW = "SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
 VARIABLES = {
     "PGHOST": "host",

@@ -3,7 +3,9 @@ image recovers it. Nothing that serves has anything to do with it until it has e
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC
+from typing import Any
 
 from kubernetes.client import (
     V1Container,
@@ -52,6 +54,11 @@ def job_name(claim: str, restore: str, attempt: int) -> str:
 def claim_of(job: str) -> str:
     """The volume that a Job of this name fills."""
     return job.rsplit("-", 2)[0]
+
+
+def fills(metadata: Mapping[str, Any]) -> bool:
+    """Whether the Job of this metadata fills a volume: a Backup's may have any name."""
+    return bool(metadata["labels"].get("app.kubernetes.io/component") == COMPONENT)
 
 
 def fill_job(

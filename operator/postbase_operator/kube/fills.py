@@ -12,11 +12,11 @@ from postbase_operator.archive.record import UnreadableRecord
 from postbase_operator.archive.run import FillRun, LastWord, Recovered
 from postbase_operator.desired import config
 from postbase_operator.desired.fill_job import (
-    COMPONENT,
     FILL,
     RECOVER,
     claim_of,
     fill_job,
+    fills,
     job_name,
 )
 from postbase_operator.kube import backup_jobs
@@ -62,7 +62,7 @@ class Fills:
         return tuple(
             each["metadata"]["name"]
             for each in jobs
-            if each["metadata"]["labels"].get("app.kubernetes.io/component") == COMPONENT
+            if fills(each["metadata"])
             and "deletionTimestamp" not in each["metadata"]
             and claim_of(each["metadata"]["name"]) not in there
         )

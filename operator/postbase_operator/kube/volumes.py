@@ -5,13 +5,14 @@ They have no owner reference: a volume goes by deletionPolicy, never by garbage 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 
 from postbase_operator.api.database import Database
 from postbase_operator.desired import names, volume
+from postbase_operator.desired.fill_job import claim_of, fills
 from postbase_operator.errors import Denied, InvalidSpec, NotReady
 from postbase_operator.kube import observe as observing
 from postbase_operator.kube.apply import MANAGER, body_of
@@ -79,7 +80,7 @@ class Volumes:
             case steps.FailVolume(name):
                 await self._drop(db, name)
             case steps.EndFill(run):
-                await self._end_fills(db, run)
+                await self._end_fills(db, lambda name: name == run)
             case steps.AdoptVolume(name):
                 await self.adopt(db, name)
             case steps.LabelVolume(name):
@@ -157,14 +158,14 @@ class Volumes:
         }
         for each in former:
             await self._patch(db, each["metadata"]["name"], {"metadata": {"annotations": left}})
-        await self._end_fills(db, step.volume)
+        await self._end_fills(db, lambda job: claim_of(job) == step.volume)
 
     async def _drop(self, db: Database, name: str) -> None:
         """One that never served."""
         for claim in await self._of(db):
             role = observing.annotation(claim, names.ANNOTATION_VOLUME_ROLE)
             if claim["metadata"]["name"] == name and role == VolumeRole.FILLING.value:
-                await self._end_fills(db, f"{name}-")
+                await self._end_fills(db, lambda job: claim_of(job) == name)
                 await self.give_up(claim)
 
     async def drop_filling(self, db: Database) -> None:
@@ -173,12 +174,11 @@ class Volumes:
             if "deletionTimestamp" not in claim["metadata"]:
                 await self._drop(db, claim["metadata"]["name"])
 
-    async def _end_fills(self, db: Database, begins: str) -> None:
-        """The Jobs whose names begin so. Before their volume: while their pods are there, ended or
-        not, it cannot go."""
+    async def _end_fills(self, db: Database, meant: Callable[[str], bool]) -> None:
+        """Jobs by their names, before their volume: while their pods are there it cannot go."""
         for job in self._cache.children(JOB, db.metadata.namespace, db.metadata.name):
             metadata = job["metadata"]
-            if metadata["name"].startswith(begins) and "deletionTimestamp" not in metadata:
+            if fills(metadata) and meant(metadata["name"]) and "deletionTimestamp" not in metadata:
                 uid = metadata["uid"]
                 await self._api.delete(JOB, db.metadata.namespace, metadata["name"], uid)
 
