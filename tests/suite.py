@@ -19,7 +19,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 LOG = ROOT / ".cluster" / "log"
 BIN = Path(sys.executable).parent
-SLOWEST = 20
+SLOWEST = 10
+MARKED = 8
+"""Lines of one failure in the summary."""
 
 
 @dataclass
@@ -31,6 +33,8 @@ class Result:
     skipped: int = 0
     cases: list[tuple[float, str]] = field(default_factory=list)
     skips: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    """What failed and by which words, short: the end of a log is what people are sent."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +77,10 @@ def read_report(name: str, report: Path, code: int) -> Result:
             label = f"{case.get('classname', '')}::{case.get('name', '')}"
             result.cases.append((float(case.get("time", "0")), label))
             skip = case.find("skipped")
-            if case.find("failure") is not None or case.find("error") is not None:
+            bad = [node for word in ("failure", "error") if (node := case.find(word)) is not None]
+            if bad:
                 result.failed += 1
+                result.failures.append(f"{label}\n{said(bad[0])}")
             elif skip is not None:
                 result.skipped += 1
                 result.skips.append(f"{label}: {skip.get('message', '')}")
@@ -84,6 +90,13 @@ def read_report(name: str, report: Path, code: int) -> Result:
         print(f"{name}: pytest ended with {code} without a failed test", flush=True)
         result.failed = 1
     return result
+
+
+def said(failure: ET.Element) -> str:
+    """The lines that pytest marks with E, and where it was."""
+    lines = (failure.text or failure.get("message") or "").strip().splitlines()
+    marked = [line[:400] for line in lines if line.startswith("E  ")]
+    return "\n".join((marked or lines[:-1])[:MARKED] + lines[-1:])
 
 
 def module(*args: str) -> tuple[str, ...]:
@@ -170,6 +183,8 @@ def summary(results: list[Result]) -> int:
         print(f"{seconds:7.2f} s  {label}")
     for skip in (s for r in results for s in r.skips):
         print(f"skipped  {skip}")
+    for failure in (f for r in results for f in r.failures):
+        print(f"\nfailed  {failure}")
     failed = [r.name for r in results if r.failed]
     print(f"failed in: {', '.join(failed)}" if failed else "all parts passed")
     passed, bad, skipped = (

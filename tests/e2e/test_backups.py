@@ -51,12 +51,18 @@ def databases(new_db: NewDb, bucket: Bucket) -> Iterator[dict[str, Db]]:
     for db in made.values():
         db.wait_ready(seconds=180)
         db.fill("a row of mine")
-    projects = made["main"].cluster.listed("projects", made["main"].namespace)
-    prefixes = [f"v1/{db.live()['metadata']['uid']}/" for db in made.values()]
-    prefixes += [f"{project['status']['id']}/" for project in projects]
+    stored = prefixes(made)
     yield made
-    for prefix in prefixes:
+    for prefix in stored:
         bucket.clear(prefix)
+
+
+def prefixes(databases: dict[str, Db]) -> list[str]:
+    """Of all that these databases store. The bucket has others' too, which come and go."""
+    some = databases["main"]
+    projects = some.cluster.listed("projects", some.namespace)
+    stored = [f"v1/{db.live()['metadata']['uid']}/" for db in databases.values()]
+    return stored + [f"{project['status']['id']}/" for project in projects]
 
 
 @pytest.fixture(scope="module")
@@ -240,22 +246,25 @@ def test_deleted_with_retain_the_bytes_stay_and_it_comes_back_without_a_run(
 
 @pytest.mark.parametrize("method", METHODS)
 def test_deleted_with_delete_the_bytes_go_and_it_is_not_made_anew(
-    db: Db, scheduled: Db, bucket: Bucket, method: str
+    databases: dict[str, Db], scheduled: Db, bucket: Bucket, method: str
 ) -> None:
     """The policy may be changed at any time; of other backups nothing goes."""
-    run = backup(db, f"to-go-{method.lower()}", method).apply()
+    run = backup(databases["main"], f"to-go-{method.lower()}", method).apply()
     stored = Stored(bucket, run.wait()["objectKey"])
+    ours = prefixes(databases)
     neighbours = {
         key
-        for key in bucket.sizes("")
+        for prefix in ours
+        for key in bucket.sizes(prefix)
         if key not in stored.sizes() and not key.endswith("progress.json")  # goes with its run
     }
     assert stored.sizes()
+    assert any("backup" in key or ".dump" in key for key in neighbours), "there are others"
     run.wait_remembered()
     run.patch(deletionPolicy="Delete")
     run.delete()
     assert stored.sizes() == {}
-    assert neighbours <= set(bucket.sizes(""))
+    assert neighbours <= {key for prefix in ours for key in bucket.sizes(prefix)}
     status = run.apply().wait("Completed", seconds=60)
     assert run.ready()["reason"] == "Expired"
     assert "objectKey" not in status

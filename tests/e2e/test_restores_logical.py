@@ -28,9 +28,10 @@ ONE_MORE = "INSERT INTO items VALUES (0, 'after the backup')"
 
 
 def databases(db: Db) -> list[str]:
-    return sorted(
-        row[0] for row in db.rows("SELECT datname FROM pg_database WHERE datname LIKE 'app%'")
-    )
+    """Those of the application; asked from another one, as names change in a swap."""
+    with db.connect(dbname="postgres") as connection:
+        found = connection.execute("SELECT datname FROM pg_database WHERE datname LIKE 'app%'")
+        return sorted(row[0] for row in found)
 
 
 def jobs(db: Db) -> list[Body]:
