@@ -11,7 +11,7 @@ from apiserver.loop import MANAGER, Loop, eventually, make, session
 from apiserver.loop import running as running_loop
 from postbase_operator.desired.names import FINALIZER
 from postbase_operator.handlers.keys import Key
-from postbase_operator.kube.kinds import DATABASE, PROJECT, Body
+from postbase_operator.kube.kinds import DATABASE, PROJECT, Body, Kind
 
 
 @pytest.fixture
@@ -31,18 +31,21 @@ async def look(loop: Loop) -> None:
     loop.queue.add(Key(PROJECT.kind, loop.namespace, "shop"))
 
 
+async def forsake(loop: Loop, kind: Kind, name: str) -> None:
+    """Deletes as kubectl does; without controllers nothing would end a foreground deletion."""
+    live = await loop.session.get(kind, loop.namespace, name)
+    uid = live["metadata"]["uid"]
+    await loop.session.delete(kind, loop.namespace, name, uid, foreground=False)
+
+
 async def delete_project(loop: Loop) -> None:
-    live = await loop.session.get(PROJECT, loop.namespace, "shop")
-    await loop.session.delete(PROJECT, loop.namespace, "shop", live["metadata"]["uid"])
+    await forsake(loop, PROJECT, "shop")
     await look(loop)
 
 
 async def let_go(loop: Loop, name: str) -> None:
     """The Database is gone, as after its deletion has ended: here no controllers end it."""
-    live = await loop.session.get(DATABASE, loop.namespace, name)
-    await loop.session.delete(
-        DATABASE, loop.namespace, name, live["metadata"]["uid"], foreground=False
-    )
+    await forsake(loop, DATABASE, name)
     patch = {"metadata": {"finalizers": None}}
     await loop.session.merge(DATABASE, loop.namespace, name, patch, MANAGER)
     await look(loop)
@@ -111,6 +114,5 @@ async def test_an_empty_one_goes_at_once(loop: Loop) -> None:
         return FINALIZER not in live["metadata"].get("finalizers", [])
 
     await eventually(free, "it is free to go")
-    live = await loop.session.get(PROJECT, loop.namespace, "shop")
-    await loop.session.delete(PROJECT, loop.namespace, "shop", live["metadata"]["uid"])
+    await forsake(loop, PROJECT, "shop")
     assert await loop.session.find(PROJECT, loop.namespace, "shop") is None

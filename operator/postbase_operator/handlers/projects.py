@@ -74,7 +74,9 @@ class Projects:
         for db in to_delete(project, databases):
             meta = db.metadata
             try:
-                await self._api.delete(DATABASE, meta.namespace, meta.name, meta.uid)
+                await self._api.delete(
+                    DATABASE, meta.namespace, meta.name, meta.uid, foreground=False
+                )
             except (Refused, Denied) as error:  # it is protected: the others go all the same
                 refused = str(error)
         return refused
