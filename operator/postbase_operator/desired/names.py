@@ -101,6 +101,11 @@ class Names:
         return f"{self.database}-tls"
 
     @property
+    def superuser(self) -> str:
+        """On Railway alone: on Kubernetes no superuser has a password."""
+        return f"{self.database}-superuser"
+
+    @property
     def store(self) -> str:
         return f"{self.database}-store"
 

@@ -13,7 +13,7 @@ from postbase_operator.api.upkeep import DeletionPolicy
 from postbase_operator.desired import config, images, meta, names, workload
 from postbase_operator.errors import Conflict, Denied, NotReady, Unavailable
 from postbase_operator.kube import observe as observing
-from postbase_operator.kube.admin import Admin, ServerStep
+from postbase_operator.kube.admin import Admin
 from postbase_operator.kube.apply import apply, body_of
 from postbase_operator.kube.archives import Archives
 from postbase_operator.kube.backup_objects import BackupObjects
@@ -52,6 +52,7 @@ from postbase_operator.planning.observed import (
 )
 from postbase_operator.planning.plan import Plan, Step
 from postbase_operator.postgres.faults import POSTGRESQL
+from postbase_operator.postgres.looks import ServerStep
 from postbase_operator.settings import Settings
 
 logger = logging.getLogger(__name__)
