@@ -44,13 +44,17 @@ class Sources:
     certificate_renewed: sql.Composable
 
 
-MOUNTED = Sources(
-    sql.SQL("pg_catalog.pg_read_file({}, 0, 100, true)").format(sql.Literal(names.REVISION_FILE)),
-    sql.SQL("(pg_catalog.pg_stat_file({})).modification > pg_catalog.pg_conf_load_time()").format(
-        sql.Literal(names.CERTIFICATE_FILE)
-    ),
-)
-"""Files that the platform brings to the server."""
+def files(revision: str, certificate: str) -> Sources:
+    """Files that the platform brings to the server, by their paths there."""
+    return Sources(
+        sql.SQL("pg_catalog.pg_read_file({}, 0, 100, true)").format(sql.Literal(revision)),
+        sql.SQL(
+            "(pg_catalog.pg_stat_file({})).modification > pg_catalog.pg_conf_load_time()"
+        ).format(sql.Literal(certificate)),
+    )
+
+
+MOUNTED = files(names.REVISION_FILE, names.CERTIFICATE_FILE)
 ALTERED = Sources(
     sql.SQL(
         "(SELECT setting FROM pg_catalog.pg_file_settings WHERE name = {} ORDER BY seqno DESC"
