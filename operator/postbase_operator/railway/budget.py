@@ -87,6 +87,11 @@ class Budget:
         """Requests that may still go out in this window."""
         return max(0, self._left)
 
+    @property
+    def pace(self) -> float:
+        """Seconds between looks that use up half of a window, and no more of it."""
+        return 2 * self.rates.window / (self._limit or self.rates.per_window)
+
     async def take(self, *, urgent: bool) -> Turn:
         """Waits for the second's share, not for the window's. Give the Turn back with `settle`."""
         turn = self.enter(urgent=urgent)

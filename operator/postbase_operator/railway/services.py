@@ -15,7 +15,7 @@ from typing import Any
 
 from postbase_operator.api.database import Database
 from postbase_operator.api.quantity import parse_quantity, whole_bytes
-from postbase_operator.desired import config, names
+from postbase_operator.desired import config
 from postbase_operator.errors import InvalidSpec
 from postbase_operator.railway.models import Limits, Region
 from postbase_operator.railway.plans import GB, MB
@@ -84,7 +84,8 @@ def variables(db: Database, cluster: str, password: str) -> dict[str, str]:
         MARKER: marker(db, cluster),
         "PGDATA": PGDATA,
         "POSTGRES_USER": "postgres",
-        "POSTGRES_DB": names.DATABASE,
+        # The application's is made by us, closed to PUBLIC: one that is there is taken for right.
+        "POSTGRES_DB": "postgres",
         "POSTGRES_PASSWORD": password,
         "POSTGRES_HOST_AUTH_METHOD": f"scram-sha-256\nhostssl replication {RECEIVER} all "
         "scram-sha-256",

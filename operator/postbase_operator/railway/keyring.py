@@ -1,0 +1,35 @@
+"""The Secrets of a Database on Railway, as its platform needs them; who has Kubernetes gives them.
+
+Users find the credentials where those of any other Database are. Railway holds the superuser's
+password as well, as a variable of the service: that one follows the Secret, never the other way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from postbase_operator.api.database import Database
+from postbase_operator.postgres.credentials import Credentials, Front
+
+
+class Keyring(Protocol):
+    """Each method may raise Unavailable, and InvalidSpec for what a person has damaged."""
+
+    async def superuser(self, db: Database) -> str:
+        """The superuser's password; made where there is none."""
+        ...
+
+    async def credentials(self, db: Database, front: Front) -> Credentials:
+        """The application's, made where there are none, with this address in them."""
+        ...
+
+    async def change(
+        self, db: Database, front: Front, new: Callable[[Credentials], Credentials]
+    ) -> Credentials:
+        """One write of what `new` makes of them. Conflict where somebody else wrote."""
+        ...
+
+    async def let_go(self, db: Database) -> None:
+        """They go with the Database: nothing is left that they would open."""
+        ...

@@ -1,0 +1,96 @@
+"""The Secrets of a Database whose server is elsewhere."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, cast
+
+import pytest
+
+from postbase_operator.desired import meta
+from postbase_operator.errors import InvalidSpec
+from postbase_operator.kube.far_keys import FarKeys
+from postbase_operator.kube.kinds import Body
+from postbase_operator.kube.refusals import AlreadyExists
+from postbase_operator.kube.secret_data import decode
+from postbase_operator.kube.session import Session
+from postbase_operator.postgres import credentials
+from postbase_operator.postgres.credentials import Front
+from unit.conftest import NOW, database
+
+DB = database(provider="Railway")
+NAMES = meta.names_of(DB)
+FRONT = Front("x.proxy.rlwy.net", 31000)
+
+
+class Api:
+    """As much of the API server as Secrets take."""
+
+    def __init__(self) -> None:
+        self.held: dict[str, Body] = {}
+        self.reads = 0
+
+    async def find(self, _: object, __: str, name: str) -> Body | None:
+        self.reads += 1
+        return self.held.get(name)
+
+    async def create(self, _: object, __: str, body: Body, ___: str) -> Body:
+        name = body["metadata"]["name"]
+        if name in self.held:
+            raise AlreadyExists(name)
+        self.held[name] = body
+        return body
+
+    async def replace(self, _: object, __: str, body: Body, ___: str) -> Body:
+        self.held[body["metadata"]["name"]] = body
+        return body
+
+
+def keys(api: Api) -> FarKeys:
+    return FarKeys(cast(Session, cast(Any, api)), lambda: NOW)
+
+
+async def test_the_superusers_password_is_made_once_and_goes_with_the_database() -> None:
+    api = Api()
+    made = await keys(api).superuser(DB)
+    assert await keys(api).superuser(DB) == made  # as another operator, too
+    assert len(made) >= 32
+    assert api.held[NAMES.superuser]["metadata"]["ownerReferences"]
+    api.held[NAMES.superuser]["data"] = {}
+    with pytest.raises(InvalidSpec, match="has no password"):
+        await keys(api).superuser(DB)
+
+
+async def test_the_credentials_have_the_address_of_now() -> None:
+    api = Api()
+    ring = keys(api)
+    held = await ring.credentials(DB, FRONT)
+    data = decode(api.held[NAMES.credentials])
+    assert (data["host"], data["port"]) == (b"x.proxy.rlwy.net", b"31000")
+    assert b"@x.proxy.rlwy.net:31000/app" in data["uri"]
+    assert "ca.crt" not in data
+    reads = api.reads
+    assert await ring.credentials(DB, FRONT) == held
+    assert api.reads == reads
+    moved = Front("y.proxy.rlwy.net", 32000)
+    assert (await ring.credentials(DB, moved)).login == held.login
+    assert decode(api.held[NAMES.credentials])["port"] == b"32000"
+
+
+async def test_a_rotation_is_one_write_of_the_same_secret() -> None:
+    api = Api()
+    ring = keys(api)
+    before = await ring.credentials(DB, FRONT)
+    begun = await ring.change(DB, FRONT, partial(credentials.begun, value="one"))
+    assert begun.pending is not None
+    assert begun.login == before.login
+    assert (await keys(api).credentials(DB, FRONT)).pending == begun.pending
+
+
+async def test_what_opens_nothing_any_more_goes_with_the_database() -> None:
+    api = Api()
+    ring = keys(api)
+    await ring.credentials(DB, FRONT)
+    assert "ownerReferences" not in api.held[NAMES.credentials]["metadata"]
+    await ring.let_go(DB)
+    assert api.held[NAMES.credentials]["metadata"]["ownerReferences"]
