@@ -163,13 +163,17 @@ class Operator:
         """As superuser, or as the application by what its Secret says."""
         uid = db.metadata.uid
         front, login = self.ring.fronts[uid], self.ring.held[uid].login
-        who = {"user": "postgres", "password": self.ring.passwords[uid], "dbname": "postgres"}
+        who: dict[str, Any] = {
+            "user": "postgres",
+            "password": self.ring.passwords[uid],
+            "dbname": "postgres",
+        }
         if app:
             who = {"user": login.user, "password": login.password, "dbname": "app"}
         with psycopg.connect(
             host=front.host, port=front.port, sslmode="require", autocommit=True, **who
         ) as connection:
-            cursor = connection.execute(query)  # type: ignore[call-overload]
+            cursor = connection.execute(query.encode())
             return cursor.fetchall() if cursor.description else []
 
 

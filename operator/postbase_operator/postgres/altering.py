@@ -8,6 +8,7 @@ leaves the former one, and the next run writes all again.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import LiteralString
 
 import psycopg
 from psycopg import sql
@@ -31,7 +32,7 @@ async def alter(connection: Connection, wanted: Mapping[str, str], revision: str
     """
     held = {name: setting async for name, setting in await connection.execute(ALTERED)}
     for name in sorted(held.keys() - wanted.keys() - {REVISION}):
-        await connection.execute(_alter("RESET {}", name))
+        await connection.execute(_of("ALTER SYSTEM RESET {}", name))
     for name, value in sorted(wanted.items()):
         if held.get(name) != value:
             await _set(connection, name, value)
@@ -44,7 +45,9 @@ async def _set(connection: Connection, name: str, value: str) -> None:
     try:
         if "." in name:  # an extension's: before 17 it must be known to the session
             await connection.execute("SELECT pg_catalog.set_config(%s, %s, false)", [name, value])
-        await connection.execute(_alter("SET {} = ", name) + values)
+        await connection.execute(_of("ALTER SYSTEM SET {} = ", name) + values)
+        if "." in name:
+            await connection.execute(_of("RESET {}", name))
     except (psycopg.DataError, psycopg.ProgrammingError, psycopg.NotSupportedError) as error:
         if isinstance(error, psycopg.errors.InsufficientPrivilege):
             raise
@@ -55,9 +58,9 @@ async def _set(connection: Connection, name: str, value: str) -> None:
         ) from error
 
 
-def _alter(what: str, name: str) -> sql.Composed:
+def _of(what: LiteralString, name: str) -> sql.Composed:
     parts = sql.SQL(".").join(map(sql.Identifier, name.split(".")))
-    return sql.SQL("ALTER SYSTEM ") + sql.SQL(what).format(parts)
+    return sql.SQL(what).format(parts)
 
 
 def _values(name: str, value: str) -> Iterator[str]:

@@ -136,6 +136,9 @@ class Budget:
             self._limit = said.limit
         if said.reset:
             self._ends = now + said.reset + SLACK
+        if said.retry_after is not None and said.remaining == 0:
+            # Nothing is left until then: after a second's limit no hour is to be waited for.
+            self._ends = self._closed_until
         if said.remaining is not None:
             # Less all that Railway may not have counted yet when it wrote this down.
             self._left = said.remaining - turn.others - (self._sent - turn.number - 1)

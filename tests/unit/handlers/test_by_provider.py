@@ -73,8 +73,8 @@ async def test_without_railway_nothing_is_done_and_nothing_forgotten() -> None:
 
 def test_where_databases_are_made() -> None:
     assert place_of(Settings(railway_token_kind="Project", railway_project="ignored")) is None
-    given = {"railway_project": "p", "railway_environment": "e"}
-    assert place_of(Settings(railway_token_kind="Workspace", **given)) == Place("p", "e")
+    given = Settings(railway_token_kind="Workspace", railway_project="p", railway_environment="e")
+    assert place_of(given) == Place("p", "e")
     with pytest.raises(InvalidSpec, match="POSTBASE_RAILWAY_PROJECT"):
         place_of(Settings(railway_token_kind="Account", railway_project="p"))
     with pytest.raises(InvalidSpec, match="POSTBASE_RAILWAY_TOKEN_KIND"):

@@ -41,8 +41,8 @@ def test_without_a_token_the_setting_is_named() -> None:
     ],
 )
 def test_what_is_not_done_there_yet(field: str, spec: dict[str, Any]) -> None:
-    quiet = {"backup": {"suspend": True}} if spec else {}
-    reason, message = refused(**quiet, **spec)
+    quiet: dict[str, Any] = {"backup": {"suspend": True}} if spec else {}
+    reason, message = refused(**(quiet | spec))
     assert reason == "NotImplemented"
     assert message.startswith(f"{field}: with provider Railway")
     assert "provider Kubernetes" in message

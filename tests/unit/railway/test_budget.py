@@ -185,6 +185,23 @@ def test_a_pause_counts_for_all() -> None:
     budget.enter(urgent=True)
 
 
+def test_a_seconds_limit_is_not_waited_for_by_the_hour() -> None:
+    clock = Clock()
+    budget = Budget(HOBBY, clock)
+    budget.settle(budget.enter(urgent=True), Said(1000, 0, 3600.0, retry_after=2.0))
+    with pytest.raises(Throttled):
+        budget.enter(urgent=True)
+    clock.now += 2.1
+    budget.enter(urgent=True)
+
+
+def test_half_of_a_window_is_enough_for_looks() -> None:
+    budget = Budget(HOBBY, Clock())
+    assert budget.pace == 7.2
+    budget.settle(budget.enter(urgent=True), Said(limit=10_000))
+    assert budget.pace == 0.72
+
+
 def test_an_answer_from_the_window_before_says_nothing_of_this_one() -> None:
     clock = Clock()
     budget = Budget(Rates(10, 100, 60.0, reserve=0.0), clock)
