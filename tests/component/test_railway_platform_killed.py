@@ -84,35 +84,40 @@ async def test_killed_after_each_request(railway: RailwayDouble) -> None:
 
 
 @pytest.mark.parametrize(
-    ("operation", "fault"),
+    ("operation", "fault", "sent"),
     [
-        ("serviceCreate", TooMany(1)),
-        ("serviceCreate", Gateway(504)),
-        ("serviceCreate", Lost()),
-        ("serviceCreate", NotFoundFor(3)),
-        ("serviceInstanceUpdate", Gateway(503, done=False)),
-        ("volumeCreate", Gateway(504)),
-        ("volumeCreate", Gateway(504, done=False)),
-        ("volumeCreate", Stale(0.7)),
-        ("volumeCreate", TooMany(1)),
-        ("environmentPatchCommit", Problem()),
-        ("environmentPatchCommit", PatchRejected("Something went wrong")),
-        ("serviceInstanceLimitsUpdate", Gateway(502)),
+        ("serviceCreate", TooMany(1), 2),
+        ("serviceCreate", Gateway(504), 1),
+        ("serviceCreate", Lost(), 1),
+        ("serviceCreate", NotFoundFor(0.9), 1),
+        ("serviceInstanceUpdate", Gateway(503, done=False), 2),
+        ("volumeCreate", Gateway(504), 1),
+        ("volumeCreate", Gateway(504, done=False), 2),
+        ("volumeCreate", Stale(0.7), 1),
+        ("volumeCreate", TooMany(1), 2),
+        ("environmentPatchCommit", Problem(), 1),
+        ("environmentPatchCommit", PatchRejected("Something went wrong"), 2),
+        ("serviceInstanceLimitsUpdate", Gateway(502), 1),
     ],
-    ids=lambda value: value if isinstance(value, str) else repr(value),
+    ids=str,
 )
 async def test_a_bad_day(
     railway: RailwayDouble,
     place: Place,
     operation: str,
     fault: Fault,
+    sent: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("postbase_operator.railway.commits.REJECTED_AGAIN", 3.0)
+    before = railway.counted()[operation]
     railway.next(operation, fault)
     async with operator(railway, place) as ours:
         db = await ours.ready(railway_database())
         check(railway, place, ours, db)
         assert ours.refusals
+        assert railway.counted()[operation] - before == sent  # what was done is not asked again
         assert len(deployments(railway, place)) == 1
+        if isinstance(fault, PatchRejected):  # the commit itself had said success
+            assert any(fault.error in each for each in ours.refusals)
         await ours.gone(db)
