@@ -19,7 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 LOG = ROOT / ".cluster" / "log"
 BIN = Path(sys.executable).parent
-SLOWEST = 10
+SLOWEST = 20
 MARKED = 8
 """Lines of one failure in the summary."""
 

@@ -202,8 +202,10 @@ def is_policy(each: Body) -> bool:
         ("update", "databases.postbase.sh/finalizers", True),
         ("update", "databases.postbase.sh", False),
         ("create", "databases.postbase.sh", True),  # the new one of a PitrRestore
-        ("delete", "databases.postbase.sh", False),
-        ("patch", "projects.postbase.sh", False),
+        ("delete", "databases.postbase.sh", True),  # with a Project that says so
+        ("patch", "projects.postbase.sh", True),  # its finalizer
+        ("update", "projects.postbase.sh", False),
+        ("delete", "projects.postbase.sh", False),
         ("patch", "backups.postbase.sh", True),  # finalizers; deletionPolicy, by retention
         ("update", "backups.postbase.sh", False),
         ("create", "jobs.batch", True),

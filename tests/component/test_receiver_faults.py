@@ -28,6 +28,7 @@ from postbase_operator.api.policies import RecoveryPoint
 from postbase_operator.archive.keys import HistoryKey, OwnerKey, SegmentKey
 from postbase_operator.archive.receiver import SLOT, FailureReason
 from postbase_operator.archive.wal_object import WalHeader, decode, pack
+from postbase_operator.desired.postgresql_conf import Sizes, derived
 from postbase_operator.objectstore.hot import HotS3Store
 from postbase_operator.objectstore.settings import StoreConfig
 from postbase_operator.wal import streaming
@@ -250,6 +251,27 @@ def test_a_slot_that_is_gone_is_made_again_without_a_gap(server: Server, store: 
     until("free", lambda: not server.sql("SELECT 1 FROM pg_replication_slots WHERE active"))
     server.sql("SELECT pg_drop_replication_slot(%s)", SLOT)
     server.load(1)
+    with receiving(server, store) as running:
+        whole(server, store, running, running.caught_up())
+        assert not running.report.slot_lost
+
+
+def test_without_a_slot_the_server_keeps_log_for_the_receiver(
+    server: Server, store: HotS3Store
+) -> None:
+    """As after a restore: no slot yet, and checkpoints that would recycle."""
+    keeps = derived(Sizes(volume=2 << 30, memory=1 << 30))["wal_keep_size"]
+    small = dict.fromkeys(("max_wal_size", "min_wal_size"), "'32MB'")
+    server.configure(wal_keep_size=f"'{keeps}'", **small)
+    server.stop()
+    server.start()
+    with receiving(server, store) as running:
+        running.caught_up()
+    until("free", lambda: not server.sql("SELECT 1 FROM pg_replication_slots WHERE active"))
+    server.sql("SELECT pg_drop_replication_slot(%s)", SLOT)
+    for _ in range(3):
+        server.load(20)
+        server.sql("CHECKPOINT")
     with receiving(server, store) as running:
         whole(server, store, running, running.caught_up())
         assert not running.report.slot_lost

@@ -40,6 +40,8 @@ TRACKED = {
     "max_wal_senders": "10",
     "wal_level": "replica",
 }
+LARGER = {"max_connections": "150", "max_worker_processes": "16", "max_locks_per_transaction": "96"}
+"""What the spec asked for when the backup was made, and asks for no more."""
 SEED = 20261128
 
 
@@ -69,9 +71,10 @@ class Story:
     def bucket(self) -> str:
         return self.config.bucket
 
-    def plan(self, target: Target) -> Recovery:
-        archived = load(self.store, self.archive)
-        return plan_recovery(archived, StoredLog(self.store), target, datetime.now(UTC))
+    def plan(self, target: Target, *, clock: timedelta = timedelta()) -> Recovery:
+        """`clock`: how wrong that of whoever plans is."""
+        archived, now = load(self.store, self.archive), datetime.now(UTC) + clock
+        return plan_recovery(archived, StoredLog(self.store), target, now)
 
 
 def told(server: Server) -> Ledger:
@@ -99,7 +102,7 @@ def backed_up(server: Server, store: S3Store) -> tuple[Archive, str]:
 def story(
     request: pytest.FixtureRequest, servers: Servers, s3_server: StoreServer
 ) -> Iterator[Story]:
-    server = servers.new(request.param, **TRACKED)
+    server = servers.new(request.param, **TRACKED, **LARGER)
     server.sql("CREATE TABLE journal (n bigint PRIMARY KEY, body text)")
     server.sql("ALTER TABLE journal ALTER body SET STORAGE EXTERNAL")
     write(server, 10)
@@ -154,6 +157,23 @@ def test_the_end_of_the_log_and_any_moment_after_the_last_commit_lose_nothing(
     server, said = outcome(story, servers, plan)
     assert journal(server) == set(story.ledger.rows)
     assert datetime.fromisoformat(said) == last
+    server.kill()
+
+
+@pytest.mark.parametrize("clock", [timedelta(hours=-2), timedelta(hours=2)])
+def test_the_clock_of_whoever_plans_may_be_wrong(story: Story, clock: timedelta) -> None:
+    times = sorted(story.ledger.rows.values())
+    for target in (Target(), Target(time=times[-20]), Target(time=times[-1])):
+        assert story.plan(target, clock=clock) == story.plan(target)
+
+
+def test_settings_that_were_larger_than_they_are_to_be_hold_nothing_up(
+    story: Story, servers: Servers
+) -> None:
+    assert story.server.sql("SHOW max_connections") == [("150",)]
+    server, _ = outcome(story, servers, story.plan(Target()))
+    assert server.sql("SHOW max_connections") != [("150",)]
+    assert journal(server) == set(story.ledger.rows)
     server.kill()
 
 

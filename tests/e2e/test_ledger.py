@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import subprocess
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +14,7 @@ from e2e.cluster import Cluster, eventually
 from e2e.conftest import NewDb
 from e2e.database import Db
 from e2e.operators import on_our_node
+from e2e.runs import processes
 from e2e.test_operator_killed import kill_operator
 from e2e.test_pitr import PITR, window
 from e2e.test_restore_bad_days import container, kill, store_pod
@@ -20,6 +24,9 @@ pytestmark = [
     pytest.mark.timeout(900),
     pytest.mark.skipif(not on_our_node(), reason="processes are killed on the node itself"),
 ]
+
+
+CUT_SECONDS = 10.0
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +50,34 @@ def more(client: Client, rows: int, what: str) -> None:
     eventually(lambda: len(client.acknowledged) >= wanted, what, seconds=120)
 
 
-def test_nothing_is_lost_with_operators_store_processes_and_volume(
+@contextlib.contextmanager
+def cut_off(db: Db) -> Iterator[None]:
+    """The pod's own network answers nobody and reaches nobody: packets go, no connection ends."""
+    inside = next(processes(db.pod_uid()))
+    enter = ("nsenter", f"--target={inside.id}", "--net", "iptables", "--wait")
+    ends = (("INPUT", "--in-interface"), ("OUTPUT", "--out-interface"))
+    for chain, which in ends:
+        subprocess.run([*enter, "--insert", chain, which, "eth0", "--jump", "DROP"], check=True)
+    try:
+        yield
+    finally:
+        for chain, which in ends:
+            subprocess.run([*enter, "--delete", chain, which, "eth0", "--jump", "DROP"], check=True)
+
+
+def cut(db: Db, client: Client) -> None:
+    """For a while. Nothing is acknowledged meanwhile, or it was no cut."""
+    started = db.started_at()
+    with cut_off(db):
+        time.sleep(1.0)  # what was on its way has come by then
+        before = len(client.acknowledged)
+        time.sleep(CUT_SECONDS)  # that long it is cut: no condition would tell more
+        assert len(client.acknowledged) == before
+    more(client, 50, "it writes on once the network is back")
+    assert db.started_at() == started
+
+
+def test_nothing_is_lost_with_operators_store_network_processes_and_volume(
     zero: Db, new_db: NewDb, cluster: Cluster
 ) -> None:
     with Client(zero) as client:
@@ -53,6 +87,7 @@ def test_nothing_is_lost_with_operators_store_processes_and_volume(
         store = container(store_pod(cluster), "versitygw")
         kill(str(store["containerID"]).rpartition("/")[2])
         more(client, 50, "it writes again once the store is back")
+        cut(zero, client)
         pod = cluster.get("pod", zero.namespace, zero.pod)
         zero.cluster.delete("pvc", zero.namespace, zero.claim, "--wait=false")
         for name in ("wal-receiver", "postgres"):
@@ -65,5 +100,5 @@ def test_nothing_is_lost_with_operators_store_processes_and_volume(
     rescued.apply(bootstrap={"restore": source}, **PITR)
     rescued.wait_ready(seconds=300)
     acknowledged = {each.n for each in client.acknowledged}
-    assert len(acknowledged) >= 150
+    assert len(acknowledged) >= 200
     assert acknowledged <= journal(rescued), sorted(acknowledged - journal(rescued))[:20]

@@ -46,6 +46,30 @@ def test_a_database_waits_for_its_project_and_is_counted(new_db: NewDb) -> None:
     )
 
 
+def test_a_project_takes_its_databases_along_where_it_says_so(new_db: NewDb) -> None:
+    """And stays until they are gone: their store is its own."""
+    db = new_db("along")
+    db.cluster.apply(project(db.namespace, "whole"))
+    db.apply(projectRef={"name": "whole"})
+    db.wait_ready()
+    db.cluster.delete("project", db.namespace, "whole", "--wait=false")
+    eventually(
+        lambda: project_status(db.cluster, db.namespace, "whole").get("phase") == "Deleting",
+        "the Project says that it goes",
+        seconds=30,
+    )
+    assert db.live()["status"]["phase"] == "Running"
+    wanted = {"spec": {"deletionPolicy": "Delete"}}
+    db.cluster.patch("project", db.namespace, "whole", wanted)
+    eventually(
+        lambda: db.cluster.find("project", db.namespace, "whole") is None,
+        "the Project is gone",
+        seconds=DELETED_WITHIN,
+    )
+    assert gone(db), "its Database went first"
+    assert db.cluster.find("pvc", db.namespace, db.claim), "by its own policy: Retain"
+
+
 def test_paused_and_back(new_db: NewDb) -> None:
     db = new_db("paused")
     db.apply()

@@ -6,7 +6,10 @@ killed on the way.
 
 from __future__ import annotations
 
+import re
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -100,17 +103,53 @@ def kill(container_id: str) -> None:
     ctr("tasks", "kill", "--signal=SIGKILL", container_id)
 
 
+def row(run: Run) -> dict[str, str]:
+    """What `kubectl get pbrestore` shows of it, by column; "" for an empty cell."""
+    head, line = run.db.cluster.kubectl(
+        "get", "pbrestore", run.name, f"--namespace={run.db.namespace}"
+    ).splitlines()
+    columns = [(found.group(), found.start()) for found in re.finditer(r"\S+", head)]
+    ends = [start for _, start in columns[1:]] + [len(line)]
+    return {name: line[start:end].strip() for (name, start), end in zip(columns, ends, strict=True)}
+
+
+@contextmanager
+def watched(run: Run) -> Iterator[list[dict[str, str]]]:
+    """Its rows, one after the other, as somebody sees them who asks again and again."""
+    rows: list[dict[str, str]] = []
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.wait(1.0):
+            rows.append(row(run))
+
+    with ThreadPoolExecutor(1) as pool:
+        looking = pool.submit(look)
+        try:
+            yield rows
+        finally:
+            over.set()
+        looking.result()
+
+
 def undo(past: Past, name: str) -> None:
     restore(past.db, name, PREVIOUS, **SHORT).apply().wait()
     assert past.db.notes() == ["after the moment", *past.rows]
 
 
 def test_the_sidecar_is_killed_in_the_middle_of_the_replay(past: Past) -> None:
-    """It begins anew beside PostgreSQL, which waits for it: the attempt goes on."""
+    """It begins anew beside PostgreSQL, which waits for it: the attempt goes on. All the while
+    `kubectl get pbrestore` tells where to, how far it is and when it will be done."""
     asked = past.to("without-sidecar").apply()
-    eventually(lambda: replays(asked), "it replays", seconds=150, every=0.05)
-    kill(running(asked, "prefetch"))
-    asked.wait(seconds=240)
+    with watched(asked) as rows:
+        eventually(lambda: replays(asked), "it replays", seconds=150, every=0.05)
+        kill(running(asked, "prefetch"))
+        asked.wait(seconds=240)
+    assert {each["TARGET-TIME"] for each in rows} == {zulu(past.moment)}
+    on_its_way = [each for each in rows if each["DONE"] not in ("", "0", "100")]
+    assert any(each["ESTIMATED-END"] for each in on_its_way), rows
+    assert {each["PHASE"] for each in on_its_way} == {"Running"}
+    assert (row(asked)["PHASE"], row(asked)["DONE"]) == ("Completed", "100")
     assert past.db.notes() == past.rows
     assert "measured" in asked.status(), "it took more than one attempt"
     undo(past, "back-1")

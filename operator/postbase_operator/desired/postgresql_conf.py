@@ -17,6 +17,8 @@ from postbase_operator.desired import names
 MIB = 1024 * 1024
 WAL_SHARE = 0.15
 SLOT_SHARE = 0.30
+KEPT_SHARE = 0.05
+KEPT_AT_MOST = 512  # MiB
 BUFFERS_SHARE = 0.25
 CACHE_SHARE = 0.75
 SMALLEST_MAX_WAL = 160  # MiB: twice min_wal_size
@@ -56,11 +58,16 @@ class Sizes:
 def derived(sizes: Sizes) -> dict[str, str]:
     """Parameters that follow from the sizes; a user may set any of them but the slot's cap."""
     max_wal = max(SMALLEST_MAX_WAL, int(sizes.volume * WAL_SHARE) // MIB)
+    # A restored or adopted volume has no slot until the receiver has come, nor has one whose slot
+    # was lost: checkpoints would recycle what nobody has archived yet. Always, and not for a few
+    # minutes: nothing has to remember when they are over.
+    kept = min(KEPT_AT_MOST, int(sizes.volume * KEPT_SHARE) // MIB)
     return {
         "shared_buffers": f"{max(16, int(sizes.memory * BUFFERS_SHARE) // MIB)}MB",
         "effective_cache_size": f"{max(32, int(sizes.memory * CACHE_SHARE) // MIB)}MB",
         "max_wal_size": f"{max_wal}MB",
         "min_wal_size": "80MB",
+        "wal_keep_size": f"{kept}MB",
         "timezone": "UTC",
         "log_timezone": "UTC",
         "huge_pages": "off",

@@ -93,7 +93,10 @@ class Call:
     # -- lookups ---------------------------------------------------------------------------------
 
     async def project(self) -> Held:
-        return await self._find(PROJECT, "project", None, problems.no_project)
+        held = await self._find(PROJECT, "project", None, problems.no_project)
+        if is_gone(self.index, held):
+            raise problems.no_project()
+        return held
 
     async def database(self) -> Found:
         """The path's database, in its project."""
@@ -154,3 +157,8 @@ class Found:
     @property
     def project_model(self) -> Project:
         return Project.model_validate_json(self.project.raw)
+
+
+def is_gone(index: Index, project: Held) -> bool:
+    """Deleted, and no database is in it: what is still there is the operator's finalizer."""
+    return project.deleting and not index.under(DATABASE, project.namespace, project.name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from postbase_operator.api.project import Project
 from postbase_operator.gateway import lists, rendering
 from postbase_operator.gateway.bodies import NewProject, Paged, ProjectDeletion
-from postbase_operator.gateway.call import Call
+from postbase_operator.gateway.call import Call, is_gone
 from postbase_operator.gateway.held import Held
 from postbase_operator.gateway.problems import Code, Problem
 from postbase_operator.gateway.route import Answer
@@ -31,7 +31,10 @@ async def list_projects(call: Call) -> Answer:
 def _there(call: Call) -> list[Held]:
     """Of an account without a namespace there are none: not those of all."""
     namespace = call.who.namespace
-    return call.index.under(PROJECT, namespace) if namespace else []
+    held = call.index.under(PROJECT, namespace) if namespace else []
+    if any(each.deleting for each in held):
+        return [each for each in held if not is_gone(call.index, each)]
+    return held
 
 
 async def create_project(call: Call) -> Answer:

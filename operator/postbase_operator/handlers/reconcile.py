@@ -21,6 +21,7 @@ from postbase_operator.desired.names import FINALIZER
 from postbase_operator.errors import Conflict, InvalidSpec, PostbaseError, Unavailable
 from postbase_operator.handlers.accounts import Accounts
 from postbase_operator.handlers.keys import Key, database_key, project_key
+from postbase_operator.handlers.projects import Projects
 from postbase_operator.handlers.restore_looks import RestoreLooks
 from postbase_operator.handlers.siblings import elder
 from postbase_operator.kube import objects
@@ -38,7 +39,6 @@ from postbase_operator.planning.final_backup import Final, final
 from postbase_operator.planning.judgement import reconciling, stalled
 from postbase_operator.planning.observed import Observed
 from postbase_operator.planning.plan import Plan
-from postbase_operator.planning.project import plan_project
 from postbase_operator.planning.restore import hindered, plan_restore
 from postbase_operator.planning.status import finish
 from postbase_operator.platforms import Platform
@@ -76,6 +76,7 @@ class Reconciler:
         self._instance = instance
         self._backups = Backups(api, cache, settings, now)
         self._looks = RestoreLooks(cache, platform)
+        self._projects = Projects(api, cache, self._backups.looks.usage, self._tell, now)
         self.wake: Callable[[Key], None] = lambda _: None
         """Asks for a look at another object; whoever has the queue sets it."""
         self._kinds: dict[str, Callable[[Key], Awaitable[float | None]]] = {
@@ -182,18 +183,7 @@ class Reconciler:
         return found
 
     async def _project(self, key: Key) -> float | None:
-        body = self._cache.get(PROJECT, key.namespace, key.name)
-        if body is None:
-            return None
-        project = Project.model_validate(body)
-        databases = [
-            Database.model_validate(db)
-            for db in self._cache.all(DATABASE)
-            if project_key(db) == key
-        ]
-        usage = self._backups.looks.usage(project)
-        await self._tell(PROJECT, body, plan_project(project, databases, now(), usage))
-        return self._resync()
+        return self._resync() if await self._projects.run(key) else None
 
     async def _backup(self, key: Key) -> float | None:
         body = self._cache.get(BACKUP, key.namespace, key.name)

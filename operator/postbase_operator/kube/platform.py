@@ -10,11 +10,10 @@ from datetime import datetime
 from postbase_operator.api.backup import Backup
 from postbase_operator.api.database import Database, DatabaseStatus
 from postbase_operator.api.upkeep import DeletionPolicy
-from postbase_operator.desired import config, images, meta, names, workload
-from postbase_operator.errors import Conflict, Denied, NotReady, Unavailable
+from postbase_operator.desired import config, meta, names
+from postbase_operator.errors import Denied, NotReady, Unavailable
 from postbase_operator.kube import observe as observing
 from postbase_operator.kube.admin import Admin
-from postbase_operator.kube.apply import apply, body_of
 from postbase_operator.kube.archives import Archives
 from postbase_operator.kube.backup_objects import BackupObjects
 from postbase_operator.kube.cache import Cache
@@ -28,17 +27,14 @@ from postbase_operator.kube.kinds import (
     POD_DISRUPTION_BUDGET,
     SERVICE,
     STATEFUL_SET,
-    Body,
-    kind_of,
 )
-from postbase_operator.kube.ownership import is_owned, refuse_stranger
 from postbase_operator.kube.pods import Pods
 from postbase_operator.kube.protection import Protection
-from postbase_operator.kube.refusals import Refused
 from postbase_operator.kube.restores import Restores
 from postbase_operator.kube.secrets import bequeath
 from postbase_operator.kube.session import Session
 from postbase_operator.kube.volumes import Volumes, VolumeStep
+from postbase_operator.kube.workloads import Workloads
 from postbase_operator.planning import plan as steps
 from postbase_operator.planning.archive_observed import NONE_EARLIER, Earlier
 from postbase_operator.planning.beginning_archive import needs_offer
@@ -67,9 +63,6 @@ CHILDREN = (
     NETWORK_POLICY,
 )
 """What is watched and cached; Secrets are not, they are read by name."""
-SELECTING = (STATEFUL_SET, POD_DISRUPTION_BUDGET, NETWORK_POLICY)
-"""They pick pods by labels that no other object may pick: on a stranger's, an apply without force
-fails, so that nobody needs to ask first."""
 
 
 class KubePlatform:
@@ -86,6 +79,7 @@ class KubePlatform:
         self._pods = Pods(api, cache, self._admin)
         self._volumes = Volumes(api, cache)
         self._schedule = BackupObjects(api, cache)
+        self._workloads = Workloads(api, cache, settings)
         self.archives = Archives(api, cache, settings, self._admin, now)
         self.restoring = Restores(api, cache, settings, self._admin, now)
         self._protection = Protection(api, cache, everywhere=not settings.watch_namespaces)
@@ -171,7 +165,7 @@ class KubePlatform:
             case steps.EnsureSecrets(first):
                 await self._admin.ensure(db, first=first)
             case steps.ApplyWorkload():
-                await self._apply_workload(db, step)
+                await self._workloads.bring(db, step)
             case steps.BringStore() | steps.EnterCatalogue():
                 await self.archives.take(db, step)
             case _ if isinstance(step, ServerStep):
@@ -186,36 +180,6 @@ class KubePlatform:
                 await self._volumes.take(db, step)
             case _:
                 await self._pods.take(db, step)
-
-    async def _apply_workload(self, db: Database, step: steps.ApplyWorkload) -> None:
-        claim, known = step.volume, step.system_id
-        if step.stopped:
-            db = db.model_copy(update={"spec": db.spec.model_copy(update={"paused": True})})
-        image = step.image or images.image(db, self._settings)
-        made = workload.objects(db, claim, known, image, self._settings, step.archiving)
-        for desired in made:
-            body = body_of(desired)
-            self._cache.answered(kind_of(body), await self._apply(db, body), *body)
-
-    async def _apply(self, db: Database, body: Body) -> Body:
-        """The child as it should be. One that is not ours is refused, never taken over.
-
-        Only our own are cached: what is not there may be a stranger's, and a forced apply would
-        make an application's Service point at PostgreSQL.
-        """
-        kind, name = kind_of(body), body["metadata"]["name"]
-        live = self._cache.get(kind, db.metadata.namespace, name)
-        if live is not None and is_owned(live, db):
-            return await apply(self._api, body, live)
-        if live is None and kind in SELECTING:
-            try:
-                return await apply(self._api, body, None, force=False)
-            except (Conflict, Refused):
-                pass  # somebody's, or wrong in itself: the slow way tells which
-        live = await self._api.find(kind, db.metadata.namespace, name)
-        if live is not None and not is_owned(live, db):
-            refuse_stranger(live, f"{kind.kind} {name}", db)
-        return await apply(self._api, body, live)
 
     async def _tell_server(self, db: Database, step: ServerStep) -> None:
         known = meta.names_of(db)
@@ -256,6 +220,7 @@ class KubePlatform:
         await self._protection.keep(db)
         self._admin.forget(db)
         self.archives.forget(db)
+        self._workloads.forget(db)
         return True
 
     async def _let_credentials_go(self, db: Database) -> None:

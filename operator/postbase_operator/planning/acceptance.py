@@ -15,9 +15,8 @@ from postbase_operator.api.base import Resource
 from postbase_operator.api.conditions import Condition, ConditionType
 from postbase_operator.planning.rotation import REQUEST
 
-WHERE_SET = {
-    "Project": ("spec.deletionPolicy",),
-}
+WHERE_SET: dict[str, tuple[str, ...]] = {}
+"""By kind, the paths of such fields."""
 
 
 def not_implemented(resource: Resource) -> list[str]:

@@ -50,9 +50,13 @@ class Archived:
 
 
 def plan_recovery(archived: Archived, reader: LogReader, target: Target, now: datetime) -> Recovery:
-    """Raises Refused; and what the reader raises."""
+    """Raises Refused; and what the reader raises.
+
+    All times of an archive are the server's. `now` is another clock, which may be wrong by any
+    amount: it refuses at once what is not there, and nothing that is.
+    """
     ways = _ways(archived, reader)
-    if target.time is not None and target.time > now:
+    if target.time is not None and max(now, _span(ways).until) < target.time:
         why = f"{text(target.time)} lies in the future; it is {text(now)} here"
         raise Refused(RestoreReason.TARGET_AFTER_WINDOW, f"{why}: {window(_span(ways))}")
     if target.time is not None:

@@ -34,6 +34,7 @@ def test_wal_can_never_fill_the_volume(volume: int, memory: int) -> None:
     read = settings(postgresql_conf({}, Sizes(volume, memory)))
     wal = sum(int(read[name][:-2]) for name in ("max_wal_size", "max_slot_wal_keep_size"))
     assert wal * MIB <= volume // 2
+    assert 0 < int(read["wal_keep_size"][:-2]) <= int(read["max_wal_size"][:-2]), "nor does this"
     assert int(read["shared_buffers"][:-2]) * MIB <= max(memory // 4, 16 * MIB)
 
 

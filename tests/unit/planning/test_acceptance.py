@@ -195,6 +195,7 @@ ACTING_IN_PROJECT = {
     "spec.defaults.backup": "below a Database's own, tests/unit/planning/test_database_backups.py",
     "spec.defaults.pitr": "below a Database's own, tests/unit/planning/test_archiving.py",
     "spec.objectStore": "kube.stores, tests/e2e/test_backups.py",
+    "spec.deletionPolicy": "of one that is deleted: tests/unit/planning/test_project.py",
     "spec.quota.backupGiB": "tests/unit/planning/test_retention.py",
     "spec.quota.databases": "before there is a volume: tests/unit/planning/test_refusal.py",
 }

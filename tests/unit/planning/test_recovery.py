@@ -195,6 +195,17 @@ def test_the_future_is_refused_at_once() -> None:
     assert not caught.value.passing
 
 
+@pytest.mark.parametrize("wrong", [timedelta(days=-400), timedelta(days=400)])
+def test_a_wrong_clock_of_ours_changes_nothing_of_what_is_there(wrong: timedelta) -> None:
+    for step in (12, 20, 35.4):
+        there = world()
+        assert there.plan(Target(time=at(step)), NOW + wrong) == world().plan(Target(time=at(step)))
+    with pytest.raises(Refused) as caught:
+        world().plan(Target(time=at(40)), NOW + wrong)
+    assert caught.value.reason is RestoreReason.TARGET_AFTER_WINDOW
+    assert caught.value.passing is (wrong > timedelta()), "who is late takes it for the future"
+
+
 def test_a_heartbeat_proves_that_nothing_was_missed() -> None:
     there = world()
     there.keys.append(HeartbeatKey(ARCHIVE, 1, 35 * STEP))
