@@ -87,6 +87,10 @@ class Settings:
     railway_environment: str = ""
     """Id of its environment, likewise."""
 
+    railway_prices: str = ""
+    """Railway's prices in US dollars, as JSON: asOf (a date), memory, cpu, volume, egress. What is
+    not named costs what railway/cost.py says. Only estimates follow from it."""
+
     health_port: int = 8080
     """Serves /livez, /readyz and /metrics."""
 

@@ -14,6 +14,7 @@ from postbase_operator.api.restore_status import RestorePlan
 from postbase_operator.archive.run import RecoveryProgress
 from postbase_operator.errors import InvalidSpec
 from postbase_operator.planning.archived import Offer, Stopped, Wish
+from postbase_operator.planning.elsewhere import UNSERVED
 from postbase_operator.planning.observed import Observed
 from postbase_operator.planning.plan import Plan, Step
 from postbase_operator.planning.restore_rehearsal import Rehearsal
@@ -38,8 +39,7 @@ class ByProvider:
         if platform is None:
             raise InvalidSpec(
                 "spec.provider",
-                "Railway is not served here, as the operator has no token for it: set "
-                "POSTBASE_RAILWAY_TOKEN for the operator",
+                UNSERVED,
                 reason="NotImplemented",
             )
         return platform

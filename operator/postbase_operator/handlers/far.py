@@ -15,6 +15,7 @@ from postbase_operator.kube.kinds import PROJECT
 from postbase_operator.kube.session import Session
 from postbase_operator.railway.budget import Budgets
 from postbase_operator.railway.client import Client, Token, TokenKind
+from postbase_operator.railway.cost import Prices
 from postbase_operator.railway.platform import RailwayPlatform
 from postbase_operator.railway.reads import Place
 from postbase_operator.settings import PREFIX, Settings
@@ -51,8 +52,13 @@ def _kind(settings: Settings) -> TokenKind:
         return TokenKind(settings.railway_token_kind)
     except ValueError:
         known = ", ".join(TokenKind)
-        why = f"{settings.railway_token_kind!r} is none: set one of {known}"
+        held = settings.railway_token_kind
+        why = f"{held!r} is none: set railway.tokenKind of the chart to one of {known}"
         raise InvalidSpec(f"{PREFIX}RAILWAY_TOKEN_KIND", why) from None
+
+
+def prices_of(settings: Settings) -> Prices:
+    return Prices.of(settings.railway_prices, f"{PREFIX}RAILWAY_PRICES")
 
 
 def place_of(settings: Settings) -> Place | None:
@@ -63,7 +69,8 @@ def place_of(settings: Settings) -> Place | None:
     if not project or not environment:
         raise InvalidSpec(
             f"{PREFIX}RAILWAY_PROJECT",
-            "this and the environment must be set, as the token is for more than one: the ids are "
+            "this and the environment (railway.projectId and railway.environmentId of the chart) "
+            "must be set, as the token is for more than one: the ids are "
             "in the address of the environment's page on Railway",
         )
     return Place(project, environment)

@@ -14,6 +14,10 @@ from postbase_operator.errors import InvalidSpec
 from postbase_operator.settings import Settings
 
 NOT_YET = "NotImplemented"
+UNSERVED = (
+    "Railway is not served here, as the operator has no token for it: set railway.tokenSecretRef "
+    "of the chart (the operator's POSTBASE_RAILWAY_TOKEN)"
+)
 
 
 def check_elsewhere(
@@ -23,8 +27,7 @@ def check_elsewhere(
     if not settings.railway_token:
         raise InvalidSpec(
             "spec.provider",
-            "Railway is not served here, as the operator has no token for it: set "
-            "POSTBASE_RAILWAY_TOKEN for the operator, or use Kubernetes",
+            f"{UNSERVED}, or use Kubernetes",
             reason=NOT_YET,
         )
     if db.pitr_policy(defaults).enabled:

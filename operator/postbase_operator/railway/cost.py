@@ -19,6 +19,8 @@ from postbase_operator.railway.plans import GB, MB
 from postbase_operator.railway.services import limits
 
 CENT = Decimal("0.01")
+AS_OF = "asOf"
+"""The date of a list of prices, in settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +39,19 @@ class Prices:
 
     @classmethod
     def of(cls, text: str, field: str = "prices") -> Prices:
-        """From JSON, {"as_of": "2026-11-01", "cpu": 20}; what is not named keeps its price."""
-        names = {each.name for each in fields(cls)}
+        """From JSON, {"asOf": "2026-11-01", "cpu": 20}; what is not named keeps its price."""
+        names = {each.name for each in fields(cls)} - {"as_of"} | {AS_OF}
         try:
             told: Mapping[str, object] = json.loads(text or "{}", parse_float=Decimal)
             if unknown := sorted(set(told) - names):
                 raise ValueError(f"{', '.join(unknown)}: known are {', '.join(sorted(names))}")
-            if told and "as_of" not in told:
-                raise ValueError("as_of is missing: prices without a date mislead")
-            values = {
-                name: date.fromisoformat(str(value)) if name == "as_of" else _price(value)
-                for name, value in told.items()
+            if told and AS_OF not in told:
+                raise ValueError(f"{AS_OF} is missing: prices without a date mislead")
+            values: dict[str, date | Decimal] = {
+                name: _price(value) for name, value in told.items() if name != AS_OF
             }
+            if told:
+                values["as_of"] = date.fromisoformat(str(told[AS_OF]))
         except (ValueError, ArithmeticError, TypeError, AttributeError) as error:
             raise InvalidSpec(field, f"cannot be read as prices: {error}") from error
         return replace(cls(), **values)  # type: ignore[arg-type]

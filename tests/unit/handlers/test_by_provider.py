@@ -62,7 +62,7 @@ async def test_without_railway_nothing_is_done_and_nothing_forgotten() -> None:
     made, kubernetes = platforms(None)
     assert await made.observe(THERE) == Observed()
     await made.execute(THERE, Plan(DatabaseStatus()))
-    with pytest.raises(InvalidSpec, match="POSTBASE_RAILWAY_TOKEN"):
+    with pytest.raises(InvalidSpec, match=r"railway\.tokenSecretRef"):
         await made.execute(THERE, TODO)
     assert await made.destroy(THERE)  # it was never made
     status = DatabaseStatus(railway=RailwayStatus(service_id="s"))
@@ -77,5 +77,5 @@ def test_where_databases_are_made() -> None:
     assert place_of(given) == Place("p", "e")
     with pytest.raises(InvalidSpec, match="POSTBASE_RAILWAY_PROJECT"):
         place_of(Settings(railway_token_kind="Account", railway_project="p"))
-    with pytest.raises(InvalidSpec, match="POSTBASE_RAILWAY_TOKEN_KIND"):
+    with pytest.raises(InvalidSpec, match=r"railway\.tokenKind"):
         place_of(Settings(railway_token_kind="project"))

@@ -27,6 +27,7 @@ def refused(settings: Settings = TOKEN, **spec: Any) -> tuple[str, str]:
 def test_without_a_token_the_setting_is_named() -> None:
     reason, message = refused(Settings(sidecar_image="i"))
     assert reason == "NotImplemented"
+    assert "railway.tokenSecretRef" in message
     assert "POSTBASE_RAILWAY_TOKEN" in message
 
 

@@ -50,7 +50,7 @@ def test_parts_add_up_and_more_never_costs_less(
 
 
 def test_an_installation_may_set_newer_prices() -> None:
-    prices = Prices.of('{"as_of": "2026-11-01", "cpu": 25, "egress": 0.1}')
+    prices = Prices.of('{"asOf": "2026-11-01", "cpu": 25, "egress": 0.1}')
     assert (prices.as_of, prices.cpu, prices.egress) == (date(2026, 11, 1), 25, Decimal("0.1"))
     assert prices.memory == Prices().memory
     assert Prices.of("") == Prices()
@@ -60,12 +60,12 @@ def test_an_installation_may_set_newer_prices() -> None:
     "text",
     [
         '{"cpu": 25}',
-        '{"as_of": "2026-11-01", "cpus": 25}',
-        '{"as_of": "2026-11-01", "cpu": -1}',
-        '{"as_of": "2026-11-01", "cpu": true}',
-        '{"as_of": "2026-11-01", "cpu": "free"}',
-        '{"as_of": "2026-11-01", "cpu": NaN}',
-        '{"as_of": "soon"}',
+        '{"asOf": "2026-11-01", "cpus": 25}',
+        '{"asOf": "2026-11-01", "cpu": -1}',
+        '{"asOf": "2026-11-01", "cpu": true}',
+        '{"asOf": "2026-11-01", "cpu": "free"}',
+        '{"asOf": "2026-11-01", "cpu": NaN}',
+        '{"asOf": "soon"}',
         "[1]",
         "no",
     ],
