@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -82,6 +82,7 @@ class Ring:
     passwords: dict[str, str] = field(default_factory=dict)
     held: dict[str, Credentials] = field(default_factory=dict)
     fronts: dict[str, Front] = field(default_factory=dict)
+    opens: dict[str, list[str]] = field(default_factory=dict)
 
     async def superuser(self, db: Database) -> str:
         return self.passwords.setdefault(db.metadata.uid, credentials.new_password())
@@ -96,8 +97,12 @@ class Ring:
         self.held[db.metadata.uid] = new(await self.credentials(db, front))
         return self.held[db.metadata.uid]
 
+    async def keep(self, db: Database, volumes: Sequence[str]) -> None:
+        self.opens[db.metadata.uid] = list(volumes)
+
     async def let_go(self, db: Database) -> None:
         self.held.pop(db.metadata.uid, None)
+        self.passwords.pop(db.metadata.uid, None)
 
 
 @dataclass

@@ -25,7 +25,7 @@ from component.railway_operator import (
 from postbase_operator.api.database import Database
 from postbase_operator.planning.restart import REQUEST
 from postbase_operator.railway.reads import Place
-from postbase_operator.railway.services import MARKER, service_name
+from postbase_operator.railway.services import DRAINING_SECONDS, MARKER, service_name
 from railway.double import RailwayDouble
 
 
@@ -70,6 +70,9 @@ async def test_from_nothing_to_sql_and_then_nothing_is_asked(
         service.service_id,
         volume.volume_id,
     )
+    assert told.railway.cost is not None
+    # Half a processor, 269 MB, and the 50 GB that a volume of this plan begins with.
+    assert told.railway.cost.at_most == "20.19"
     assert told.endpoint is not None
     assert (told.endpoint.host, told.endpoint.port) == (
         "127.0.0.1",
@@ -113,7 +116,9 @@ async def test_a_parameter_that_needs_a_restart_gets_one_after_a_checkpoint(
     db = await ours.until(db, lambda each: is_ready(each) and said(each, "RestartPending")[0] == "")
     assert ours.sql(db, "SHOW max_connections") == [("50",)]
     assert ours.sql(db, "SELECT n FROM t", app=True) == [(7,)]
-    assert len(deployments(railway, place)) == 2
+    old, new = sorted(deployments(railway, place), key=lambda each: each.created_at)
+    # SIGTERM does not reach PostgreSQL: it is down for about as long as the drain is.
+    assert old.status_at - new.created_at < DRAINING_SECONDS + 5
     assert railway.counted()["serviceInstanceRedeploy"] == 0
 
 
@@ -185,6 +190,10 @@ async def test_what_deletion_leaves(
     assert instances(railway, place) == []
     assert len(volumes(railway, place)) == left
     assert proxies(railway, place) == []
+    uid, named = db.metadata.uid, railway.world.state.volumes
+    kept = [named[each.volume_id].name for each in volumes(railway, place)]
+    assert ours.ring.opens.get(uid, []) == kept  # and the password that opens them stays
+    assert (uid in ours.ring.passwords) is bool(left)
     assert await ours.platform.destroy(db, keep=keep)
 
 

@@ -44,6 +44,7 @@ async def railway_platform(
             region_of,
             settings.cluster_name,
             now,
+            prices=prices_of(settings),
         )
 
 

@@ -161,14 +161,15 @@ class DatabaseSecrets:
         return after
 
     async def superuser(self) -> str:
-        """The superuser's password, where only a password lets us in: on Railway. Made once."""
-        name = self._names.superuser
+        """The superuser's password, where only a password lets us in: on Railway. Made once, and
+        without an owner: it must not go while there are data that nothing else opens."""
+        name = self._names.superuser(self._db.metadata.uid)
         live = await self._get(name)
         if live is not None:
             password = decode(live).get("password", b"")
         else:
             made = {"password": credentials.new_password().encode()}
-            password = (await self._create(name, made)).get("password", b"")
+            password = (await self._create(name, made, owned=False)).get("password", b"")
         if not password:
             raise InvalidSpec(
                 f"Secret {name}", "has no password; put it back", reason="SuperuserPasswordLost"
@@ -283,15 +284,26 @@ def _written_by_us(secret: Body) -> bool:
     return any(e["manager"] == MANAGER and "f:data" in e.get("fieldsV1", {}) for e in entries)
 
 
-async def bequeath(session: Session, db: Database) -> None:
-    """Gives the credentials to the Database, so that they go with it.
+async def bequeath(session: Session, db: Database, *more: str) -> None:
+    """Gives these Secrets, and the credentials, to the Database, so that they go with it.
 
-    The operator has no right to delete Secrets; garbage collection does, and only this one.
+    The operator has no right to delete Secrets; garbage collection does, and only these.
     """
     known = meta.names_of(db)
-    live = await session.find(SECRET, known.namespace, known.credentials)
-    if live is None:
+    for name in (known.credentials, *more):
+        live = await session.find(SECRET, known.namespace, name)
+        if live is not None and _made_for(live) == db.metadata.uid:
+            owned = {**live["metadata"], "ownerReferences": [body_of(meta.owner(db))]}
+            await session.replace(SECRET, known.namespace, {**live, "metadata": owned}, MANAGER)
+
+
+async def annotate(session: Session, db: Database, name: str, marks: Mapping[str, str]) -> None:
+    """Writes these beside what a Secret of the Database has; not where it is gone."""
+    namespace = db.metadata.namespace
+    live = await session.find(SECRET, namespace, name)
+    if live is None or _made_for(live) != db.metadata.uid:
         return
-    if _made_for(live) == db.metadata.uid:
-        owned = {**live["metadata"], "ownerReferences": [body_of(meta.owner(db))]}
-        await session.replace(SECRET, known.namespace, {**live, "metadata": owned}, MANAGER)
+    held = annotations_of(live)
+    if not marks.items() <= held.items():
+        metadata = {**live["metadata"], "annotations": {**held, **marks}}
+        await session.replace(SECRET, namespace, {**live, "metadata": metadata}, MANAGER)

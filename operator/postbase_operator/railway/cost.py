@@ -13,6 +13,7 @@ from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 
 from postbase_operator.api.database import Database
+from postbase_operator.api.database_status import RailwayCost
 from postbase_operator.api.quantity import parse_quantity
 from postbase_operator.errors import InvalidSpec
 from postbase_operator.railway.plans import GB, MB
@@ -108,13 +109,24 @@ def estimate(use: Use, prices: Prices) -> Estimate:
     return Estimate(cents, prices.as_of)
 
 
+LISTED = Prices()
+"""Where an installation sets none."""
+
+
+def told(db: Database, volume_mb: int, prices: Prices) -> RailwayCost:
+    """For the status: it changes with the spec, the volume and the prices alone."""
+    found = estimate(at_most(db, volume_mb), prices)
+    return RailwayCost(at_most=str(found.total), prices_of=prices.as_of.isoformat())
+
+
 def at_most(db: Database, volume_mb: int, receiver: Use | None = None) -> Use:
     """All that its limits allow, the whole month, with a full volume. What leaves has no limit, and
-    is not in it. `receiver`: what the service that receives the log may use."""
-    wanted = limits(db)
-    own = Use(
-        memory=Decimal(wanted.memory_bytes) / GB,
-        cpu=parse_quantity(db.spec.resources.cpu),
-        volume=Decimal(volume_mb) * MB / GB,
-    )
+    is not in it; nothing runs of one that is paused. `receiver`: what the service that receives the
+    log may use."""
+    own = Use(volume=Decimal(volume_mb) * MB / GB)
+    if not db.spec.paused:
+        own += Use(
+            memory=Decimal(limits(db).memory_bytes) / GB,
+            cpu=parse_quantity(db.spec.resources.cpu),
+        )
     return own + receiver if receiver is not None else own

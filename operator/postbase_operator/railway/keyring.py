@@ -6,7 +6,7 @@ password as well, as a variable of the service: that one follows the Secret, nev
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from postbase_operator.api.database import Database
@@ -28,6 +28,11 @@ class Keyring(Protocol):
         self, db: Database, front: Front, new: Callable[[Credentials], Credentials]
     ) -> Credentials:
         """One write of what `new` makes of them. Conflict where somebody else wrote."""
+        ...
+
+    async def keep(self, db: Database, volumes: Sequence[str]) -> None:
+        """They stay, for these volumes stay (by their names on Railway), and a service of them has
+        the superuser's password no more; which ones they open is noted beside it."""
         ...
 
     async def let_go(self, db: Database) -> None:

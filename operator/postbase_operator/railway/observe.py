@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping
 
 from postbase_operator.api.database import Database
+from postbase_operator.api.database_status import RailwayCost, RailwayStatus
 from postbase_operator.errors import InvalidSpec
 from postbase_operator.planning.observed import Process, ProcessState, Volume, VolumeRole
 from postbase_operator.railway import services
@@ -25,6 +26,7 @@ from postbase_operator.railway.models import (
     VolumeInstance,
 )
 from postbase_operator.railway.plans import MB
+from postbase_operator.railway.reads import Place
 
 SYSTEM_ID = "POSTBASE_SYSTEM_ID"
 GENERATION = 1
@@ -116,6 +118,19 @@ def volume(
         kept="Retain",
         image_tag=services.image(db),
         labelled=seen.volume.name == volume_name(service_name, seen.volume_id),
+    )
+
+
+def parts(
+    place: Place, service: ServiceInstance, held: VolumeInstance | None, cost: RailwayCost | None
+) -> RailwayStatus:
+    """By their ids, as Railway's pages have them in their addresses."""
+    return RailwayStatus(
+        project_id=place.project_id,
+        environment_id=place.environment_id,
+        service_id=service.service_id,
+        volume_id=held.volume_id if held is not None else None,
+        cost=cost,
     )
 
 

@@ -10,17 +10,18 @@ from datetime import datetime
 from functools import partial
 
 from postbase_operator.api.database import Database, DatabaseStatus
-from postbase_operator.api.database_status import RailwayStatus
 from postbase_operator.api.upkeep import DeletionPolicy
 from postbase_operator.desired import meta
 from postbase_operator.errors import InvalidSpec
 from postbase_operator.planning import plan as steps
 from postbase_operator.planning.observed import Access, Observed, ProcessState
 from postbase_operator.planning.plan import Plan, Step
+from postbase_operator.railway import cost as costs
 from postbase_operator.railway import observe as observing
 from postbase_operator.railway import parameters, reads, services, taking_away
 from postbase_operator.railway.building import Builder
 from postbase_operator.railway.client import Client
+from postbase_operator.railway.cost import Prices
 from postbase_operator.railway.ground import SETTLES, Ground
 from postbase_operator.railway.keyring import Keyring
 from postbase_operator.railway.models import EnvironmentState, ServiceInstance
@@ -51,6 +52,7 @@ class RailwayPlatform:
         cluster: str,
         now: Callable[[], datetime],
         *,
+        prices: Prices = costs.LISTED,
         settles: float = SETTLES,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -60,6 +62,7 @@ class RailwayPlatform:
         self._region_of = region_of
         self._cluster = cluster
         self._now = now
+        self._prices = prices
         self._settles = settles
         self._clock = clock
         self._servers = Servers(keyring, now)
@@ -95,11 +98,12 @@ class RailwayPlatform:
             await ground.sight.variables(service.service_id),
         )
         proxy, held = state.proxy_of(service.service_id), observing.one_volume(state, service)
-        volume, limits = None, None
+        volume, limits, cost = None, None, None
         if held is not None:
             services.region(db, db.spec.region, (), held=held.region)
             volume = observing.volume(held, db, ground.name(db), variables)
             limits = await ground.sight.limits(service.service_id)
+            cost = costs.told(db, held.size_mb, self._prices)
         process = observing.process(service, proxy, volume.name if volume else "", db, limits)
         server, server_error = None, ""
         if process.state is ProcessState.RUNNING and proxy is not None:
@@ -114,12 +118,7 @@ class RailwayPlatform:
             server=server,
             server_error=server_error,
             unanswered_since=self._servers.unanswered_since(db),
-            railway=RailwayStatus(
-                project_id=ground.place.project_id,
-                environment_id=ground.place.environment_id,
-                service_id=service.service_id,
-                volume_id=volume.name if volume is not None else None,
-            ),
+            railway=observing.parts(ground.place, service, held, cost),
         )
 
     # -- execute ---------------------------------------------------------------------------
@@ -189,11 +188,16 @@ class RailwayPlatform:
             await self._servers.checkpoint(ground, db)
             await taking_away.delete_service(ground, db, service, state)
             return False
-        if db.spec.deletion_policy is DeletionPolicy.DELETE and not keep:
-            own = observing.own_volumes(state, ground.name(db))
-            if own:
-                await taking_away.delete_volumes(ground, own)
-                return False
+        own = observing.own_volumes(state, ground.name(db))
+        delete = db.spec.deletion_policy is DeletionPolicy.DELETE and not keep
+        if own and delete:
+            await taking_away.delete_volumes(ground, own)
+            return False
+        known = db.status.railway.volume_id if db.status.railway is not None else None
+        kept = [each.volume.name for each in own] or ([known] if known is not None else [])
+        if kept and not delete:  # by the status, too: Railway may show a volume late
+            await self._keyring.keep(db, kept)
+        else:
             await self._keyring.let_go(db)
         self._servers.forget(db)
         return True

@@ -8,7 +8,8 @@ from typing import Any, cast
 import pytest
 
 from postbase_operator.desired import meta
-from postbase_operator.errors import InvalidSpec
+from postbase_operator.desired.names import ANNOTATION_OPENS
+from postbase_operator.errors import Denied, InvalidSpec
 from postbase_operator.kube.far_keys import FarKeys
 from postbase_operator.kube.kinds import Body
 from postbase_operator.kube.refusals import AlreadyExists
@@ -29,6 +30,7 @@ class Api:
     def __init__(self) -> None:
         self.held: dict[str, Body] = {}
         self.reads = 0
+        self.denies = False
 
     async def find(self, _: object, __: str, name: str) -> Body | None:
         self.reads += 1
@@ -42,6 +44,8 @@ class Api:
         return body
 
     async def replace(self, _: object, __: str, body: Body, ___: str) -> Body:
+        if self.denies:
+            raise Denied("Kubernetes", "cannot set blockOwnerDeletion")
         self.held[body["metadata"]["name"]] = body
         return body
 
@@ -50,13 +54,16 @@ def keys(api: Api) -> FarKeys:
     return FarKeys(cast(Session, cast(Any, api)), lambda: NOW)
 
 
-async def test_the_superusers_password_is_made_once_and_goes_with_the_database() -> None:
+SUPERUSER = NAMES.superuser(DB.metadata.uid)
+
+
+async def test_the_superusers_password_is_made_once() -> None:
     api = Api()
     made = await keys(api).superuser(DB)
     assert await keys(api).superuser(DB) == made  # as another operator, too
     assert len(made) >= 32
-    assert api.held[NAMES.superuser]["metadata"]["ownerReferences"]
-    api.held[NAMES.superuser]["data"] = {}
+    assert "ownerReferences" not in api.held[SUPERUSER]["metadata"]
+    api.held[SUPERUSER]["data"] = {}
     with pytest.raises(InvalidSpec, match="has no password"):
         await keys(api).superuser(DB)
 
@@ -91,6 +98,34 @@ async def test_what_opens_nothing_any_more_goes_with_the_database() -> None:
     api = Api()
     ring = keys(api)
     await ring.credentials(DB, FRONT)
+    await ring.superuser(DB)
     assert "ownerReferences" not in api.held[NAMES.credentials]["metadata"]
     await ring.let_go(DB)
-    assert api.held[NAMES.credentials]["metadata"]["ownerReferences"]
+    for name in (NAMES.credentials, SUPERUSER):
+        assert api.held[name]["metadata"]["ownerReferences"]
+
+
+async def test_what_opens_a_kept_volume_stays_and_says_which() -> None:
+    """Its service, which had the password as a variable, is gone: there is no other copy."""
+    api = Api()
+    ring = keys(api)
+    made = await ring.superuser(DB)
+    await ring.keep(DB, ["shop-b", "shop-a"])
+    metadata = api.held[SUPERUSER]["metadata"]
+    assert metadata["annotations"][ANNOTATION_OPENS] == "shop-a shop-b"
+    assert "ownerReferences" not in metadata
+    uid = "5c2f5a6d-0000-4000-8000-000000000002"
+    later = DB.model_copy(update={"metadata": DB.metadata.model_copy(update={"uid": uid})})
+    assert await ring.superuser(later) != made  # of the same name, with a volume of its own
+    assert await ring.superuser(DB) == made
+    await keys(Api()).keep(DB, ["shop-a"])  # it went with its namespace
+    assert (await keys(api).superuser(DB)) == made
+
+
+async def test_a_cluster_that_lets_nobody_own_them_holds_no_deletion_up() -> None:
+    api = Api()
+    ring = keys(api)
+    await ring.superuser(DB)
+    api.denies = True
+    await ring.let_go(DB)
+    assert "ownerReferences" not in api.held[SUPERUSER]["metadata"]

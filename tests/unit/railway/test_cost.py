@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from postbase_operator.errors import InvalidSpec
-from postbase_operator.railway.cost import Prices, Use, at_most, estimate
+from postbase_operator.railway.cost import Prices, Use, at_most, estimate, told
 from unit.conftest import database
 
 AMOUNTS = st.decimals(0, 1000, places=3)
@@ -36,6 +36,17 @@ def test_at_most_what_its_limits_allow() -> None:
     receiver = Use(memory=Decimal("0.1"), cpu=Decimal("0.1"), volume=Decimal(1))
     with_receiver = estimate(at_most(db, 5000, receiver), Prices())
     assert with_receiver.total == Decimal("20.75") + Decimal("3.15")
+
+
+def test_the_status_says_how_much_and_as_of_when() -> None:
+    small = {"resources": {"cpu": "500m", "memory": "1G"}}
+    assert told(database(**small), 5000, Prices()).to_wire() == {
+        "atMost": "20.75",
+        "pricesOf": "2026-08-21",
+    }
+    dear = Prices.of('{"asOf": "2026-11-01", "volume": 1}')
+    paused = told(database(**small, paused=True), 5000, dear)
+    assert (paused.at_most, paused.prices_of) == ("5.00", "2026-11-01")
 
 
 @given(AMOUNTS, AMOUNTS, AMOUNTS, AMOUNTS)

@@ -21,6 +21,7 @@ from postbase_operator.railway.plans import (
     plan_of,
 )
 from postbase_operator.railway.services import (
+    DRAINING_SECONDS,
     MARKER,
     MOUNT,
     Whose,
@@ -138,7 +139,8 @@ def test_the_service_runs_in_one_place_and_is_not_cut_short() -> None:
     told = instance(database(), AMSTERDAM)
     assert told["source"] == {"image": "ghcr.io/railwayapp-templates/postgres-ssl:15"}
     assert told["multiRegionConfig"] == {AMSTERDAM: {"numReplicas": 1}}
-    assert told["drainingSeconds"] == 60
+    assert told["drainingSeconds"] == DRAINING_SECONDS
+    assert 0 < DRAINING_SECONDS <= 10  # a redeploy is down as long
     assert told["sleepApplication"] is False
     assert "startCommand" not in told
 
