@@ -84,8 +84,8 @@ class Ring:
     fronts: dict[str, Front] = field(default_factory=dict)
     opens: dict[str, list[str]] = field(default_factory=dict)
 
-    async def superuser(self, db: Database) -> str:
-        return self.passwords.setdefault(db.metadata.uid, credentials.new_password())
+    async def superuser(self, db: Database, known: str = "") -> str:
+        return self.passwords.setdefault(db.metadata.uid, known or credentials.new_password())
 
     async def credentials(self, db: Database, front: Front) -> Credentials:
         self.fronts[db.metadata.uid] = front

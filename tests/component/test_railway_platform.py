@@ -46,6 +46,14 @@ async def ours(railway: RailwayDouble, place: Place) -> AsyncIterator[Operator]:
         yield made
 
 
+@pytest.mark.trap(
+    "image-before-volume",
+    "volume-without-environment",
+    "deploy-makes-another",
+    "variables-need-deployment",
+    "look-per-database",
+    "mount-path",
+)
 async def test_from_nothing_to_sql_and_then_nothing_is_asked(
     railway: RailwayDouble, place: Place, ours: Operator
 ) -> None:
@@ -87,6 +95,7 @@ async def test_from_nothing_to_sql_and_then_nothing_is_asked(
     assert len(ours.client.asked) - before <= 10  # one look serves for its time
 
 
+@pytest.mark.trap("variables-need-deployment")
 async def test_limits_and_parameters_change_without_a_restart(
     railway: RailwayDouble, place: Place, ours: Operator
 ) -> None:
@@ -107,6 +116,7 @@ async def test_limits_and_parameters_change_without_a_restart(
     assert ours.sql(db, "SHOW search_path", app=True) == [('"$user", public',)]
 
 
+@pytest.mark.trap("sigterm-goes-nowhere")
 async def test_a_parameter_that_needs_a_restart_gets_one_after_a_checkpoint(
     railway: RailwayDouble, place: Place, ours: Operator
 ) -> None:
@@ -122,6 +132,7 @@ async def test_a_parameter_that_needs_a_restart_gets_one_after_a_checkpoint(
     assert railway.counted()["serviceInstanceRedeploy"] == 0
 
 
+@pytest.mark.trap("deploy-makes-another", "redeploy-hides-image")
 async def test_a_restart_by_request_takes_the_new_image_with_it(
     railway: RailwayDouble, place: Place, ours: Operator
 ) -> None:
@@ -142,6 +153,21 @@ async def test_a_restart_by_request_takes_the_new_image_with_it(
     assert len(deployments(railway, place)) == 2  # once
 
 
+@pytest.mark.trap("password-of-an-empty-volume")
+async def test_a_superusers_secret_that_is_gone_comes_back_as_it_was(
+    railway: RailwayDouble, place: Place, ours: Operator
+) -> None:
+    """A new password would lock us out, and then overwrite the only copy of the one that counts."""
+    db = await ours.ready(railway_database())
+    before = ours.ring.passwords.pop(db.metadata.uid)
+    db = await ours.ready(changed(db, parameters={"work_mem": "8MB"}))
+    assert ours.ring.passwords == {db.metadata.uid: before}
+    assert ours.sql(db, "SHOW work_mem") == [("8MB",)]
+    (service,) = instances(railway, place)
+    assert service.variables["POSTGRES_PASSWORD"] == before
+
+
+@pytest.mark.trap("railway-redeploys")
 async def test_a_deployment_of_railways_own_is_no_drift(
     railway: RailwayDouble, place: Place, ours: Operator
 ) -> None:
@@ -154,6 +180,7 @@ async def test_a_deployment_of_railways_own_is_no_drift(
     assert len(deployments(railway, place)) == 2
 
 
+@pytest.mark.trap("commit-is-async", "plan-limits")
 async def test_a_volume_grows_live_and_a_plans_limit_is_told(
     railway: RailwayDouble, place: Place, ours: Operator
 ) -> None:
@@ -182,6 +209,7 @@ async def test_paused_and_resumed(railway: RailwayDouble, place: Place, ours: Op
 @pytest.mark.parametrize(
     ("policy", "keep", "left"), [("Retain", False, 1), ("Delete", False, 0), ("Delete", True, 1)]
 )
+@pytest.mark.trap("volume-outlives-service", "deleted-volume-shown", "kept-password")
 async def test_what_deletion_leaves(
     railway: RailwayDouble, place: Place, ours: Operator, policy: str, keep: bool, left: int
 ) -> None:
@@ -197,6 +225,7 @@ async def test_what_deletion_leaves(
     assert await ours.platform.destroy(db, keep=keep)
 
 
+@pytest.mark.trap("volume-outlives-service")
 async def test_a_kept_volume_is_not_passed_over_in_silence(
     railway: RailwayDouble, place: Place, ours: Operator
 ) -> None:
@@ -212,6 +241,7 @@ async def test_a_kept_volume_is_not_passed_over_in_silence(
     assert len(volumes(railway, place)) == 2
 
 
+@pytest.mark.trap("names-are-shared", "no-labels")
 async def test_a_strangers_service_is_neither_taken_nor_deleted(
     railway: RailwayDouble, place: Place, ours: Operator
 ) -> None:
@@ -229,6 +259,7 @@ async def test_a_strangers_service_is_neither_taken_nor_deleted(
     assert volumes(railway, place) == []
 
 
+@pytest.mark.trap("staged-by-others")
 async def test_what_others_have_staged_stays_staged(
     railway: RailwayDouble, place: Place, ours: Operator
 ) -> None:

@@ -69,6 +69,7 @@ async def provision(railway: RailwayDouble, place: Place, dies_after: int) -> li
     return asked
 
 
+@pytest.mark.trap("image-before-volume", "outcome-unknown", "volume-made-twice", "pr-environments")
 async def test_killed_after_each_request(railway: RailwayDouble) -> None:
     whole = await provision(railway, new_place(railway), 0)
     changes = [name for name in whole if not name.startswith(("Read", "Environment", "Recent"))]
@@ -100,6 +101,14 @@ async def test_killed_after_each_request(railway: RailwayDouble) -> None:
         ("serviceInstanceLimitsUpdate", Gateway(502), 1),
     ],
     ids=str,
+)
+@pytest.mark.trap(
+    "volume-seen-late",
+    "instance-found-late",
+    "commit-is-async",
+    "deploy-makes-another",
+    "outcome-unknown",
+    "volume-made-twice",
 )
 async def test_a_bad_day(
     railway: RailwayDouble,

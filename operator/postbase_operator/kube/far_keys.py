@@ -44,8 +44,8 @@ class FarKeys:
         self._now = now
         self._held: dict[str, _Held] = {}  # by the Database's UID
 
-    async def superuser(self, db: Database) -> str:
-        return await self._secrets(db).superuser()
+    async def superuser(self, db: Database, known: str = "") -> str:
+        return await self._secrets(db).superuser(known)
 
     async def credentials(self, db: Database, front: Front) -> Credentials:
         held, now = self._held.get(db.metadata.uid), time.monotonic()

@@ -160,15 +160,16 @@ class DatabaseSecrets:
             await self._replace(live, credentials.written(after, front), credentials.marks(after))
         return after
 
-    async def superuser(self) -> str:
+    async def superuser(self, known: str = "") -> str:
         """The superuser's password, where only a password lets us in: on Railway. Made once, and
-        without an owner: it must not go while there are data that nothing else opens."""
+        without an owner: it must not go while there are data that nothing else opens. `known`:
+        what the server has, for a Secret that is gone."""
         name = self._names.superuser(self._db.metadata.uid)
         live = await self._get(name)
         if live is not None:
             password = decode(live).get("password", b"")
         else:
-            made = {"password": credentials.new_password().encode()}
+            made = {"password": (known or credentials.new_password()).encode()}
             password = (await self._create(name, made, owned=False)).get("password", b"")
         if not password:
             raise InvalidSpec(

@@ -1,7 +1,9 @@
 """The Secrets of a Database on Railway, as its platform needs them; who has Kubernetes gives them.
 
 Users find the credentials where those of any other Database are. Railway holds the superuser's
-password as well, as a variable of the service: that one follows the Secret, never the other way.
+password as well, as a variable of the service: that one follows the Secret. Only a Secret that is
+gone is made from the variable: the server has the password that its volume was made with, and a new
+one would lock us out of it, and then overwrite the last copy.
 """
 
 from __future__ import annotations
@@ -16,8 +18,9 @@ from postbase_operator.postgres.credentials import Credentials, Front
 class Keyring(Protocol):
     """Each method may raise Unavailable, and InvalidSpec for what a person has damaged."""
 
-    async def superuser(self, db: Database) -> str:
-        """The superuser's password; made where there is none."""
+    async def superuser(self, db: Database, known: str = "") -> str:
+        """The superuser's password. Where there is none it is `known`, what a service of the
+        Database was made with; a new one where there is no service."""
         ...
 
     async def credentials(self, db: Database, front: Front) -> Credentials:

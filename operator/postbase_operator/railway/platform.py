@@ -107,7 +107,7 @@ class RailwayPlatform:
         process = observing.process(service, proxy, volume.name if volume else "", db, limits)
         server, server_error = None, ""
         if process.state is ProcessState.RUNNING and proxy is not None:
-            server, server_error = await self._servers.ask(db, proxy)
+            server, server_error = await self._servers.ask(ground, db, proxy)
         secret = meta.names_of(db).credentials
         return Observed(
             wanted_revision=wanted,
@@ -137,10 +137,10 @@ class RailwayPlatform:
             case steps.EnsureSecrets():
                 await self._servers.ensure_secrets(ground, db)
             case steps.CreateVolume(restore=""):
-                password = await self._keyring.superuser(db)
+                password = await self._servers.superuser(ground, db)
                 await builder.create_volume(db, password, self._region_of(db))
             case steps.ApplyWorkload():
-                password = await self._keyring.superuser(db)
+                password = await self._servers.superuser(ground, db)
                 checkpoint = partial(self._servers.checkpoint, ground, db)
                 await builder.apply(db, step, password, checkpoint)
             case steps.RecordOrigin():

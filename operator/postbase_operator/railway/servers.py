@@ -21,7 +21,7 @@ from postbase_operator.postgres.connect import password_session
 from postbase_operator.postgres.credentials import Credentials, Front, begun, finished
 from postbase_operator.postgres.faults import POSTGRESQL
 from postbase_operator.postgres.looks import Door, Looks, ServerStep
-from postbase_operator.railway import parameters
+from postbase_operator.railway import parameters, services
 from postbase_operator.railway.ground import Ground
 from postbase_operator.railway.keyring import Keyring
 from postbase_operator.railway.models import TcpProxy
@@ -45,11 +45,19 @@ class Servers:
     def unanswered_since(self, db: Database) -> datetime | None:
         return self._looks.unanswered_since(db)
 
-    async def ask(self, db: Database, proxy: TcpProxy) -> tuple[Server | None, str]:
+    async def superuser(self, ground: Ground, db: Database) -> str:
+        """The password of the superuser, as the volume was made with it."""
+        _, service = await ground.look(db)
+        if service is None:
+            return await self._keyring.superuser(db)
+        variables = await ground.sight.variables(service.service_id)
+        return await self._keyring.superuser(db, variables.get(services.PASSWORD, ""))
+
+    async def ask(self, ground: Ground, db: Database, proxy: TcpProxy) -> tuple[Server | None, str]:
         """What the server says, or why it says nothing."""
         try:
             held = await self._keyring.credentials(db, front(proxy))
-            return await self._looks.ask(db, await self._door(db, proxy), held), ""
+            return await self._looks.ask(db, await self._door(ground, db, proxy), held), ""
         except (Unavailable, Denied) as error:
             if error.service != POSTGRESQL:
                 raise
@@ -58,7 +66,7 @@ class Servers:
     async def ensure_secrets(self, ground: Ground, db: Database) -> None:
         """Those of the application only once the address is known: a Secret that leads nowhere is
         worse than none."""
-        await self._keyring.superuser(db)
+        await self.superuser(ground, db)
         proxy = await _proxy(ground, db)
         if proxy is not None:
             await self._keyring.credentials(db, front(proxy))
@@ -70,14 +78,14 @@ class Servers:
             raise NotReady(f"the TCP proxy of {ground.name(db)} is not there yet", 2.0)
         match step:
             case steps.PokeConfig(revision):
-                door = await self._door(db, proxy)
+                door = await self._door(ground, db, proxy)
                 async with door("postgres") as connection:
                     await alter(connection, parameters.wanted(db), revision)
             case steps.BeginRotation() | steps.FinishRotation():
                 await self._keyring.change(db, front(proxy), partial(self._rotated, db, step))
             case _:
                 held = await self._keyring.credentials(db, front(proxy))
-                await self._looks.tell(db, await self._door(db, proxy), held, step)
+                await self._looks.tell(db, await self._door(ground, db, proxy), held, step)
 
     def _rotated(
         self, db: Database, step: steps.BeginRotation | steps.FinishRotation, held: Credentials
@@ -95,7 +103,7 @@ class Servers:
         if proxy is None or not proxy.ready:
             return
         try:
-            door = await self._door(db, proxy)
+            door = await self._door(ground, db, proxy)
             async with door("postgres") as connection:
                 await connection.execute("CHECKPOINT")
         except (Unavailable, Denied) as error:
@@ -106,8 +114,8 @@ class Servers:
                 extra={"object": str(db.metadata.name), "error": str(error)},
             )
 
-    async def _door(self, db: Database, proxy: TcpProxy) -> Door:
-        password = await self._keyring.superuser(db)
+    async def _door(self, ground: Ground, db: Database, proxy: TcpProxy) -> Door:
+        password = await self.superuser(ground, db)
         return partial(password_session, proxy.domain, proxy.proxy_port, password)
 
 

@@ -24,6 +24,8 @@ LONGEST_NAME = 32
 IMAGE = "ghcr.io/railwayapp-templates/postgres-ssl"
 """Railway's own: the official image with TLS, a must where the port is open to the internet."""
 MARKER = "POSTBASE_OWNER"
+PASSWORD = "POSTGRES_PASSWORD"  # noqa: S105 - a name
+"""Counts only while the volume is empty: a server keeps the one that it was made with."""
 MOUNT = "/var/lib/postgresql/data"
 """The image refuses to start with any other, in 18 too."""
 PGDATA = f"{MOUNT}/pgdata"
@@ -94,7 +96,7 @@ def variables(db: Database, cluster: str, password: str) -> dict[str, str]:
         "POSTGRES_USER": "postgres",
         # The application's is made by us, closed to PUBLIC: one that is there is taken for right.
         "POSTGRES_DB": "postgres",
-        "POSTGRES_PASSWORD": password,
+        PASSWORD: password,
         "POSTGRES_HOST_AUTH_METHOD": f"scram-sha-256\nhostssl replication {RECEIVER} all "
         "scram-sha-256",
         "POSTGRES_INITDB_ARGS": initdb_arguments(db),

@@ -57,12 +57,16 @@ def keys(api: Api) -> FarKeys:
 SUPERUSER = NAMES.superuser(DB.metadata.uid)
 
 
+@pytest.mark.trap("password-of-an-empty-volume")
 async def test_the_superusers_password_is_made_once() -> None:
     api = Api()
     made = await keys(api).superuser(DB)
     assert await keys(api).superuser(DB) == made  # as another operator, too
     assert len(made) >= 32
     assert "ownerReferences" not in api.held[SUPERUSER]["metadata"]
+    del api.held[SUPERUSER]
+    assert await keys(api).superuser(DB, known=made) == made  # what the server has
+    assert await keys(api).superuser(DB, known="another") == made
     api.held[SUPERUSER]["data"] = {}
     with pytest.raises(InvalidSpec, match="has no password"):
         await keys(api).superuser(DB)
@@ -105,6 +109,7 @@ async def test_what_opens_nothing_any_more_goes_with_the_database() -> None:
         assert api.held[name]["metadata"]["ownerReferences"]
 
 
+@pytest.mark.trap("kept-password")
 async def test_what_opens_a_kept_volume_stays_and_says_which() -> None:
     """Its service, which had the password as a variable, is gone: there is no other copy."""
     api = Api()

@@ -54,6 +54,7 @@ def state(*volumes: VolumeInstance) -> EnvironmentState:
         ("REMOVING", READY, ProcessState.STOPPING),
     ],
 )
+@pytest.mark.trap("success-is-started")
 def test_it_runs_once_it_can_be_asked(
     status: str | None, proxy: TcpProxy | None, expected: ProcessState
 ) -> None:
@@ -91,6 +92,7 @@ def test_a_volume_without_its_name_is_given_it() -> None:
     assert observe.volume(named, DB, NAME, {}).labelled
 
 
+@pytest.mark.trap("volume-outlives-service")
 def test_no_database_begins_beside_its_own_data() -> None:
     lost = volume(name=observe.volume_name(NAME, "0a1b2c3d-4e5f"), serviceId=None)
     with pytest.raises(InvalidSpec, match="no empty database is made"):
@@ -110,6 +112,7 @@ def test_what_an_earlier_one_has_left_is_told_unless_the_spec_says_empty() -> No
     observe.check_beginning(state(volume(name="another-00000000-0a1b2c3d")), NAME, DB)
 
 
+@pytest.mark.trap("volume-made-twice")
 def test_of_two_volumes_none_is_guessed() -> None:
     assert observe.one_volume(state(), service(None)) is None
     assert observe.one_volume(state(volume()), service(None)) == volume()
