@@ -153,20 +153,6 @@ async def test_a_restart_by_request_takes_the_new_image_with_it(
     assert len(deployments(railway, place)) == 2  # once
 
 
-@pytest.mark.trap("password-of-an-empty-volume")
-async def test_a_superusers_secret_that_is_gone_comes_back_as_it_was(
-    railway: RailwayDouble, place: Place, ours: Operator
-) -> None:
-    """A new password would lock us out, and then overwrite the only copy of the one that counts."""
-    db = await ours.ready(railway_database())
-    before = ours.ring.passwords.pop(db.metadata.uid)
-    db = await ours.ready(changed(db, parameters={"work_mem": "8MB"}))
-    assert ours.ring.passwords == {db.metadata.uid: before}
-    assert ours.sql(db, "SHOW work_mem") == [("8MB",)]
-    (service,) = instances(railway, place)
-    assert service.variables["POSTGRES_PASSWORD"] == before
-
-
 @pytest.mark.trap("railway-redeploys")
 async def test_a_deployment_of_railways_own_is_no_drift(
     railway: RailwayDouble, place: Place, ours: Operator

@@ -118,7 +118,7 @@ TRAPS = {
     "password-of-an-empty-volume": Trap(
         "3",
         "POSTGRES_PASSWORD counts only while the volume is empty",
-        "a Secret that is gone is made from the variable, and no new password is made up",
+        "a Secret that is gone is made from the variable; one that was edited does not change it",
     ),
     # -- the API ---------------------------------------------------------------------------------
     "token-headers": Trap(
@@ -280,7 +280,7 @@ TRAPS = {
     "usage-limit": Trap(
         "5",
         "A workspace's hard limit of usage stops all workloads, databases included",
-        "not known to the operator: the Database becomes unready",
+        "told in Railway's words; it is started again once Railway takes it",
     ),
     # -- not used yet ----------------------------------------------------------------------------
     "backups-are-snapshots": Trap(

@@ -167,9 +167,14 @@ class Builder:
         return state, service
 
     async def _set_variables(self, service_id: str, wanted: dict[str, str]) -> None:
-        """They count from the next deployment; none is made for them."""
+        """They count from the next deployment; none is made for them. A password that is there
+        stays: the server has it, and a Secret that was edited must not overwrite the last copy."""
         held = await self._sight.variables(service_id)
-        missing = {name: value for name, value in wanted.items() if held.get(name) != value}
+        missing = {
+            name: value
+            for name, value in wanted.items()
+            if held.get(name) != value and not (name == services.PASSWORD and held.get(name))
+        }
         if missing:
             self._sight.changed(service_id)
             await changes.set_variables(
