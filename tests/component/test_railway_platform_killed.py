@@ -69,6 +69,7 @@ async def provision(railway: RailwayDouble, place: Place, dies_after: int) -> li
     return asked
 
 
+@pytest.mark.timeout(900)  # some thirty provisions
 @pytest.mark.trap("image-before-volume", "outcome-unknown", "volume-made-twice", "pr-environments")
 async def test_killed_after_each_request(railway: RailwayDouble) -> None:
     whole = await provision(railway, new_place(railway), 0)
