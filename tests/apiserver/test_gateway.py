@@ -162,6 +162,22 @@ def test_project_life(jane: Client) -> None:
     assert jane.delete("/projects/my-app").code == "PROJECT_NOT_FOUND"
 
 
+def test_a_deleted_project_is_gone_while_its_finalizer_is_still_there(
+    world: GatewayWorld, jane: Client
+) -> None:
+    """The operator takes it off once it has seen that no database is left."""
+    made = jane.post("/projects", {"name": "held"}).data
+    meta = world.find("projects", made["id"])["metadata"]
+    where = ("patch", "project", meta["name"], f"--namespace={meta['namespace']}", "--type=merge")
+    world.api.kubectl(*where, "-p", '{"metadata": {"finalizers": ["postbase.sh/test"]}}')
+    assert jane.delete("/projects/held").data["status"] == "deleting"
+    assert world.find("projects", made["id"])["metadata"]["deletionTimestamp"]
+    gone = lambda: jane.get("/projects/held").code == "PROJECT_NOT_FOUND"  # noqa: E731
+    waiting.until(gone, "the watch shows that it goes", seconds=10)
+    assert made not in jane.get("/projects").data["projects"]
+    world.api.kubectl(*where, "-p", '{"metadata": {"finalizers": null}}')
+
+
 def test_the_same_key_makes_one(jane: Client) -> None:
     first = jane.post("/projects", {"name": "once"}, Idempotency_Key="key-1")
     again = jane.post("/projects", {"name": "once"}, Idempotency_Key="key-1")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -10,8 +11,10 @@ from apiserver.access import Api
 from apiserver.loop import MANAGER, Loop, eventually, make, session
 from apiserver.loop import running as running_loop
 from postbase_operator.desired.names import FINALIZER
+from postbase_operator.errors import Denied
 from postbase_operator.handlers.keys import Key
 from postbase_operator.kube.kinds import DATABASE, PROJECT, Body, Kind
+from postbase_operator.kube.session import Session
 
 
 @pytest.fixture
@@ -102,6 +105,29 @@ async def test_it_takes_them_along_where_it_says_so(loop: Loop) -> None:
     for name in ("main", "other"):
         await let_go(loop, name)
     await is_gone(loop)
+
+
+async def test_one_that_is_protected_is_named_and_the_others_go(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = Session.delete
+
+    async def refused(self: Session, kind: Kind, *args: Any, **more: Any) -> None:
+        if "main" in args:
+            raise Denied("Kubernetes API", "Database main has spec.deletionProtection: true")
+        await usual(self, kind, *args, **more)
+
+    wanted = {"spec": {"deletionPolicy": "Delete"}}
+    await loop.session.merge(PROJECT, loop.namespace, "shop", wanted, MANAGER)
+    monkeypatch.setattr(Session, "delete", refused)
+    await delete_project(loop)
+    said = await told(loop, "DeletionRefused")
+    assert "deletionProtection" in said["message"]
+    main, other = [
+        await loop.session.get(DATABASE, loop.namespace, name) for name in ("main", "other")
+    ]
+    assert "deletionTimestamp" not in main["metadata"]
+    assert "deletionTimestamp" in other["metadata"]
 
 
 async def test_an_empty_one_goes_at_once(loop: Loop) -> None:

@@ -65,8 +65,8 @@ class Projects:
             await objects.add_finalizer(self._api, self._cache, PROJECT, body, FINALIZER)
         elif held and not databases:
             await objects.remove_finalizer(self._api, self._cache, PROJECT, body, FINALIZER)
-            return not project.metadata.is_deleting
-        return True
+        # Somebody else's finalizer may hold an empty one: there is nothing that it waits for.
+        return bool(databases) or not project.metadata.is_deleting
 
     async def _delete(self, project: Project, databases: Sequence[Database]) -> str:
         """Its Databases, where it takes them along; answers why one was not let go."""

@@ -56,16 +56,17 @@ def plan_recovery(archived: Archived, reader: LogReader, target: Target, now: da
     amount: it refuses at once what is not there, and nothing that is.
     """
     ways = _ways(archived, reader)
-    if target.time is not None and max(now, _span(ways).until) < target.time:
+    span = _span(ways)
+    if target.time is not None and max(now, span.until) < target.time:
         why = f"{text(target.time)} lies in the future; it is {text(now)} here"
-        raise Refused(RestoreReason.TARGET_AFTER_WINDOW, f"{why}: {window(_span(ways))}")
+        raise Refused(RestoreReason.TARGET_AFTER_WINDOW, f"{why}: {window(span)}")
     if target.time is not None:
         made = _to_time(ways, target.time)
     elif target.lsn is not None:
         made = _to_lsn(ways, target.lsn)
     else:
         made = ways[-1].to_end()
-    return replace(made, span=_span(ways))
+    return replace(made, span=span)
 
 
 def _ways(archived: Archived, reader: LogReader) -> list[Way]:

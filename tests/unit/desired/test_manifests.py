@@ -70,6 +70,16 @@ def test_no_label_of_the_parent_reaches_a_child() -> None:
     assert rendered(labelled) == rendered(CASES["minimal"])
 
 
+@pytest.mark.parametrize("case", CASES)
+def test_the_generation_tells_whether_what_is_made_is_the_same(case: str) -> None:
+    """kube/workloads.py makes it once for a generation: of status and annotations it is nothing."""
+    db = CASES[case]
+    annotations = {"postbase.sh/request-restart": "now"}
+    meta = db.metadata.model_copy(update={"annotations": annotations})
+    status = db.status.model_copy(update={"phase": "Running", "system_id": "1", "version": "9"})
+    assert rendered(db.model_copy(update={"metadata": meta, "status": status})) == rendered(db)
+
+
 def write() -> None:
     for case, db in CASES.items():
         (GOLDEN / f"{case}.yaml").write_text(rendered(db))
