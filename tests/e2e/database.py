@@ -207,8 +207,12 @@ class Db:
         before = self.pod_uid()
         self.cluster.delete("pod", self.namespace, self.pod, *flags)
         eventually(lambda: self.pod_uid() not in ("", before), f"a new pod {self.pod}", seconds=60)
+        self.wait_known_to_run()
+
+    def wait_known_to_run(self) -> None:
+        """PostgreSQL may answer a second before the kubelet has noticed that it runs; until then
+        there is no log and no exec."""
         self.wait_answers()
-        # PostgreSQL may answer a second before the kubelet has noticed that it runs.
         eventually(self._is_known_to_run, f"{self.pod} running by its status", seconds=30)
 
     def _is_known_to_run(self) -> bool:

@@ -131,7 +131,7 @@ def test_a_drain_stops_it_cleanly(db: Db) -> None:
     before = db.pod_uid()
     evict(db)
     eventually(lambda: db.pod_uid() not in ("", before), "another pod", seconds=60)
-    db.wait_answers()
+    db.wait_known_to_run()
     assert "before the drain" in db.notes()
     assert "was not properly shut down" not in db.logs()
     db.wait_ready()

@@ -111,6 +111,8 @@ async def table(session: Session, namespace: str, login: str | None) -> list[str
     lines = ["NAME\tLOGIN\tSCOPES\tCREATED\tEXPIRES\tLAST USED\tFOR"]
     for body in (await session.list(API_TOKEN, namespace)).items:
         token = ApiToken.model_validate(body)
+        if token.metadata.is_deleting:
+            continue  # revoked: the gateway refuses it from that moment on
         account = accounts.get(token.spec.account_ref.name)
         whose = account.spec.login if account is not None else "(gone)"
         if login is not None and whose.lower() != login.lower():
@@ -130,4 +132,4 @@ async def table(session: Session, namespace: str, login: str | None) -> list[str
 async def revoke(session: Session, namespace: str, name: str) -> None:
     """Raises NotFound."""
     live = await session.get(API_TOKEN, namespace, name)
-    await session.delete(API_TOKEN, namespace, name, live["metadata"]["uid"])
+    await session.delete(API_TOKEN, namespace, name, live["metadata"]["uid"], foreground=False)
