@@ -270,7 +270,8 @@ def completed_but(run: Run, bucket: Bucket) -> set[str]:
     """Keys of all other backups here that are whole. Those of one that runs come and go."""
     listed = run.db.cluster.listed("backups", run.db.namespace)
     others = [each["status"] for each in listed if each["metadata"]["name"] != run.name]
-    keys = [each["objectKey"] for each in others if each.get("phase") == "Completed"]
+    done = [each for each in others if each.get("phase") == "Completed"]
+    keys = [each["objectKey"] for each in done if "objectKey" in each]  # one deleted has none
     return {key for each in keys for key in Stored(bucket, each).sizes()}
 
 
