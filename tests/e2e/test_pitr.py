@@ -151,19 +151,22 @@ def test_a_dry_run_tells_what_it_would_give(db: Db, mistake: Mistake) -> None:
 def test_to_the_second_before_the_mistake_and_back(db: Db, mistake: Mistake) -> None:
     asked = restore(db, "undo-the-delete", {"targetTime": zulu(mistake.at)}).apply()
     status = asked.wait(seconds=240)
+    db.wait_answers()
     assert set(journal(db)) == by(mistake)
     assert datetime.fromisoformat(status["recoveredTo"]) <= mistake.at
     assert status["walFilesApplied"] >= 1
     db.rows("INSERT INTO journal VALUES (1000000)")
     restore(db, "undo-the-restore", PREVIOUS).apply().wait()
+    db.wait_answers()
     assert set(journal(db)) == {n for n in mistake.rows if n >= 20}
 
 
 def test_latest_in_place_loses_nothing(db: Db) -> None:
     """The client writes through all of it."""
     before, claim = set(journal(db)), db.live()["status"]["volume"]["claimName"]
-    with Client(db) as client:
-        client._next = 2_000_000
+    client = Client(db)
+    client._next = 2_000_000
+    with client:
         client.grows(20)
         asked = restore(db, "latest", {"latest": {}}).apply()
         asked.wait(seconds=300)

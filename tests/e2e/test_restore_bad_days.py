@@ -115,13 +115,14 @@ def row(run: Run) -> dict[str, str]:
 
 @contextmanager
 def watched(run: Run) -> Iterator[list[dict[str, str]]]:
-    """Its rows, one after the other, as somebody sees them who asks again and again."""
+    """Its rows, one after the other, as somebody sees them who asks again and again; and how many
+    attempts there are (`JOBS`)."""
     rows: list[dict[str, str]] = []
     over = threading.Event()
 
     def look() -> None:
         while not over.wait(1.0):
-            rows.append(row(run))
+            rows.append({**row(run), "JOBS": str(len(run.jobs()))})
 
     with ThreadPoolExecutor(1) as pool:
         looking = pool.submit(look)
@@ -132,14 +133,20 @@ def watched(run: Run) -> Iterator[list[dict[str, str]]]:
         looking.result()
 
 
+def operators(cluster: Cluster) -> set[str]:
+    return {pod["metadata"]["uid"] for pod in cluster.operator_pods()}
+
+
 def undo(past: Past, name: str) -> None:
     restore(past.db, name, PREVIOUS, **SHORT).apply().wait()
+    past.db.wait_answers()
     assert past.db.notes() == ["after the moment", *past.rows]
 
 
 def test_the_sidecar_is_killed_in_the_middle_of_the_replay(past: Past) -> None:
     """It begins anew beside PostgreSQL, which waits for it: the attempt goes on. All the while
     `kubectl get pbrestore` tells where to, how far it is and when it will be done."""
+    operated = operators(past.db.cluster)
     asked = past.to("without-sidecar").apply()
     with watched(asked) as rows:
         eventually(lambda: replays(asked), "it replays", seconds=150, every=0.05)
@@ -150,8 +157,12 @@ def test_the_sidecar_is_killed_in_the_middle_of_the_replay(past: Past) -> None:
     assert any(each["ESTIMATED-END"] for each in on_its_way), rows
     assert {each["PHASE"] for each in on_its_way} == {"Running"}
     assert (row(asked)["PHASE"], row(asked)["DONE"]) == ("Completed", "100")
+    past.db.wait_answers()
     assert past.db.notes() == past.rows
-    assert "measured" in asked.status(), "it took more than one attempt"
+    # A failed Job stays beside the next one.
+    assert {each["JOBS"] for each in rows} <= {"0", "1"}, "it took more than one attempt"
+    # An operator that a neighbour kills between the marks and the status tells no times.
+    assert "measured" in asked.status() or operators(past.db.cluster) != operated
     undo(past, "back-1")
 
 
@@ -164,6 +175,7 @@ def test_the_recovery_s_pod_is_killed_in_the_middle_of_the_replay(past: Past) ->
     eventually(lambda: len(asked.jobs()) == 2, "a second attempt", seconds=120)
     assert db.started_at() == started
     asked.wait(seconds=240)
+    db.wait_answers()
     assert db.notes() == past.rows
     assert [each for each in claims(db).values() if each == "current"] == ["current"]
     undo(past, "back-2")
@@ -178,11 +190,17 @@ def test_the_store_s_process_is_killed_in_the_middle_of_the_fill(
     past: Past, cluster: Cluster
 ) -> None:
     """It is asked again until it answers."""
-    before = container(store_pod(cluster), "versitygw")["restartCount"]
     asked = past.to("without-store").apply()
     eventually(lambda: running(asked, "fill"), "it fills", seconds=120, every=0.05)
-    kill(str(container(store_pod(cluster), "versitygw")["containerID"]).rpartition("/")[2])
+    killed = str(container(store_pod(cluster), "versitygw")["containerID"])
+    kill(killed.rpartition("/")[2])
     asked.wait(seconds=240)
-    assert container(store_pod(cluster), "versitygw")["restartCount"] == before + 1
+    # Not by the number of its restarts: a module beside this one kills it as well.
+    eventually(
+        lambda: container(store_pod(cluster), "versitygw").get("containerID") != killed,
+        "another process of the store",
+        seconds=60,
+    )
+    past.db.wait_answers()
     assert past.db.notes() == past.rows
     undo(past, "back-3")

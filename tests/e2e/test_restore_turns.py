@@ -31,6 +31,7 @@ def test_two_that_are_asked_for_at_once_take_turns(past: Past) -> None:
     ]
     assert done[0] < done[1]
     assert datetime.fromisoformat(second.status()["startedAt"]) >= done[0]
+    past.db.wait_answers()
     assert past.db.notes() == past.rows
     assert list(claims(past.db).values()).count("current") == 1
 
@@ -43,9 +44,11 @@ def test_a_restore_of_a_restore_and_back_behind_both(past: Past) -> None:
     asked = restore(db, "of-a-restore", {"targetTime": zulu(between)}, **SHORT).apply()
     plan = asked.wait(seconds=240)["plan"]
     assert len(plan["timelines"]) > 1
+    db.wait_answers()
     assert db.notes() == [*past.rows, "on another timeline"]
     again = past.to("behind-both").apply()
     assert again.wait(seconds=240)["plan"]["timelines"][0] == 1
+    db.wait_answers()
     assert db.notes() == past.rows
 
 
@@ -59,4 +62,5 @@ def test_a_database_that_is_deleted_meanwhile_leaves_nothing_half_filled(past: P
     eventually(lambda: jobs(db) == [], "its Job is gone", seconds=120)
     eventually(lambda: "filling" not in claims(db).values(), "no half volume", seconds=120)
     assert claims(db)[current] == "current"
-    assert asked.ready()["reason"] in ("DatabaseDeleted", "DatabaseNotFound")
+    gone = ("DatabaseDeleted", "DatabaseNotFound")
+    eventually(lambda: asked.ready().get("reason") in gone, "the restore says so", seconds=60)

@@ -74,7 +74,10 @@ def test_a_second_pod_on_the_volume_exits_75_and_harms_nothing(db: Db, script: s
 def test_a_pod_deleted_by_force_comes_back_with_every_row(db: Db) -> None:
     """Kubernetes forgets such a pod at once, while its PostgreSQL may still be running."""
     db.fill("before the force")
+    started = db.started_at()
     db.restart_pod("--force", "--grace-period=0")
+    # The former one may answer for a moment longer, and the next one waits for its end.
+    eventually(lambda: db.is_restarted(started), "the next PostgreSQL answers", seconds=90)
     assert "before the force" in db.notes()
     db.wait_ready()
 

@@ -13,11 +13,12 @@ from contextlib import ExitStack, contextmanager
 import psycopg
 import pytest
 
+from e2e.cluster import PATIENCE
 from e2e.database import Db
 
 pytestmark = pytest.mark.timeout(900)
 
-GONE_WITHIN = "20s"
+GONE_WITHIN = f"{20 * PATIENCE:.0f}s"
 UNCLEAN = ("was interrupted", "not properly shut down", "redo starts")
 
 

@@ -89,7 +89,8 @@ def databases(cluster: Cluster, usurper: str, new_db: NewDb) -> list[Db]:
     leader = wait_replicas(cluster)
     made = [new_db(name) for name in NAMES]
     before = {name: writes(cluster, name) for name in (leader, usurper)}
-    cluster.apply(*(db.manifest() for db in made))
+    # A backup by schedule would be a child more, and writes.
+    cluster.apply(*(db.manifest(backup={"suspend": True}) for db in made))
     for db in made:
         db.wait_ready()
     for name, count in before.items():

@@ -31,7 +31,7 @@ def test_others_become_ready_beside_it_and_nothing_is_written_to_it(
     huge: Db, new_db: NewDb
 ) -> None:
     small = new_db("small")
-    small.apply()
+    small.apply(backup={"suspend": True})  # one by schedule would be written to meanwhile
     small.wait_ready(seconds=60)
     seen = at_rest(huge.cluster, huge.namespace)
     written = written_since(huge.cluster, huge.namespace, seen)

@@ -66,7 +66,8 @@ def test_another_sidecar_is_put_back_under_the_running_server(db: Db) -> None:
     other = {"spec": {"initContainers": [{"name": "wal-receiver", "image": "localhost/none:1"}]}}
     words = ("patch", "pod", db.pod, f"--namespace={db.namespace}", "--type=strategic")
     db.cluster.kubectl(*words, f"--patch={json.dumps(other)}")
-    eventually(lambda: sidecar(db)["image"] == right, "the image again", seconds=30)
+    # One sidecar of the whole cluster at a time, each for a minute at most: a neighbour's first.
+    eventually(lambda: sidecar(db)["image"] == right, "the image again", seconds=60)
     eventually(lambda: sidecar_runs(db), "it runs", seconds=60)
     assert db.started_at() == started
 
@@ -91,6 +92,7 @@ def test_a_restart_on_request_is_made_once_a_value_and_is_clean(db: Db) -> None:
     db.fill("before the request")
     db.annotate(REQUEST, "one")
     eventually(lambda: db.is_restarted(started), "restarted", seconds=60)
+    db.wait_known_to_run()
     db.wait_ready()
     assert "before the request" in db.notes()
     assert "was not properly shut down" not in db.logs()

@@ -129,8 +129,8 @@ def built() -> dict[str, int]:
 
 
 def daemons() -> set[int]:
-    """The node's own programs; a pod's shim may come and go."""
-    return {p.pid for p in processes.ours() if "shim" not in p.argv[0]}
+    """The node's own programs. What they start (shims, runc, iptables) comes and goes."""
+    return set(processes.running().values())
 
 
 def owner() -> str:
