@@ -123,6 +123,10 @@ class Receiver(Model):
     last_wal_file: str | None = Field(
         None, max_length=64, description="Name of the last segment that is whole in the archive."
     )
+    segments_archived: int | None = Field(
+        None,
+        description="Whole segments archived since PITR was switched on; survives restarts.",
+    )
     bytes_received: int | None = Field(
         None, description="Bytes archived since PITR was switched on; survives restarts."
     )

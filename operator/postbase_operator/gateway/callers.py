@@ -21,7 +21,7 @@ from postbase_operator.gateway.held import Held
 from postbase_operator.gateway.index import Index
 from postbase_operator.gateway.plans import LIMITS, Limits
 from postbase_operator.gateway.problems import Code, Problem, unavailable
-from postbase_operator.kube.kinds import ACCOUNT, API_TOKEN
+from postbase_operator.kube.kinds import ACCOUNT, API_TOKEN, Kind
 from postbase_operator.kube.refusals import NotFound
 from postbase_operator.kube.session import Session
 
@@ -75,7 +75,7 @@ class Callers:
         self._session = session
         self._namespace = namespace
         self._now = now
-        self._absent: dict[str, float] = {}
+        self._absent: dict[tuple[Kind, str], float] = {}
         self._used: dict[str, datetime] = {}
         self._told: dict[str, datetime] = {}
 
@@ -98,7 +98,9 @@ class Callers:
             await guessed()
             if not tokens.is_token(token):
                 raise refused()
-            held = await self._fetch(digest)
+            held = await self._fetch(API_TOKEN, self._namespace, ApiToken.name_of(digest))
+        if held is not None and self._index.named(ACCOUNT, "", held.parent) is None:
+            await self._fetch(ACCOUNT, "", held.parent)  # made by another replica a moment ago
         known = self._known(held)
         if known is None or not hmac.compare_digest(known.digest, digest):
             raise refused()
@@ -114,21 +116,22 @@ class Callers:
         known = self._known(held)
         return None if known is None else known.caller
 
-    async def _fetch(self, digest: str) -> Held | None:
-        until = self._absent.get(digest)
+    async def _fetch(self, kind: Kind, namespace: str, name: str) -> Held | None:
+        """What the watch has not shown yet. One that is not there is asked for again later."""
+        place = (kind, name)
+        until = self._absent.get(place)
         if until is not None and time.monotonic() < until:
             return None
         try:
-            name = ApiToken.name_of(digest)
-            body = await self._session.get(API_TOKEN, self._namespace, name)
+            body = await self._session.get(kind, namespace or None, name)
         except NotFound:
             if len(self._absent) >= MOST_ABSENT:
                 self._absent.clear()
-            self._absent[digest] = time.monotonic() + ABSENT_FOR
+            self._absent[place] = time.monotonic() + ABSENT_FOR
             return None
         except PostbaseError as error:
             raise unavailable("Tokens cannot be looked up at present") from error
-        return self._index.put(API_TOKEN, body)
+        return self._index.put(kind, body)
 
     def _known(self, token: Held | None) -> _Known | None:
         """None where its account is gone, or either is going."""

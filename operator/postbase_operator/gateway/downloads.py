@@ -11,10 +11,13 @@ import time
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
-from postbase_operator.archive.keys import Archive, SegmentKey
+from postbase_operator.archive.history import parse_history
+from postbase_operator.archive.keys import Archive, HistoryKey, SegmentKey
 from postbase_operator.archive.lsn import SEGMENT_SIZE
+from postbase_operator.archive.record import UnreadableRecord
 from postbase_operator.desired.names import Names
 from postbase_operator.errors import Denied, InvalidSpec, PostbaseError, Unavailable
 from postbase_operator.gateway.held import Held
@@ -23,6 +26,7 @@ from postbase_operator.kube.kinds import SECRET
 from postbase_operator.kube.refusals import NotFound
 from postbase_operator.kube.secret_data import decode
 from postbase_operator.kube.session import Session
+from postbase_operator.objectstore.store import NotFound as ObjectNotFound
 
 if TYPE_CHECKING:
     from postbase_operator.objectstore.store import ObjectInfo, ObjectStore
@@ -32,6 +36,7 @@ LINK = timedelta(hours=1)
 KEPT = 60.0
 """Seconds for which a Database's store counts as known."""
 SEGMENTS_PER_LOG = (1 << 32) // SEGMENT_SIZE
+SEGMENT_NAME = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,14 @@ class Stored:
 
     name: str
     at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentPage:
+    """The newest first; `following` is where the next page begins, None after the last one."""
+
+    segments: list[Stored]
+    following: str | None
 
 
 class Stores:
@@ -56,18 +69,11 @@ class Stores:
 
     async def segments(
         self, database: Held, archive: Archive, newest: str, count: int
-    ) -> list[Stored]:
-        """At most `count` of them from `newest` on backwards, on its timeline: one request to the
-        store, because where the page begins is computed, not looked for."""
+    ) -> SegmentPage:
+        """At most `count` of them from `newest` on backwards, on its timeline. One request to the
+        store as long as the page is full: where it begins is computed, not looked for."""
         store = await self._client(database)
-        oldest = earlier(newest, count)
-        after = str(SegmentKey(archive, oldest))
-        # Sorts before the oldest one itself, and after all that precede it.
-        found = await _done(
-            asyncio.to_thread(_page, store, archive, newest, after[:-1], count + 16)
-        )
-        kept = [each for each in found if oldest <= each.name <= newest]
-        return sorted(kept, key=lambda each: each.name, reverse=True)[:count]
+        return await _done(asyncio.to_thread(segment_page, store, archive, newest, count))
 
     async def _client(self, database: Held) -> ObjectStore:
         at, held = self._clients.get(database.uid, (-KEPT, None))
@@ -97,23 +103,62 @@ def _open(data: dict[str, str]) -> ObjectStore:
     return S3Store(lambda: config)
 
 
-def _page(store: ObjectStore, archive: Archive, newest: str, after: str, most: int) -> list[Stored]:
+def segment_page(store: ObjectStore, archive: Archive, newest: str, count: int) -> SegmentPage:
+    """At most `count` whole segments from `newest` on backwards. Raises what the store raises."""
+    oldest = earlier(newest, count)
+    # Sorts before the oldest one itself, and after all that precede it.
+    after = str(SegmentKey(archive, oldest))[:-1]
+    found = [
+        each
+        for each in _listed(store, archive, newest, after, count + 16)
+        if oldest <= each.name <= newest
+    ]
+    before = earlier(newest, count + 1)
+    if before < oldest and (len(found) == count or _has_older(store, archive, oldest)):
+        return SegmentPage(found[::-1], before)
+    return SegmentPage(found[::-1], _parent(store, archive, newest))
+
+
+def _listed(
+    store: ObjectStore, archive: Archive, newest: str, after: str | None, most: int
+) -> list[Stored]:
+    """Whole segments of a timeline in the order of their names; `most` keys are looked at."""
     folder = str(SegmentKey(archive, newest)).rpartition("/")[0] + "/"
     found: list[Stored] = []
     one: ObjectInfo
-    for one in store.list(folder, after):
+    for one in islice(store.list(folder, after), most):
         name = one.key.removeprefix(folder)
-        if len(found) >= most or name > newest:
-            break
-        if len(name) == 24:
+        if len(name) == SEGMENT_NAME and name <= newest:
             found.append(Stored(name, one.modified))
     return found
+
+
+def _has_older(store: ObjectStore, archive: Archive, segment: str) -> bool:
+    """Whether the page is short because of a gap. Names of segments sort before all else there."""
+    return any(each.name < segment for each in _listed(store, archive, segment, None, 1))
+
+
+def _parent(store: ObjectStore, archive: Archive, segment: str) -> str | None:
+    """The last segment that the timeline which this one's came from may have whole."""
+    timeline = int(segment[:8], 16)
+    if timeline == 1:
+        return None
+    try:
+        fork = parse_history(store.get(str(HistoryKey(archive, timeline))))[-1]
+    except (ObjectNotFound, UnreadableRecord, IndexError):
+        return None  # the archive began on this timeline, or says no more
+    last = fork.end // SEGMENT_SIZE - 1
+    return None if last < 0 else _name(fork.timeline, last)
 
 
 def earlier(segment: str, count: int) -> str:
     """The name of the segment `count - 1` before this one, or the timeline's first."""
     timeline, log, number = (int(segment[i : i + 8], 16) for i in (0, 8, 16))
-    position = max(0, log * SEGMENTS_PER_LOG + number - (count - 1))
+    return _name(timeline, max(0, log * SEGMENTS_PER_LOG + number - (count - 1)))
+
+
+def _name(timeline: int, position: int) -> str:
+    """Of the segment at a position that is counted in segments."""
     log, number = divmod(position, SEGMENTS_PER_LOG)
     return f"{timeline:08X}{log:08X}{number:08X}"
 

@@ -28,7 +28,7 @@ class Index:
         self._uids: dict[str, Held] = {}
         self._groups: dict[Group, dict[str, Held]] = defaultdict(dict)
         self._sorted: dict[Group, list[Held]] = {}
-        self._gone: dict[str, int] = {}
+        self._gone: dict[str, None] = {}
         self._accounts: dict[int, Held] = {}
         self._changed = asyncio.Event()
 
@@ -41,7 +41,7 @@ class Index:
         if held is not None and held.version > version:
             return held
         fresh = Held(kind, body)
-        if self._gone.get(uid, -1) >= version:
+        if uid in self._gone:  # also where a write met it in its last moment, later than we knew
             return fresh
         former = self._places[kind].get(fresh.place)
         if former is not None:
@@ -55,10 +55,10 @@ class Index:
         return fresh
 
     def drop(self, body: Body) -> None:
-        self._drop(body["metadata"]["uid"], version_of(body))
+        self._drop(body["metadata"]["uid"])
 
-    def _drop(self, uid: str, version: int) -> None:
-        self._gone[uid] = version
+    def _drop(self, uid: str) -> None:
+        self._gone[uid] = None
         if len(self._gone) > REMEMBERED:
             del self._gone[next(iter(self._gone))]
         held = self._uids.get(uid)
@@ -68,14 +68,14 @@ class Index:
 
     def forget(self, held: Held) -> None:
         """Somebody saw that it is gone."""
-        self._drop(held.uid, held.version)
+        self._drop(held.uid)
 
     def replace(self, kind: Kind, bodies: Iterable[Body], listed_at: int) -> None:
         """Takes over a full listing; what it no longer shows is gone, unless it is younger."""
         present = {self.put(kind, body).uid for body in bodies}
         for held in [*self._places[kind].values()]:
             if held.uid not in present and held.version <= listed_at:
-                self._drop(held.uid, listed_at)
+                self._drop(held.uid)
 
     def _remove(self, held: Held) -> None:
         if self._places[held.kind].get(held.place) is held:

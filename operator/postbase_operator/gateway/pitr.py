@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from postbase_operator.api.database import Database
+from postbase_operator.api.database_status import PitrStatus, Receiver
 from postbase_operator.api.project import Project
 from postbase_operator.archive.keys import Archive
 from postbase_operator.archive.lsn import SEGMENT_SIZE
@@ -13,7 +14,7 @@ from postbase_operator.errors import NotReady, Unavailable
 from postbase_operator.gateway import bodies, rendering, shapes
 from postbase_operator.gateway.call import Call, Found
 from postbase_operator.gateway.databases import refuse_unready
-from postbase_operator.gateway.downloads import earlier
+from postbase_operator.gateway.downloads import SEGMENT_NAME
 from postbase_operator.gateway.plans import PITR_DAYS, check_days
 from postbase_operator.gateway.problems import Code, Problem, invalid, unavailable
 from postbase_operator.gateway.route import Answer
@@ -21,7 +22,6 @@ from postbase_operator.gateway.writes import Concern, refuse_managed
 from postbase_operator.kube.kinds import BACKUP
 
 WAL_PAGE = 500
-SEGMENT_NAME = 24
 OFF = shapes.PitrConfig(
     enabled=False, base_backup_id=None, retention_days=None, recovery_window=None
 )
@@ -175,12 +175,12 @@ async def restart_receiver(call: Call) -> Answer:
 
 
 async def list_wal(call: Call) -> Answer:
-    """A page of whole segments, the newest first. Totals are the receiver's counters."""
+    """A page of whole segments, the newest first, and on along the timelines that the log came
+    from. Totals are the receiver's counters."""
     found, db = await enabled(call)
     asked_for = call.query(bodies.Paged)
-    told, archive = await receiver(call, db), db.status.archive
-    total = told.bytes_received // SEGMENT_SIZE
-    begin = cursor_of(asked_for.cursor) or told.last_wal_file
+    (last, total), archive = await archived(call, db), db.status.archive
+    begin = cursor_of(asked_for.cursor) or last
     if begin is None or archive is None or archive.incarnation is None:
         empty = shapes.WalArchives(
             archives=[], total_count=total, total_size_bytes=total * SEGMENT_SIZE
@@ -188,19 +188,26 @@ async def list_wal(call: Call) -> Answer:
         return Answer(empty)
     count = min(asked_for.limit, WAL_PAGE)
     place = Archive(db.metadata.uid, archive.incarnation)
-    segments = await call.services.stores.segments(found.held, place, begin, count)
-    following = earlier(begin, count + 1)
-    more = len(segments) == count and following < segments[-1].name
-    page = shapes.WalArchives(
+    page = await call.services.stores.segments(found.held, place, begin, count)
+    answer = shapes.WalArchives(
         archives=[
             shapes.WalArchive(filename=each.name, size_bytes=SEGMENT_SIZE, archived_at=each.at)
-            for each in segments
+            for each in page.segments
         ],
         total_count=total,
         total_size_bytes=total * SEGMENT_SIZE,
-        next_cursor=following if more else None,
+        next_cursor=page.following,
     )
-    return Answer(page)
+    return Answer(answer)
+
+
+async def archived(call: Call, db: Database) -> tuple[str | None, int]:
+    """The newest whole segment in the archive, and how many came there since it was switched on."""
+    report = await asked(call, db)
+    if report is not None:
+        return report.last_segment, report.segments_archived
+    held = (db.status.pitr or PitrStatus()).receiver or Receiver()
+    return held.last_wal_file, held.segments_archived or 0
 
 
 def cursor_of(cursor: str | None) -> str | None:

@@ -54,12 +54,16 @@ class Desk:
             case "GET", "/metrics":
                 return 200, TEXT, exposition(self._report())
             case "POST", "/restart":
-                self._restart.set()
                 return 202, TEXT, b"restarting\n"
             case _, "/status" | "/metrics" | "/restart":
                 return 405, TEXT, b"not so\n"
             case _:
                 return 404, TEXT, b"there is /status, /metrics, and POST /restart\n"
+
+    def answered(self, answer: Answer) -> None:
+        """Does what was promised, once that is told: the restart takes the connection along."""
+        if answer[0] == 202:
+            self._restart.set()
 
     def _may(self, authorization: str) -> bool:
         """By the token in the mounted Secret, as it is now; without one nobody may."""
@@ -114,8 +118,12 @@ class Port:
     async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
-            writer.write(_written(self._answered(head.decode("latin-1"))))
-            await asyncio.wait_for(writer.drain(), PATIENCE)
+            answer = self._answered(head.decode("latin-1"))
+            try:
+                writer.write(_written(answer))
+                await asyncio.wait_for(writer.drain(), PATIENCE)
+            finally:
+                self._desk.answered(answer)
         except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             logger.debug("a client went away or took too long")
         finally:

@@ -191,6 +191,7 @@ def receiver(report: ReceiverReport) -> Receiver:
         state=report.state,
         started_at=report.started_at,
         last_wal_file=report.last_segment,
+        segments_archived=report.segments_archived,
         bytes_received=report.bytes_received,
         errors=report.errors,
         lag_seconds=round(report.lag_seconds, 1),
@@ -244,6 +245,7 @@ def _standing(told: PitrStatus) -> PitrStatus:
     """Without what moves as long as all is well."""
     moving = {
         "last_wal_file": None,
+        "segments_archived": None,
         "bytes_received": None,
         "errors": None,
         "lag_seconds": None,

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from postbase_operator.archive.wal_index import Run, WalIndex
-from postbase_operator.wal.lsn import Lsn
+from postbase_operator.wal.lsn import Lsn, Segment
 from postbase_operator.wal.timeline import Lineage
 
 TRIED = 12
@@ -52,6 +52,20 @@ def origins(
 def archived_end(index: WalIndex, timeline: int) -> Lsn:
     """How far the archive knows of a timeline: a server that is not so far has gone back."""
     return max((run.end for run in index.runs(timeline)), default=Lsn(0))
+
+
+def last_whole(index: WalIndex, lineage: Lineage) -> Segment | None:
+    """The newest whole segment on the line that the server's log took."""
+    for timeline in reversed(lineage.timelines):
+        end = lineage.end_of(timeline)
+        found = [
+            segment
+            for segment in index.segments
+            if segment.timeline == timeline and (end is None or segment.end <= end)
+        ]
+        if found:
+            return max(found, key=lambda segment: segment.start)
+    return None
 
 
 def _chains(index: WalIndex, lineage: Lineage, timeline: int) -> Iterator[Run]:

@@ -30,7 +30,7 @@ from postbase_operator.wal.connection import ServerError
 from postbase_operator.wal.health import Refused
 from postbase_operator.wal.lsn import Lsn, Segment
 from postbase_operator.wal.orders import Orders
-from postbase_operator.wal.origin import Origin, origins
+from postbase_operator.wal.origin import Origin, last_whole, origins
 from postbase_operator.wal.protocol import WalMessage
 from postbase_operator.wal.standing import Standing
 from postbase_operator.wal.streaming import ZERO_LANES, Streaming
@@ -123,6 +123,8 @@ class Receiver:
         index = claim.listed(self._store, self._owner, uploader.place.segment_size)
         self.standing.health.answered()
         claim.check_progress(index, identity)
+        if whole := last_whole(index, lineage):
+            self.standing.last_segment = whole.name
         begun = self._begin(replication, index, lineage, identity.flushed)
         self._clear_up(uploader, index, begun.origin)
         promised = Lsn(0)

@@ -64,6 +64,13 @@ def test_the_dead_stay_dead(index: Index) -> None:
     assert index.find(PROJECT, "a", "p-1") is None
 
 
+def test_the_dead_stay_dead_whatever_was_written_to_them_at_last(index: Index) -> None:
+    """Another replica's write, later than the version by which this one saw that it is gone."""
+    index.forget(index.put(PROJECT, project(1, 1)))
+    index.put(PROJECT, project(1, 7))
+    assert names(index) == []
+
+
 def test_an_object_made_anew_is_another(index: Index) -> None:
     index.put(PROJECT, project(1, 1))
     again = project(2, 9)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from postbase_operator.archive.wal_index import WalIndex
-from postbase_operator.wal.lsn import Lsn
-from postbase_operator.wal.origin import Origin, archived_end, origins
+from postbase_operator.wal.lsn import Lsn, Segment
+from postbase_operator.wal.origin import Origin, archived_end, last_whole, origins
 from postbase_operator.wal.timeline import Lineage, Switch
 from unit.archive.test_wal_index import SIZE, STEP, chunk, whole
 
@@ -139,3 +139,20 @@ def test_how_far_the_archive_knows_of_a_timeline() -> None:
     index = WalIndex([whole(1), chunk(16, 18), chunk(19, 21)], SIZE)
     assert archived_end(index, 1) == 21 * STEP
     assert archived_end(index, 2) == 0
+
+
+@pytest.mark.parametrize(
+    ("keys", "lineage", "wanted"),
+    [
+        ([], ONE, None),
+        ([chunk(16, 18)], ONE, None),
+        ([whole(0), whole(1), chunk(16, 18)], ONE, Segment(1, 1, SIZE)),
+        # The second timeline has none yet: the last of the first one, but not what it has beyond.
+        ([whole(0), whole(1), whole(2), chunk(16, 20, timeline=2)], TWO, Segment(1, 1, SIZE)),
+        ([whole(1), whole(5, timeline=3), whole(2, timeline=2)], TWO, Segment(2, 2, SIZE)),
+    ],
+)
+def test_the_last_whole_segment_is_that_of_this_line(
+    keys: list[object], lineage: Lineage, wanted: Segment | None
+) -> None:
+    assert last_whole(WalIndex(keys, SIZE), lineage) == wanted  # type: ignore[arg-type]
