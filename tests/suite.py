@@ -119,8 +119,11 @@ CHECK = (
 )
 
 
-KILLS = ("operator_killed", "operator_killed_jobs", "restore_killed", "restore_bad_days", "ledger")
-"""They kill the operators, or the object store: beside each other, and beside nothing else."""
+KILLS = ("operator_killed", "operator_killed_jobs", "restore_killed")
+"""They kill the operators: beside each other, and beside nothing else."""
+
+LOSSES = ("restore_bad_days", "ledger")
+"""They kill the object store as well, which others need within their Jobs' patience."""
 
 
 APART = (
@@ -163,11 +166,12 @@ def full() -> Iterator[Part]:
     yield Part("schema", module("pytest", "-q", SCHEMA), True, True)
     yield layer("machine")
     yield node("up")
-    kills, apart = modules(KILLS), modules(APART)
-    besides = (f"--ignore={file}" for file in (*kills, *apart))
+    kills, losses, apart = modules(KILLS), modules(LOSSES), modules(APART)
+    besides = (f"--ignore={file}" for file in (*kills, *losses, *apart))
     beside = ("--numprocesses=4", "--dist=loadfile")
     yield layer("e2e", *beside, *besides)
     yield Part("kills", module("pytest", "-q", *beside, *kills), True, True)
+    yield Part("losses", module("pytest", "-q", *beside, *losses), True, True)
     yield Part("apart", module("pytest", "-q", *apart), True, True)
     if os.environ.get("CI") == "true":
         yield node("down")

@@ -156,7 +156,7 @@ class GatewayWorld:
         replica = Replica(port, internal, log, process)
         self.replicas.append(replica)
         waiting.until(
-            lambda: replica.is_ready() or process.poll() is not None, "it is ready", seconds=30
+            lambda: replica.is_ready() or process.poll() is not None, "it is ready", seconds=90
         )
         assert process.poll() is None, log.read_text()
         return replica
@@ -203,7 +203,7 @@ class GatewayWorld:
         made = self.command("token", "create", "--login", login, "--plan", plan, *words).strip()
         # Its quota counts once the controllers know our kinds: they look every half minute.
         account = f"account/login-{login}"
-        self.api.kubectl("wait", account, "--for=condition=Ready", "--timeout=90s")
+        self.api.kubectl("wait", account, "--for=condition=Ready", "--timeout=180s")
         return made
 
     def command(self, *words: str) -> str:

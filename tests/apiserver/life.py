@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import psycopg
@@ -159,6 +160,8 @@ class Life:
             "projectRef": {"name": "shop"},
             "postgresVersion": "15",
             "storage": {"size": "1Gi", "storageClassName": STORAGE_CLASS},
+            # None by itself while it is played, at whatever time of the day that is.
+            "backup": {"schedule": half_a_day_away()},
             **more,
         }
         body = resource("Database", NAME, spec)
@@ -228,6 +231,10 @@ class Life:
             return False
         volume = db.status.volume
         return volume is not None and volume.capacity == db.spec.storage.size
+
+
+def half_a_day_away() -> str:
+    return f"{datetime.now(UTC) + timedelta(hours=12):%M %H} * * *"
 
 
 LIFE: ContextVar[Life] = ContextVar("LIFE")

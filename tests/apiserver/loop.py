@@ -43,6 +43,8 @@ class Loop:
     cache: Cache = field(default_factory=Cache)
     runs: Counter[Key] = field(default_factory=Counter)
     """Reconciles that ended, by key."""
+    begun: list[Key] = field(default_factory=list)
+    """Reconciles in the order in which they began."""
 
     def __post_init__(self) -> None:
         platform = KubePlatform(self.session, self.cache, self.settings, now)
@@ -51,6 +53,7 @@ class Loop:
         self.watcher = Watcher(self.session, self.cache, self.queue, (self.namespace,))
 
     async def _run(self, key: Key) -> float | None:
+        self.begun.append(key)
         try:
             return await self._reconciler.run(key)
         finally:

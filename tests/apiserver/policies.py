@@ -30,7 +30,7 @@ def attempt(api: Api, *words: str, user: Sequence[str] = ADMINISTRATOR) -> str:
         [str(api.program), f"--kubeconfig={api.kubeconfig}", *words, *user],
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=150,
         check=False,
     )
     errors = [line for line in done.stderr.splitlines() if not line.startswith("Warning: ")]
@@ -74,7 +74,7 @@ def claim(name: str, labels: dict[str, str]) -> Body:
 
 
 def delete(api: Api, namespace: str, *what: str, user: Sequence[str] = ADMINISTRATOR) -> str:
-    return attempt(api, "delete", f"--namespace={namespace}", *what, "--timeout=60s", user=user)
+    return attempt(api, "delete", f"--namespace={namespace}", *what, "--timeout=120s", user=user)
 
 
 def collection(namespace: str, plural: str, group: str = "api/v1") -> str:

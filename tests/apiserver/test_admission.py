@@ -32,6 +32,7 @@ from apiserver.policies import (
 from node import golang, waiting
 from node.control_plane import control_plane
 
+pytestmark = pytest.mark.timeout(300)
 POLICIES = [o for o in policies({}) if o["kind"] == "ValidatingAdmissionPolicy"]
 DATABASES = "apis/postbase.sh/v1alpha1"
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions?dryRun=All"
@@ -217,7 +218,7 @@ def test_an_owner_by_mistake_takes_no_claim_along(guarded: Api, team: str) -> No
         guarded.kubectl("patch", f"pvc/{name}", f"-n={team}", "--type=merge", f"--patch={patch}")
     assert delete(guarded, team, "configmap/owner") == ""
     waiting.until(
-        lambda: "scratch-1-1" not in left(guarded, team, "pvc"), "it was collected", seconds=30
+        lambda: "scratch-1-1" not in left(guarded, team, "pvc"), "it was collected", seconds=60
     )
     assert "main-1-1" in left(guarded, team, "pvc")
 

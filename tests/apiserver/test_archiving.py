@@ -30,7 +30,7 @@ from postbase_operator.kube.kinds import BACKUP, CONFIG_MAP, DATABASE, SECRET
 from postbase_operator.planning.observed import Process, ProcessState
 
 __all__ = ["its_own_time", "worlds_apart"]
-pytestmark = pytest.mark.usefixtures("its_own_time")
+pytestmark = [pytest.mark.usefixtures("its_own_time"), pytest.mark.timeout(300)]
 Scene = Callable[[ArchiveLife], Awaitable[None]]
 ON = {"enabled": True, "retentionDays": 7}
 OTHER = "4b1e4f5c-0000-4000-8000-00000000009f"

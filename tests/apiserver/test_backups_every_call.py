@@ -111,7 +111,7 @@ async def break_each(
     raise AssertionError
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 @pytest.mark.usefixtures("its_own_time")
 @pytest.mark.parametrize("mode", Mode)
 @pytest.mark.parametrize("flow", FLOWS)

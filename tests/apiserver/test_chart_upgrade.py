@@ -88,7 +88,7 @@ def test_a_release_is_upgraded_and_taken_away(empty: Api, tmp_path: Path) -> Non
     keys = store_keys(empty)
 
     helm(empty, "upgrade", "postbase", str(with_a_new_field(tmp_path)), f"--set={EMBEDDED}")
-    waiting.until(lambda: written(empty) == f"{uid} open late", "the field is served", seconds=15)
+    waiting.until(lambda: written(empty) == f"{uid} open late", "the field is served", seconds=60)
     assert keys == store_keys(empty)
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
     assert f"postbase-{chart['version']}" in helm(empty, "list")
@@ -101,7 +101,7 @@ def test_a_release_is_upgraded_and_taken_away(empty: Api, tmp_path: Path) -> Non
 def test_definitions_go_with_the_release_where_the_values_say_so(empty: Api) -> None:
     """The policies of the same release guard them until then."""
     helm(empty, "install", "postbase", str(CHART))
-    waiting.until(lambda: guarded(empty), "the definitions are guarded", seconds=15)
+    waiting.until(lambda: guarded(empty), "the definitions are guarded", seconds=60)
     helm(empty, "upgrade", "postbase", str(CHART), "--set=crds.keep=false")
     assert not guarded(empty)
     helm(empty, "uninstall", "postbase")

@@ -13,11 +13,14 @@ from dataclasses import dataclass
 
 import pytest
 
-from apiserver.gateways import Client, GatewayWorld, Replica, gateway_world
+from apiserver.gateways import Answer, Client, GatewayWorld, Replica, gateway_world
+from node import waiting
 from postbase_operator.api.account import Plan
 from postbase_operator.gateway.limiter import owner
 from postbase_operator.gateway.plans import LIMITS
 
+# The first account waits for controllers that look for new kinds every half minute.
+pytestmark = pytest.mark.timeout(300)
 FREE = LIMITS[Plan.FREE].rate
 SERVICE = "postbase-gateway-peers"
 
@@ -106,6 +109,13 @@ def hammer(clients: list[Client], requests: int) -> tuple[Counter[int], float]:
     return found, time.monotonic() - began
 
 
+def unanswered(pair: Pair) -> int:
+    """How often a replica has not got the owner's answer in time: then its share counts."""
+    return sum(
+        each.log.read_text().count("a replica does not answer") for each in pair.world.replicas
+    )
+
+
 def connections(pair: Pair, token: str, replicas: list[Replica], each: int = 2) -> list[Client]:
     made = [Client(replica.port, token) for replica in replicas for _ in range(each)]
     for client in made:
@@ -117,11 +127,22 @@ def test_one_rate_over_two_replicas_and_four_connections(pair: Pair) -> None:
     """At most limit * t + burst + 1; one bucket in each would let a second burst through."""
     token = pair.world.token("joe", "Free")
     clients = connections(pair, token, pair.world.replicas)
+    before = unanswered(pair)
     found, seconds = hammer(clients, 1000)
     assert set(found) == {200, 429}
-    most = FREE.per_minute / 60 * seconds + FREE.burst + 1
+    most = FREE.per_minute / 60 * seconds + FREE.burst + 1 + unanswered(pair) - before
     assert found[200] <= most
     assert found[200] >= FREE.per_minute / 60 * seconds - 1
+
+
+def shown(client: Client, path: str) -> Answer:
+    """It waits a moment for its watch by itself; that of a busy machine takes longer."""
+
+    def there() -> Answer | None:
+        answer = client.get(path)
+        return answer if answer.status == 200 else None
+
+    return waiting.until(there, f"{path} is shown", seconds=30)
 
 
 def test_what_one_has_written_the_other_shows(pair: Pair) -> None:
@@ -130,7 +151,7 @@ def test_what_one_has_written_the_other_shows(pair: Pair) -> None:
     for number in range(20):
         made = left.post("/projects", {"name": f"fresh-{number}"})
         assert made.status == 201, made.json
-        assert right.get(f"/projects/{made.data['id']}").data == made.data
+        assert shown(right, f"/projects/{made.data['id']}").data == made.data
         assert right.get(f"/projects/fresh-{number}").data == made.data
         assert right.post("/projects", {"name": f"fresh-{number}"}).code == "CONFLICT"
 

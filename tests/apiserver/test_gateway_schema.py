@@ -26,6 +26,7 @@ from apiserver.access import ROOT
 from apiserver.gateways import GatewayWorld, gateway_world
 from component.fake_github import PENDING, FakeGitHub, serving
 
+pytestmark = pytest.mark.timeout(300)
 CASES = 8
 """Of each operation."""
 schema = schemathesis.openapi.from_path(str(ROOT / "docs" / "openapi.json"))

@@ -23,6 +23,7 @@ from apiserver.charts import LISTED, Body, rendered
 from node import golang, paths, ports, waiting
 from node.control_plane import Argv, Plane, control_plane
 
+pytestmark = pytest.mark.timeout(300)
 OPERATOR_NAMESPACE = "postbase-system"
 ACCOUNT = "postbase-operator"
 OWNERS = "--enable-admission-plugins=OwnerReferencesPermissionEnforcement"
@@ -35,7 +36,7 @@ class Operator:
     port: int
 
     def metrics(self) -> list[str]:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=30) as answer:
             lines: list[str] = answer.read().decode().splitlines()
         return lines
 
@@ -105,13 +106,13 @@ def installed(api: Api, folder: Path, values: Body) -> Iterator[Operator]:
         )
     try:
         waiting.until(
-            lambda: operator.leads() or process.poll() is not None, "it leads", seconds=30
+            lambda: operator.leads() or process.poll() is not None, "it leads", seconds=90
         )
         assert process.poll() is None, operator.log.read_text()
         yield operator
     finally:
         process.terminate()
-        process.wait(timeout=30)
+        process.wait(timeout=60)
 
 
 def kubeconfig(api: Api, folder: Path) -> Path:
@@ -163,6 +164,9 @@ def test_nothing_that_it_does_is_forbidden(
         for namespace in ("default", "team-b"):
             make(api, namespace, deletion_policy)
         live_and_die(api, deletion_policy)
+        if values != LISTED:  # it may have come to the other one first
+            held = "--for=jsonpath={.metadata.finalizers}"
+            api.kubectl("wait", "database/main", held, "-n=default", "--timeout=90s")
         assert not operator.forbidden()
         there = json.loads(api.kubectl("get", "database/main", "-n=default", "-o", "json"))
         assert ("finalizers" in there["metadata"]) is (values != LISTED)
@@ -170,7 +174,7 @@ def test_nothing_that_it_does_is_forbidden(
 
 def live_and_die(api: Api, deletion_policy: str) -> None:
     def wait(what: str, condition: str) -> None:
-        api.kubectl("wait", what, f"--for={condition}", "--namespace=team-b", "--timeout=60s")
+        api.kubectl("wait", what, f"--for={condition}", "--namespace=team-b", "--timeout=90s")
 
     for child in ("statefulset/main-1", "networkpolicy/main", "poddisruptionbudget/main"):
         wait(child, "create")
@@ -179,6 +183,6 @@ def live_and_die(api: Api, deletion_policy: str) -> None:
     patch = '{"spec": {"publishNotReadyAddresses": false}}'
     api.kubectl("patch", "service/main", "--namespace=team-b", "--patch", patch)
     wait("service/main", "jsonpath={.spec.publishNotReadyAddresses}=true")
-    api.kubectl("delete", "database/main", "--namespace=team-b", "--timeout=60s")
+    api.kubectl("delete", "database/main", "--namespace=team-b", "--timeout=90s")
     if deletion_policy == "Delete":
         wait("pvc/main-1-1", "delete")

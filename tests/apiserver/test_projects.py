@@ -19,12 +19,18 @@ from postbase_operator.kube.session import Session
 
 @pytest.fixture
 async def loop(api: Api, namespace: str) -> AsyncIterator[Loop]:
-    """A Project with two Databases, each looked at."""
+    """A Project with two Databases, each looked at; the Project is held for them."""
     async with session(api) as made:
         await make(made, namespace, "main", "other")
         async with running_loop(made, namespace) as running:
             for name in ("main", "other"):
                 await running.reconciled(name)
+
+            async def held() -> bool:
+                live = await made.get(PROJECT, namespace, "shop")
+                return FINALIZER in live["metadata"].get("finalizers", [])
+
+            await eventually(held, "it does not go before its Databases")
             yield running
 
 

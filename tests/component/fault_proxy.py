@@ -44,8 +44,11 @@ class Request:
         return bytes(body)
 
     def passed_on(self) -> socket.socket:
-        """A connection to the server, on which the whole request was sent."""
+        """A connection to the server, on which the whole request was sent. Of a client that went
+        away before its end nothing is passed on."""
         body = self.body()
+        if len(body) < self.body_size:
+            raise ConnectionError("the client has gone")
         head = re.sub(rb"(?im)^(expect|connection):.*\r\n", b"", self.head)
         head = head.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n")
         server = socket.create_connection(("127.0.0.1", self.proxy.server_port), PATIENCE)
@@ -188,6 +191,16 @@ class FaultProxy:
     def next(self, wanted: str, fault: Fault, times: int = 1) -> None:
         """Does it to the next requests whose `METHOD target` matches (a pattern)."""
         self._rules.append(_Rule(re.compile(wanted), fault, times))
+
+    def settle(self) -> None:
+        """Until all that clients have sent by now is done and answered, also of those that are no
+        more: what they asked for just before would else be done in the midst of what follows."""
+        with socket.create_connection(self._listener.getsockname(), PATIENCE) as last:
+            last.shutdown(socket.SHUT_WR)
+            last.recv(1)  # closed once it has its turn: who came before has a thread by then
+        for thread in tuple(self._threads)[1:]:  # the first accepts
+            thread.join(2 * PATIENCE)
+            assert not thread.is_alive(), "a request is not answered"
 
     def _accept(self) -> None:
         while not self.closing.is_set():

@@ -227,5 +227,6 @@ def killed_at(
     process.join(60)
     for rule in proxy._rules:
         rule.times = 0
+    proxy.settle()
     assert process.exitcode in (0, -signal.SIGKILL), proxy.seen[begun:]
     return process.exitcode != 0

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from component.servers import Server
 from component.store_server import IMPATIENT
@@ -21,6 +22,7 @@ from postbase_operator.archive.receiver import (
 )
 from postbase_operator.archive.wal_index import WalIndex
 from postbase_operator.archive.wal_object import WalObject, decode
+from postbase_operator.gateway.downloads import segment_page
 from postbase_operator.objectstore.hot import HotS3Store
 from postbase_operator.objectstore.settings import StoreConfig
 from postbase_operator.wal.client import Replication
@@ -31,7 +33,7 @@ from postbase_operator.wal.standing import Standing
 from postbase_operator.wal.uploader import ArchiveStore
 
 UID = "4b1e4f5c-0000-4000-8000-000000000001"
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 def hot_store(config: StoreConfig) -> HotS3Store:
@@ -137,7 +139,7 @@ def receiving(server: Server, store: ArchiveStore, **more: object) -> Iterator[R
 
 
 def index_of(store: ArchiveStore, owner: ArchiveOwner, size: int = SEGMENT_SIZE) -> WalIndex:
-    keys = (parse(info.key) for info in store.list(str(WalFolder(owner.archive))))
+    keys = (parse(info.key) for info in store.list(folder(owner)))
     return WalIndex([key for key in keys if key is not None], size)
 
 
@@ -163,3 +165,34 @@ def slot_position(server: Server) -> Lsn:
     query = "SELECT restart_lsn::text FROM pg_replication_slots WHERE slot_name = %s"
     rows = server.sql(query, SLOT)
     return Lsn.parse(rows[0][0])
+
+
+def check_list(running: Running, store: HotS3Store, size: int = SEGMENT_SIZE) -> None:
+    """What `GET .../pitr/wal` tells of this archive is what is in it: names, times and totals."""
+    owner = running.owner
+
+    def stored() -> dict[str, datetime]:
+        index = index_of(store, owner, size)
+        found = {str(key): segment.name for segment, key in index.segments.items()}
+        return {found[i.key]: i.modified for i in store.list(folder(owner)) if i.key in found}
+
+    until(
+        f"as many as were counted: {running.report.segments_archived}, {sorted(stored())}",
+        lambda: running.failure or running.report.segments_archived == len(stored()),
+    )
+    told = list(_pages(store, owner, running.report.last_segment))
+    assert told == sorted(stored().items(), reverse=True)
+
+
+def _pages(
+    store: HotS3Store, owner: ArchiveOwner, last: str | None
+) -> Iterator[tuple[str, datetime]]:
+    begin = last
+    while begin is not None:
+        page = segment_page(store, owner.archive, begin, 3)
+        yield from ((each.name, each.at) for each in page.segments)
+        begin = page.following
+
+
+def folder(owner: ArchiveOwner) -> str:
+    return str(WalFolder(owner.archive))

@@ -49,6 +49,8 @@ SETTINGS = {
     "fsync": "off",
     "max_wal_size": "256MB",
     "wal_keep_size": "0",
+    # A minute after its start it would commit and write of its own accord, in the midst of a test.
+    "autovacuum": "off",
     "logging_collector": "off",
     "log_min_messages": "warning",
 }
@@ -158,6 +160,18 @@ class Server:
                     os.kill(pid, signal.SIGKILL)
             self.process.wait(60)
             self.process = None
+            self._bury()
+
+    def _bury(self) -> None:
+        """Until none of a killed server's processes is left, one that was just begun included:
+        as long as any holds the shared memory, no other server starts in the folder."""
+        deadline = time.monotonic() + START_SECONDS
+        while left := working_in(self.data):
+            assert time.monotonic() < deadline, f"they do not end: {left}"
+            for pid in left:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.01)
 
     def sql(self, query: str, *values: object, dbname: str = "postgres") -> list[tuple[Any, ...]]:
         """All rows, in a transaction of its own."""
@@ -214,6 +228,17 @@ class Server:
             return {"cwd": self.folder}
         uid = {"user": UNPRIVILEGED, "group": UNPRIVILEGED, "extra_groups": []}
         return uid | {"cwd": self.folder, "env": {"PATH": os.environ["PATH"], "LANG": "C"}}
+
+
+def working_in(folder: Path) -> list[int]:
+    """Processes that have it for their working folder, as all of a server have its data. One that
+    is ending has none any more once its memory is gone."""
+    found, real = [], folder.resolve()
+    for link in Path("/proc").glob("[0-9]*/cwd"):
+        with contextlib.suppress(OSError):
+            if link.readlink() == real:
+                found.append(int(link.parent.name))
+    return found
 
 
 @dataclass

@@ -34,7 +34,7 @@ IMPATIENT = Limits(
     idle=5.0,
 )
 HASTY = replace(IMPATIENT, request=0.5, idle=0.5)
-STARTS_WITHIN = 15.0
+STARTS_WITHIN = 30.0
 NUMBERS = itertools.count(1)
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from component.folder_sink import FOLDER, FolderSink
 from component.servers import MAJORS, UNPRIVILEGED, Server, Servers, servers
+from node import ports
 from postbase_operator.errors import Unavailable
 from postbase_operator.postgres import certificates
 from postbase_operator.wal.base_backup import Options
@@ -70,8 +71,7 @@ def serving(servers: Servers, major: int) -> Iterator[Tls]:
         if os.getuid() == 0:
             os.chown(path, UNPRIVILEGED, UNPRIVILEGED)
     (server.data / "pg_hba.conf").write_text(HBA)
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        server.port = probe.getsockname()[1]
+    server.port = ports.free()
     server.configure(listen_addresses="'127.0.0.1'", ssl="on", ssl_ca_file="'ca.crt'")
     server.start()
     yield Tls(server, authority)

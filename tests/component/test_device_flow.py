@@ -152,7 +152,7 @@ async def test_github_is_away() -> None:
 
 
 async def test_polls_at_the_same_time_are_one() -> None:
-    github = FakeGitHub(script=[None], slow=0.2)
+    github = FakeGitHub(script=[None], slow=2.0)
     async with signing_in(github) as running:
         code = await start(running)
         answers = await asyncio.gather(*(poll(running, code) for _ in range(4)))

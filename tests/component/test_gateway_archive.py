@@ -15,7 +15,7 @@ from component.store_server import store_of
 from node import ports
 from postbase_operator.api.database import Database
 from postbase_operator.api.database_status import ReceiverState
-from postbase_operator.archive.keys import Archive, ChunkKey, SegmentKey
+from postbase_operator.archive.keys import Archive, ChunkKey, HistoryKey, SegmentKey
 from postbase_operator.archive.receiver import TOKEN_KEY, ReceiverReport
 from postbase_operator.errors import Unavailable
 from postbase_operator.gateway.downloads import Stores, earlier
@@ -145,11 +145,37 @@ async def test_pages_of_segments_the_newest_first(s3_config: StoreConfig) -> Non
     asked, begin, found = stores(s3_config), names[-1], list[str]()
     while True:
         page = await asked.segments(HELD, ARCHIVE, begin, 8)
-        found += [each.name for each in page]
-        if not page or begin <= names[0]:
+        found += [each.name for each in page.segments]
+        if page.following is None:
             break
-        begin = earlier(begin, 9)
+        begin = page.following
     assert found == sorted(names, reverse=True)
+
+
+def named(timeline: int, number: int) -> str:
+    return f"{timeline:08X}{0:08X}{number:08X}"
+
+
+async def test_pages_go_on_over_a_gap_and_along_the_timelines(s3_config: StoreConfig) -> None:
+    """What an ancestor has beyond the fork is another branch's, and is not told."""
+    store = store_of(s3_config)
+    history = "1\t0/3500000\tno recovery target specified\n2\t0/6000000\twhy\n"
+    first, second = [1, 2, 3, 4, 5], [3, 4, 5, 6, 7]
+    third = [6, 7, 8, 40, 41, 42]
+    for timeline, numbers in ((1, first), (2, second), (3, third)):
+        for number in numbers:
+            store.put(str(SegmentKey(ARCHIVE, named(timeline, number))), b"x")
+    store.put(str(HistoryKey(ARCHIVE, 3)), history.encode())
+    store.put(str(HistoryKey(ARCHIVE, 2)), history.splitlines(keepends=True)[0].encode())
+    asked, begin, found = stores(s3_config), named(3, 42), list[str]()
+    pages = 0
+    while begin is not None:
+        page = await asked.segments(HELD, ARCHIVE, begin, 4)
+        found += [each.name for each in page.segments]
+        begin, pages = page.following, pages + 1
+        assert pages < 30, "it goes round"
+    line = [(3, n) for n in third] + [(2, n) for n in second if n < 6] + [(1, 1), (1, 2)]
+    assert found == sorted((named(*each) for each in line), reverse=True)
 
 
 async def test_a_store_that_is_not_there_yet_or_not_right() -> None:
@@ -175,5 +201,5 @@ async def test_one_request_a_page(s3_config: StoreConfig, monkeypatch: pytest.Mo
         store.put(str(SegmentKey(ARCHIVE, f"0000000100000000000000{number:02X}")), b"x")
     monkeypatch.setattr(S3Store, "_page", counted)
     page = await stores(s3_config).segments(HELD, ARCHIVE, "000000010000000000000013", 5)
-    assert len(page) == 5
+    assert len(page.segments) == 5
     assert len(asked) == 1

@@ -15,6 +15,7 @@ from component.servers import Servers, servers
 from postbase_operator.api.policies import RecoveryPoint
 
 __all__ = ["servers"]
+pytestmark = pytest.mark.timeout(300)
 ASYNC_SECONDS = 2.0
 """Older acknowledgements than these are never lost; the bench judges a finer figure."""
 SEEDS = range(6)

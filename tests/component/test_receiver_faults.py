@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import datetime
 
 import pytest
 
@@ -25,11 +27,12 @@ from component.receivers import (
 )
 from component.servers import Server, Servers, servers
 from postbase_operator.api.policies import RecoveryPoint
-from postbase_operator.archive.keys import HistoryKey, OwnerKey, SegmentKey
+from postbase_operator.archive.keys import HeartbeatKey, HistoryKey, OwnerKey, SegmentKey
 from postbase_operator.archive.receiver import SLOT, FailureReason
 from postbase_operator.archive.wal_object import WalHeader, decode, pack
 from postbase_operator.objectstore.hot import HotS3Store
 from postbase_operator.objectstore.settings import StoreConfig
+from postbase_operator.objectstore.store import NotFound
 from postbase_operator.wal import streaming
 from postbase_operator.wal.lsn import Lsn, Segment, segments
 
@@ -127,7 +130,7 @@ def test_an_outage_blocks_acknowledgements_and_not_the_server(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(streaming, "MEMORY", 24 << 20)
-    server.configure(wal_sender_timeout="'2s'")
+    server.configure(wal_sender_timeout="'5s'")
     server.stop()
     server.start()
     with receiving(server, proxied) as running:
@@ -136,7 +139,7 @@ def test_an_outage_blocks_acknowledgements_and_not_the_server(
         server.load(50)
         until("it is told", lambda: running.report.store_failing_since)
         until("memory is full", lambda: running.report.lag_bytes >= 16 << 20)
-        until("seconds go by", lambda: running.report.lag_seconds > 3)
+        until("seconds go by", lambda: running.report.lag_seconds > 7)
         assert (running.standing.received or 0) < position(server) - (8 << 20), "not all is held"
         assert slot_position(server) <= running.standing.durable
         assert (running.standing.durable or 0) < safe + (8 << 20)
@@ -144,7 +147,8 @@ def test_an_outage_blocks_acknowledgements_and_not_the_server(
         s3_proxy._rules.clear()
         end = running.caught_up()
         assert running.report.store_failing_since is None
-        assert running.report.lag_seconds == 0
+        # Some bytes come of the server's own accord, just now perhaps.
+        until("nothing lags", lambda: running.report.lag_seconds == 0)
         whole(server, proxied, running, end)
 
 
@@ -160,7 +164,7 @@ def test_zero_waits_for_the_store_and_says_when_it_should_not(
             "SELECT 1 FROM pg_stat_replication WHERE sync_state = 'sync' AND state = 'streaming'"
         ))  # fmt: skip
         server.sql("INSERT INTO t VALUES (1)")
-        assert (running.standing.durable or 0) >= slot_position(server)
+        assert slot_position(server) <= (running.standing.durable or 0)
         s3_proxy.next("PUT", AWAY, times=MANY)
         commit = threading.Thread(target=lambda: server.sql("INSERT INTO t VALUES (2)"))
         commit.start()
@@ -355,15 +359,12 @@ def test_an_idle_database_costs_one_object_in_ten_minutes(
 ) -> None:
     with receiving(server, proxied) as running:
         server.sql("CHECKPOINT")
-        running.caught_up()
-        count = len(s3_proxy.seen)
-        covered = running.report.covered_until
-        until("the server says that there is nothing", lambda: _later(running, covered), 10.0)
-        assert len(s3_proxy.seen) == count, "an idle database writes nothing"
+        end, asked, covered = _idle(running, s3_proxy)
+        while position(server) != end:  # it has written something of its own accord meanwhile
+            end, asked, covered = _idle(running, s3_proxy)
+        assert asked == 0, "an idle database writes nothing"
         monkeypatch.setattr(streaming, "HEARTBEAT_SECONDS", 0.5)
-        until("a heartbeat", lambda: index_of(proxied, running.owner).heartbeat(1))
-        beat = index_of(proxied, running.owner).heartbeat(1)
-        header = decode(proxied.get(str(beat))).header
+        beat, header = _beat(running, proxied)
         assert header.size == 0
         assert header.sent_at > covered
         server.sql("INSERT INTO t VALUES (1)")
@@ -410,6 +411,31 @@ def test_who_it_is_stands_in_the_archive(server: Server, store: HotS3Store) -> N
         running.caught_up()
     text = store.get(str(OwnerKey(running.owner.archive))).decode()
     assert re.search(r'"name": "shop-main"', text)
+
+
+def _idle(running: Running, proxy: FaultProxy) -> tuple[Lsn, int, datetime]:
+    """Up to where all was archived, how much was asked of the store from then until the server had
+    said that there is nothing more, and until when all was there before."""
+    until("covered", lambda: running.report.covered_until)
+    end, count, covered = running.caught_up(), len(proxy.seen), running.report.covered_until
+    assert covered is not None
+    until("the server says that there is nothing", lambda: _later(running, covered))
+    return end, len(proxy.seen) - count, covered
+
+
+def _beat(running: Running, store: HotS3Store) -> tuple[HeartbeatKey, WalHeader]:
+    """Looked for anew where it gives way to one of another position between the two requests."""
+    found: list[tuple[HeartbeatKey, WalHeader]] = []
+
+    def look() -> object:
+        beat = index_of(store, running.owner).heartbeat(1)
+        if beat is not None:
+            with contextlib.suppress(NotFound):
+                found.append((beat, decode(store.get(str(beat))).header))
+        return found
+
+    until("a heartbeat", look)
+    return found[0]
 
 
 def _later(running: Running, than: object) -> bool:

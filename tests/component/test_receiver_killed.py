@@ -5,11 +5,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 
+import pytest
+
 from component.early import EarlyReceiver
 from component.kill_points import Death, MortalReplication, MortalStore
 from component.receivers import (
     Running,
     archived,
+    check_list,
     hot_store,
     index_of,
     local,
@@ -28,6 +31,7 @@ from postbase_operator.wal.receiver import Receiver
 from postbase_operator.wal.streaming import Streaming
 
 __all__ = ["servers"]
+pytestmark = pytest.mark.timeout(300)
 PREPARED = itertools.count(1)
 
 
@@ -88,6 +92,8 @@ def live(
         )
         if death.dead:
             running.ended()
+        else:
+            check_list(running, store)
     return end
 
 
@@ -168,7 +174,7 @@ def test_the_harness_sees_an_early_acknowledgement(
             kind=EarlyReceiver,
             connect=lambda death=death: MortalReplication(server, death),  # type: ignore[misc]
         ) as running:
-            until("killed", lambda running=running: running.failure, 10.0)  # type: ignore[misc]
+            until("killed", lambda running=running: running.failure)  # type: ignore[misc]
         index = index_of(store, owner)
         safe = max((run.end for run in index.runs(1)), default=Lsn(0))
         missing += death.acknowledged > safe

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
+import aiohttp
 import pytest
 from aiohttp import web
 
@@ -91,6 +92,7 @@ class Sidecar:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(names, "SIDECAR_PORT", ports.free())
     monkeypatch.setattr(receivers, "FRESH", 0.0)
+    monkeypatch.setattr(receivers, "TIMEOUT", aiohttp.ClientTimeout(total=30.0))
 
 
 def asking(keys: Keys) -> Receivers:

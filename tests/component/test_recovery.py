@@ -119,6 +119,7 @@ def journal(server: Server) -> set[int]:
     return {row[0] for row in server.sql("SELECT n FROM journal")}
 
 
+@pytest.mark.timeout(600)
 def test_any_moment_gives_what_was_committed_by_then(story: Story, servers: Servers) -> None:
     chance = random.Random(SEED)  # noqa: S311 - no secret
     times = sorted(story.ledger.rows.values())
@@ -302,14 +303,18 @@ def test_a_sidecar_that_is_killed_in_the_middle_begins_anew_and_nothing_is_lost(
 
 
 def test_a_recovery_that_is_killed_in_the_middle_is_followed_by_one_that_is_whole(
-    story: Story, servers: Servers
+    story: Story, servers: Servers, s3_proxy: FaultProxy
 ) -> None:
     """Shell and server at once, as with a pod: the next attempt begins with an empty folder."""
     plan = story.plan(Target())
+    # Without the log's end the first one cannot come to its own before it is killed.
+    s3_proxy.next("GET .*/tail/", Answers(503, "SlowDown"), times=1 << 30)
     for kills in (True, False):
         attempt = begun(servers, story.server.major, story.store, story.key, task(plan))
+        if kills:
+            attempt.store = store_of(replace(story.config, endpoint=s3_proxy.endpoint))
         attempt.environment["POSTBASE_TRACK_COMMIT_TIMESTAMP"] = "on"
-        attempt.sidecar()
+        sidecar = attempt.sidecar()
         process = attempt.recover()
         while kills and process.poll() is None:
             said = attempt.server.folder / "tmp" / "recovery.log"
@@ -317,7 +322,10 @@ def test_a_recovery_that_is_killed_in_the_middle_is_followed_by_one_that_is_whol
                 os.killpg(process.pid, signal.SIGKILL)
             time.sleep(0.01)
         output, _ = process.communicate(timeout=120)
+        s3_proxy._rules.clear()
         attempt.end()
+        sidecar.join(60)
+        assert not sidecar.is_alive(), "what it was fetching is there, and it does not end"
         assert process.returncode == (-signal.SIGKILL if kills else 0), output[-3000:]
         assert bool(attempt.word.read_bytes()) is not kills
     started(attempt, **TRACKED)

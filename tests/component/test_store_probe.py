@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from component.fault_proxy import Answers, FaultProxy
-from component.store_server import HASTY, StoreServer, plain_client, store_of, store_server
+from component.store_server import StoreServer, plain_client, store_of, store_server
 from postbase_operator.objectstore.probe import FOLDER, Probe, probe
 from postbase_operator.objectstore.s3 import S3Store
 from postbase_operator.objectstore.settings import StoreConfig
@@ -73,7 +73,7 @@ def test_each_right_is_tried(
     s3_proxy: FaultProxy,
 ) -> None:
     s3_proxy.next(method, Answers(status, code), times=1000)
-    found = probe(store_of(s3_config, HASTY, endpoint=s3_proxy.endpoint))
+    found = probe(store_of(s3_config, endpoint=s3_proxy.endpoint))
     assert found.reason is reason, found
     if reason is Reason.CLOCK_SKEW:
         assert "clock" in found.message

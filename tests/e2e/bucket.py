@@ -8,6 +8,7 @@ import json
 from typing import Any
 
 import boto3
+from botocore.config import Config
 
 from e2e.cluster import OPERATOR, OPERATOR_NAMESPACE, Cluster
 
@@ -33,6 +34,8 @@ class Bucket:
             aws_access_key_id=keys["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=keys["AWS_SECRET_ACCESS_KEY"],
             region_name="us-east-1",
+            # Beside modules that kill the store: for as long as a restart with its back-off takes.
+            config=Config(retries={"mode": "standard", "max_attempts": 12}),
         )
 
     def sizes(self, prefix: str) -> dict[str, int]:

@@ -19,6 +19,7 @@ from e2e.cluster import (
     KUBECTL,
     OPERATOR,
     OPERATOR_NAMESPACE,
+    Body,
     Cluster,
     KubectlFailed,
     eventually,
@@ -110,21 +111,27 @@ def remove_namespace(cluster: Cluster, name: str) -> None:
         # A busy containerd 1.6 loses a stop now and then (StopContainer: `ttrpc: closed`), and the
         # kubelet then waits out the whole grace beside a container that has ended.
         cluster.kubectl("delete", "pods", *gone, "--force", "--grace-period=0")
-        cluster.kubectl("delete", "databases", *gone)
+        cluster.kubectl("delete", "databases", *gone[:-1], "--timeout=180s", seconds=210)
     if cluster.find("namespace", "", name):
         unprotected = {"metadata": {"labels": {"postbase.sh/protected": None}}}
         cluster.patch("namespace", "", name, unprotected)
         cluster.delete("namespace", "", name)
-    release = {"spec": {"persistentVolumeReclaimPolicy": "Delete"}}
-    for volume in volumes_of(cluster, name):  # kept, as the operator sees to it
-        cluster.patch("persistentvolume", "", volume, release)
+    for volume in _volumes(cluster, name):
+        # Kept, as the operator sees to it. The others go by themselves, at this very moment.
+        if volume["spec"]["persistentVolumeReclaimPolicy"] != "Delete":
+            release = {"spec": {"persistentVolumeReclaimPolicy": "Delete"}}
+            cluster.patch("persistentvolume", "", volume["metadata"]["name"], release)
     eventually(lambda: not volumes_of(cluster, name), f"no volume of {name}", seconds=60)
 
 
 def volumes_of(cluster: Cluster, namespace: str) -> list[str]:
+    return [volume["metadata"]["name"] for volume in _volumes(cluster, namespace)]
+
+
+def _volumes(cluster: Cluster, namespace: str) -> list[Body]:
     listed = cluster.listed("persistentvolumes", "")
     return [
-        volume["metadata"]["name"]
+        volume
         for volume in listed
         if volume["spec"].get("claimRef", {}).get("namespace") == namespace
     ]
@@ -144,4 +151,5 @@ def db(new_db: NewDb) -> Db:
     made = new_db("main")
     made.apply()
     made.wait_ready()
+    made.wait_answers()  # kube-proxy may come a moment after the operator
     return made

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from e2e.cluster import Body, Cluster, eventually
+from e2e.cluster import PATIENCE, Body, Cluster, KubectlFailed, eventually
 from postbase_operator.kube import platform
 from postbase_operator.kube.kinds import SECRET, Kind
 
@@ -135,6 +136,18 @@ class Db:
     def logs(self, *flags: str) -> str:
         return self.cluster.logs(self.namespace, self.pod, "--container=postgres", *flags)
 
+    def wait_logged(self, words: str, *, seconds: float = 60) -> None:
+        """Until PostgreSQL's log has these words. After a restart the kubelet may for a moment give
+        the log of the container before, or none."""
+
+        def logged() -> bool:
+            try:
+                return words in self.logs()
+            except KubectlFailed:
+                return False
+
+        eventually(logged, f"the log of {self.pod} has {words!r}", seconds=seconds)
+
     def run_in(self, *command: str) -> str:
         return self.cluster.run_in(self.namespace, self.pod, "postgres", *command)
 
@@ -147,7 +160,10 @@ class Db:
     def authority(self) -> str:
         """A file with the certificate authority of the Secret."""
         file = self.folder / f"{self.namespace}-{self.name}.crt"
-        file.write_text(self.secret()["ca.crt"])
+        # Never half written: a client in another thread may read it at this moment.
+        whole = file.with_suffix(f".{threading.get_ident()}")
+        whole.write_text(self.secret()["ca.crt"])
+        whole.replace(file)
         return str(file)
 
     def connect(self, **overrides: str) -> psycopg.Connection[Row]:
@@ -158,7 +174,7 @@ class Db:
             "hostaddr": self.address(),
             "sslmode": "verify-full",
             "sslrootcert": self.authority(),
-            "connect_timeout": "5",
+            "connect_timeout": f"{5 * PATIENCE:.0f}",
             "gssencmode": "disable",
             **overrides,
         }
@@ -193,7 +209,9 @@ class Db:
         eventually(self.answers, f"{self.name} answers SQL", seconds=seconds)
 
     def fill(self, *values: str) -> None:
-        """A table `notes` with these rows."""
+        """A table `notes` with these rows. Ready is told as soon as the pod answers the operator;
+        kube-proxy may send clients there a moment later."""
+        self.wait_answers()
         with self.connect() as connection:
             connection.execute("CREATE TABLE IF NOT EXISTS notes (text text PRIMARY KEY)")
             for value in values:

@@ -19,6 +19,9 @@ import urllib3
 Body = dict[str, Any]
 PATIENCE = 20.0
 """Seconds for one answer."""
+AGAIN = urllib3.Retry(total=3, redirect=0, allowed_methods={"GET"}, backoff_factor=0.3)
+"""As kubectl does it: a server that is too busy, or has just closed an idle connection, is asked
+again. What writes is sent once."""
 
 
 class Refused(Exception):
@@ -37,7 +40,7 @@ class Direct:
         cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
         self._server = str(cluster["server"])
         self._pool = urllib3.PoolManager(
-            ssl_context=_context(cluster, user), timeout=PATIENCE, retries=False, maxsize=2
+            ssl_context=_context(cluster, user), timeout=PATIENCE, retries=AGAIN, maxsize=2
         )
         self._known: dict[str, tuple[str, bool]] = {}
 

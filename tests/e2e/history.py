@@ -15,7 +15,8 @@ from pathlib import Path
 
 from e2e.cluster import KUBECTL, Body, Cluster
 
-SECONDS = 600
+SECONDS = 3600
+"""Longer than any module takes."""
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,7 @@ def databases(new_db: NewDb) -> dict[str, Db]:
         db.apply(parameters=LOGGED)
     for db in made.values():
         db.wait_ready()
+        db.wait_answers()
     return made
 
 
@@ -191,7 +192,7 @@ def test_the_secret_has_every_key(db: Db) -> None:
 
 def test_the_uri_alone_is_enough(db: Db) -> None:
     uri = db.secret()["uri"]
-    with psycopg.connect(uri, hostaddr=db.address(), connect_timeout=5) as connection:
+    with psycopg.connect(uri, hostaddr=db.address(), connect_timeout=15) as connection:
         assert connection.execute("SELECT current_database()").fetchone() == ("app",)
 
 
@@ -216,7 +217,7 @@ def test_the_uri_carries_an_edited_password(disturbed: Disturbed) -> None:
     db = disturbed.edited
     eventually(lambda: "elsewhere" not in db.secret()["uri"], "a right uri", seconds=SECRETS_WITHIN)
     with psycopg.connect(
-        db.secret()["uri"], hostaddr=db.address(), connect_timeout=5
+        db.secret()["uri"], hostaddr=db.address(), connect_timeout=15
     ) as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
 

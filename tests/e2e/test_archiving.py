@@ -82,10 +82,8 @@ def test_under_zero_commits_wait_by_a_reload(archived: Db) -> None:
     waits = "SELECT current_setting('synchronous_standby_names')"
     eventually(lambda: archived.value(waits) == "postbase_walrx", "commits wait", seconds=60)
     archived.fill("acknowledged by the object store")
-    state = archived.run_in(
-        *("psql", "--no-psqlrc", "-Atc", "SELECT sync_state FROM pg_stat_replication")
-    )
-    assert state.split() == ["sync"]
+    state = ("psql", "--no-psqlrc", "-Atc", "SELECT sync_state FROM pg_stat_replication")
+    eventually(lambda: archived.run_in(*state).split() == ["sync"], "it is sync", seconds=15)
     archived.patch(pitr={"rpo": "Async"})
     eventually(lambda: archived.value(waits) == "", "they wait no longer", seconds=60)
     assert archived.started_at() == started

@@ -33,6 +33,12 @@ def quota(db: Db, **hard: str) -> Iterator[None]:
         "spec": {"hard": {name.replace("_", "."): value for name, value in hard.items()}},
     }
     db.cluster.apply(body)
+
+    def counted() -> bool:
+        found = db.cluster.get("resourcequota", db.namespace, "small")
+        return bool(found.get("status", {}).get("hard"))
+
+    eventually(counted, "the quota is in force", seconds=30)  # until then it refuses nothing
     yield
     db.cluster.delete("resourcequota", db.namespace, "small")
 
@@ -75,6 +81,7 @@ def test_an_image_of_another_major_starts_nothing_and_the_right_one_heals(new_db
     assert "17" in said["message"]
     db.patch(image=POSTGRES_15)
     db.wait_ready()
+    db.wait_answers()
     assert db.notes() == ["of fifteen"]
 
 
@@ -106,7 +113,7 @@ def test_a_postmaster_that_is_killed_comes_back_with_every_row(db: Db) -> None:
     eventually(lambda: db.is_restarted(started), "a new server", seconds=60)
     db.wait_ready()
     assert "before the kill" in db.notes()
-    assert "was not properly shut down" in db.logs()  # this one was no clean stop, and it knows
+    db.wait_logged("was not properly shut down")  # this one was no clean stop, and it knows
 
 
 def test_one_that_is_killed_after_a_change_of_settings_is_back_at_the_first_start(

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from e2e.cluster import Body, eventually
+from e2e.cluster import PATIENCE, Body, eventually
 from e2e.conftest import NewDb
 from e2e.database import Db
 
@@ -60,7 +60,7 @@ def served(db: Db) -> str:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=20 * PATIENCE,
         check=False,
     ).stdout
     begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"

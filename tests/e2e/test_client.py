@@ -34,7 +34,7 @@ def pod(db: Db, name: str, authority: str) -> Body:
     environment += [
         {"name": "PGSSLMODE", "value": "verify-full"},
         {"name": "PGSSLROOTCERT", "value": authority},
-        {"name": "PGCONNECT_TIMEOUT", "value": "10"},
+        {"name": "PGCONNECT_TIMEOUT", "value": "30"},
     ]
     server = db.cluster.get("pod", db.namespace, db.pod)["spec"]["containers"][0]
     container = {

@@ -58,6 +58,7 @@ def test_scaled_to_nothing_by_hand_it_comes_back(db: Db) -> None:
 
 
 def test_an_idle_database_causes_no_write(db: Db) -> None:
+    db.patch(backup={"suspend": True})  # one by schedule would be no idleness
     db.wait_ready()
     seen = at_rest(db.cluster, db.namespace)
     written = written_since(db.cluster, db.namespace, seen)

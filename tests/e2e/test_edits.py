@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import time
+from typing import Any
 
 import pytest
 
@@ -21,13 +22,15 @@ pytestmark = pytest.mark.timeout(900)
 EDITS = 50
 ALLOWED = 3
 AT_REST = 5
+SPEC: dict[str, Any] = {"parameters": {"log_connections": "on"}, "backup": {"suspend": True}}
+"""A backup by schedule would be looked after, and so counted."""
 SESSION = "connection authorized: user=postbase_admin"
 
 
 @pytest.fixture(scope="module")
 def db(new_db: NewDb) -> Db:
     made = new_db("edited")
-    made.apply(parameters={"log_connections": "on"})
+    made.apply(**SPEC)
     made.wait_ready()
     return made
 
@@ -53,10 +56,8 @@ def rests(db: Db) -> int:
 
 def edit(db: Db, *cpus: int) -> float:
     """By one kubectl, in this order; answers how many seconds they took."""
-    parameters = {"log_connections": "on"}
     bodies = [
-        db.manifest(parameters=parameters, resources={"cpu": f"{cpu}m"}, storage={"size": "1Gi"})
-        for cpu in cpus
+        db.manifest(**SPEC, resources={"cpu": f"{cpu}m"}, storage={"size": "1Gi"}) for cpu in cpus
     ]
     listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": bodies})
     started = time.monotonic()

@@ -95,9 +95,7 @@ def test_a_volume_that_fills_is_told_while_it_serves(filled: Db) -> None:
     for word in ("80 %", "1Gi", "spec.storage.size"):
         assert word in told["message"]
     eventually(lambda: warnings(db, "VolumeNearlyFull"), "an event of it", seconds=60)
-    ready = db.condition("Ready")
-    assert ready is not None
-    assert ready["status"] == "True"
+    db.wait_ready(seconds=30)
     assert db.notes() == ["before it was full"]
 
 
@@ -113,6 +111,7 @@ def test_a_full_volume_is_named_and_growing_it_heals(filled: Db) -> None:
 
     db.patch(storage={"size": "2Gi"})
     db.wait_ready(seconds=120)
+    db.wait_answers()
     assert db.condition("Stalled") is None
     assert size(db) > 1.8 * before
     assert db.value("SELECT count(DISTINCT number) FROM load") - acknowledged[-1] in (0, 1)

@@ -62,6 +62,7 @@ def told(
         made["impossible"].wait_for("Stalled", "True")
         made["paused"].wait_for("Ready", "False", "Paused")
         made["deleted"].wait_ready()
+        made["deleted"].wait_answers()
         pod = cluster.get("pod", namespace, made["deleted"].pod)
         with made["deleted"].connect():  # an idle client must not keep it from a clean stop
             prune(made["deleted"])
@@ -111,8 +112,12 @@ def control_data(db: Db, pod: Body) -> str:
         },
     }
     db.cluster.apply(body)
-    waiting = ("wait", "pod/reader", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=60s")
-    db.cluster.kubectl(*waiting, f"--namespace={db.namespace}")
+
+    def succeeded() -> bool:
+        phase = db.cluster.get("pod", db.namespace, "reader")["status"]["phase"]
+        return bool(phase == "Succeeded")
+
+    eventually(succeeded, "it has read", seconds=60)
     return db.cluster.logs(db.namespace, "reader")
 
 
@@ -129,7 +134,7 @@ def until_ready(versions: list[Body], generation: int) -> list[Body]:
     """Those of a generation to the first that is Ready: later a busy node may answer late."""
     found = [v for v in versions if v["metadata"]["generation"] == generation]
     ready = [number for number, version in enumerate(found) if is_ready(version)]
-    return found[: ready[0] + 1]
+    return found[: ready[0] + 1] if ready else []
 
 
 def is_ready(version: Body) -> bool:
@@ -144,7 +149,9 @@ def is_ready(version: Body) -> bool:
 @pytest.mark.parametrize("generation", [1, 2])
 def test_a_database_is_in_progress_and_then_current(told: Told, generation: int) -> None:
     """The first version of each generation is one that the operator has not seen yet."""
-    versions = until_ready(told.seen.versions("main"), generation)
+    versions = eventually(  # the watch may tell it later than a look at the object
+        lambda: until_ready(told.seen.versions("main"), generation), "it was Ready", seconds=30
+    )
     assert versions[0]["status"]["observedGeneration"] == (-1 if generation == 1 else 1)
     assert both(versions) == (["InProgress", "Current"], ["Progressing", "Healthy"])
 

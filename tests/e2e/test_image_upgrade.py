@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from e2e.cluster import ROOT, eventually, throughout
+from e2e.cluster import ROOT, Body, eventually, throughout
 from e2e.conftest import NewDb
 from e2e.database import Db
 from e2e.operators import on_our_node
@@ -92,12 +92,18 @@ def test_a_request_restarts_once_and_learns_the_tag_anew(
     before = db.pod_uid()
     db.annotate(REQUEST, "1")
     eventually(lambda: db.pod_uid() not in ("", before), "another pod", seconds=60)
-    db.wait_answers()
+    db.wait_known_to_run()
     db.wait_ready(seconds=30)
     assert running(db) == second
     eventually(lambda: template(db).endswith(second), "the template by digest", seconds=30)
-    status = db.live()["status"]
-    assert status["image"]["digest"].endswith(second)
+
+    def told() -> Body | None:
+        """The status, once it tells of the second build and that the request was served."""
+        status: Body = db.live()["status"]
+        known = str(status["image"].get("digest")).endswith(second)
+        return status if known and status.get("requests") else None
+
+    status = eventually(told, "the status tells it", seconds=30)
     assert status["image"]["requested"] == MOVING
     assert status["requests"] == {"upgrade": "1"}
     assert db.notes() == ["of the first build"]

@@ -59,6 +59,7 @@ def test_one_that_was_adopted_meanwhile_stays_and_loses_the_mark(
     former, heir = left["adopted"], new_db("heir")
     heir.apply(adoptVolume=former.claim)
     heir.wait_ready()
+    heir.wait_answers()
     assert heir.notes() == ["of adopted"]
     assert marked_until(former) == ""
     set_until(former, PAST)  # and should somebody put it back

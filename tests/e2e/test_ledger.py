@@ -14,7 +14,7 @@ from e2e.cluster import Cluster, eventually
 from e2e.conftest import NewDb
 from e2e.database import Db
 from e2e.operators import on_our_node
-from e2e.runs import processes
+from e2e.test_bad_days import postmaster
 from e2e.test_operator_killed import kill_operator
 from e2e.test_pitr import PITR, window
 from e2e.test_restore_bad_days import container, kill, store_pod
@@ -35,6 +35,7 @@ def zero(new_db: NewDb, cluster: Cluster) -> Iterator[Db]:
     db = new_db("main")
     db.apply(pitr={**PITR["pitr"], "rpo": "Zero"})
     db.wait_ready()
+    db.wait_answers()
     db.rows("CREATE TABLE journal (n int PRIMARY KEY)")
     db.wait_for("Archiving", "True", seconds=120)
     waits = "SELECT current_setting('synchronous_standby_names')"
@@ -53,8 +54,8 @@ def more(client: Client, rows: int, what: str) -> None:
 @contextlib.contextmanager
 def cut_off(db: Db) -> Iterator[None]:
     """The pod's own network answers nobody and reaches nobody: packets go, no connection ends."""
-    inside = next(processes(db.pod_uid()))
-    enter = ("nsenter", f"--target={inside.id}", "--net", "iptables", "--wait")
+    # Not by any process of the pod: a probe's may have ended by now.
+    enter = ("nsenter", f"--target={postmaster(db)}", "--net", "iptables", "--wait")
     ends = (("INPUT", "--in-interface"), ("OUTPUT", "--out-interface"))
     for chain, which in ends:
         subprocess.run([*enter, "--insert", chain, which, "eth0", "--jump", "DROP"], check=True)
@@ -99,6 +100,7 @@ def test_nothing_is_lost_with_operators_store_network_processes_and_volume(
     source = {"from": {"name": zero.name}, "latest": {}}
     rescued.apply(bootstrap={"restore": source}, **PITR)
     rescued.wait_ready(seconds=300)
+    rescued.wait_answers()
     acknowledged = {each.n for each in client.acknowledged}
     assert len(acknowledged) >= 200
     assert acknowledged <= journal(rescued), sorted(acknowledged - journal(rescued))[:20]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from e2e.cluster import Body, Cluster, KubectlFailed, eventually
+from e2e.cluster import PATIENCE, Body, Cluster, KubectlFailed, eventually
 from e2e.conftest import NewDb, fresh_namespace, remove_namespace, volumes_of
 from e2e.database import CHILDREN, Db, project
 
@@ -84,6 +84,7 @@ def test_paused_and_back(new_db: NewDb) -> None:
     assert db.secret()["password"]
     db.patch(paused=False)
     db.wait_ready()
+    db.wait_answers()
     assert db.notes() == ["before the pause"]
     assert "database system was shut down" in db.logs()
     assert "redo starts" not in db.logs()
@@ -117,6 +118,7 @@ def test_retain_keeps_volume_and_credentials_and_refuses_a_namesake(new_db: NewD
     assert db.secret()["password"] == password
     db.cluster.delete("pvc", db.namespace, db.claim, "--wait=false")
     db.wait_ready(seconds=GOES_ON_WITHIN)
+    db.wait_answers()
     assert db.rows("SELECT 1 FROM pg_tables WHERE tablename = 'notes'") == []
     db.patch(deletionPolicy="Delete")
     db.cluster.delete("database", db.namespace, db.name)
@@ -192,7 +194,7 @@ def test_an_unknown_image_is_named_and_a_good_one_heals(new_db: NewDb) -> None:
     assert said.split()[0] in ("ErrImagePull", "ImagePullBackOff"), said
     db.patch(image="localhost/postbase/postgres:15")
     db.wait_ready(seconds=90)
-    assert db.value("SELECT 1") == 1
+    db.wait_answers()
 
 
 def test_what_cannot_be_changed_is_refused_with_a_way_out(new_db: NewDb) -> None:
@@ -228,5 +230,5 @@ def test_a_namespace_goes_with_databases_in_it(new_db: NewDb) -> None:
             left = cluster.kubectl("get", "namespace", namespace, "-o", "yaml")
             raise AssertionError(f"{error}\n{left}") from error
         took = time.monotonic() - started
-        assert took < DELETED_WITHIN, f"{took:.0f} s"
+        assert took < DELETED_WITHIN * PATIENCE, f"{took:.0f} s"
     assert volumes_of(cluster, namespace) == []

@@ -77,7 +77,7 @@ def test_after_a_restart_of_its_node_every_row_is_there(
     assert db.notes() == ["the moment before"]
     assert other.notes() == ["of the other"]
     assert {each.name: each.pod_uid() for each in (db, other)} == pods
-    assert "database system was not properly shut down" in db.logs()
+    db.wait_logged("database system was not properly shut down")
     wait_replicas(cluster, seconds=120)
 
 

@@ -63,7 +63,7 @@ def test_it_converges_to_one_of_each_after_kills_at_any_moment(new_db: NewDb) ->
     made = []
     for number, moment in enumerate(MOMENTS):
         db = new_db(f"killed-{number}")
-        db.apply()
+        db.apply(backup={"suspend": True})  # one by schedule would be a child more
         wait_moment(db, moment, dice)
         kill_operator(db.cluster)
         made.append(db)

@@ -47,7 +47,9 @@ def test_killed_while_a_dump_is_restored_and_while_names_change(db: Db, dump: Ru
     db.fill("after the dump")
     asked = restore(db, "killed", of(dump)).apply()
     whole, scratch = copies.restored(asked.uid), copies.restoring(asked.uid)
-    eventually(lambda: scratch in databases(db), "it is filled", seconds=120, every=0.05)
+    eventually(
+        lambda: {scratch, whole} & set(databases(db)), "it is filled", seconds=120, every=0.05
+    )
     kill_operator(db.cluster)
     eventually(
         lambda: whole in databases(db) or asked.status().get("phase") == "Completed",

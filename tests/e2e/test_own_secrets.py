@@ -155,6 +155,7 @@ def own(new_db: NewDb) -> Own:
     put(db, "bought", authority.server(db.host))
     db.apply(tls=refer("bought"))
     db.wait_ready()
+    db.wait_answers()
     return Own(db, authority, db.started_at())
 
 
@@ -197,9 +198,10 @@ def test_a_wrong_certificate_is_told_and_the_former_one_serves_on(
 
 
 def test_a_renewed_certificate_is_served_without_a_restart(own: Own) -> None:
+    before = served(own.db)
     put(own.db, "bought", own.authority.server(own.db.host))
-    assert not own.served()
     eventually(own.served, "the renewed one is served", seconds=WITHIN, every=2)
+    assert served(own.db) != before
     assert own.trusted_by(own.authority.certificate)
     own.db.wait_ready(seconds=30)
     assert own.db.started_at() == own.started

@@ -1,7 +1,9 @@
 """Who holds a port: a port in a stranger's hands is an error that names port and process."""
 
+import secrets
 import socket
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +12,10 @@ from node.errors import NodeError
 
 _LISTEN = "0A"
 _ANY = "any"
+_FREE = range(16_384, 30_000)
+"""Below what the kernel gives to whoever connects, and below Kubernetes' node ports: of a port of
+those, a client that asks over and over whether somebody listens is at last given it himself, and is
+connected to himself; and another's connection may hold it when it is to be listened on again."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +38,11 @@ def refuse_strangers(ports: Iterable[Port]) -> None:
 
 def free(address: str = "127.0.0.1") -> int:
     """One that nobody holds now. Races are possible and lose quickly: the program says so."""
-    with socket.socket() as probe:
-        probe.bind((address, 0))
-        number: int = probe.getsockname()[1]
-        return number
+    while True:
+        number = secrets.choice(_FREE)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind((address, number))
+            return number
 
 
 def listening(table: str) -> dict[int, list[tuple[str, str]]]:

@@ -60,7 +60,7 @@ async def followed(script: Script, monkeypatch: pytest.MonkeyPatch) -> tuple[Ind
     feed = Feed(PROJECT, listed, lambda body: index.put(PROJECT, body), index.drop)
     assert not feed.synced.is_set()
     task = asyncio.create_task(feed.follow(cast(Session, script)))
-    await asyncio.wait_for(script.done.wait(), 5)
+    await asyncio.wait_for(script.done.wait(), 30)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     return index, feed

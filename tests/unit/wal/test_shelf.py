@@ -135,16 +135,19 @@ def test_no_more_objects_at_a_time_than_workers() -> None:
     held = threading.Event()
     store = shelf(Memory(held=held), workers=1)
     begun: list[int] = []
+    first = threading.Event()
 
     def work() -> None:
         for number in range(2):
             with store.object(PieceKey(FOLDER, number), compressed=True) as put:
                 begun.append(number)
+                first.set()
                 put(b"x")
 
     worker = threading.Thread(target=work)
     with store:
         worker.start()
+        assert first.wait(10)
         worker.join(0.1)
         assert begun == [0]
         held.set()
