@@ -85,6 +85,10 @@ crds: setup ## The resource definitions and docs/api.md, generated anew from the
 	@$(RUN) -m postbase_operator.api.crd
 .PHONY: crds
 
+traps: setup ## The table of docs/railway.md, from the marks of tests
+	@$(RUN) -m railway.trap_table
+.PHONY: traps
+
 golden: setup ## The manifests that unit tests compare with, written anew: read the diff
 	@$(RUN) -m unit.desired.test_manifests
 .PHONY: golden

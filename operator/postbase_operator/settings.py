@@ -74,6 +74,23 @@ class Settings:
     """ServiceAccount of the gateway, in the operator's namespace: it gets rights in the namespace
     of each Account, which the operator makes. Empty: Accounts are not served."""
 
+    railway_token: str = field(default="", repr=False)
+    """Token of Railway's API, for Databases with spec.provider: Railway. Empty: they are refused.
+    A password: it comes from a Secret, and is in no log."""
+
+    railway_token_kind: str = "Project"  # noqa: S105 - the kind alone
+    """Project (one environment of one project: the least that it takes), Workspace or Account."""
+
+    railway_project: str = ""
+    """Id of the Railway project that Databases are made in; a project's token knows its own."""
+
+    railway_environment: str = ""
+    """Id of its environment, likewise."""
+
+    railway_prices: str = ""
+    """Railway's prices in US dollars, as JSON: asOf (a date), memory, cpu, volume, egress. What is
+    not named costs what railway/cost.py says. Only estimates follow from it."""
+
     health_port: int = 8080
     """Serves /livez, /readyz and /metrics."""
 

@@ -49,6 +49,16 @@ EVERYTHING: Body = {
     },
     "serviceAccount": {"annotations": {"a": "b"}},
 }
+RAILWAY: Body = {
+    "railway": {
+        "tokenSecretRef": {"name": "railway", "key": "token"},
+        "tokenKind": "Workspace",
+        "projectId": "p-1",
+        "environmentId": "e-1",
+        "prices": {"asOf": "2026-11-01", "volume": 0.2},
+    },
+    **HELD,
+}
 ROUTED: Body = {
     "gateway": {
         "enabled": True,
@@ -98,6 +108,7 @@ VALUES: dict[str, Body] = {
     "everything": EVERYTHING,
     "gateway": GATEWAY,
     "gateway, whole": GATEWAY_WHOLE,
+    "railway": RAILWAY,
     "bare": {
         "networkPolicy": {"enabled": False},
         "rbac": {"aggregateClusterRoles": False},

@@ -6,7 +6,9 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tomllib
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -19,6 +21,7 @@ from apiserver.charts import (
     LISTED,
     MONITORED,
     OWN_KEYS,
+    RAILWAY,
     ROUTED,
     VALUES,
     Body,
@@ -29,11 +32,16 @@ from apiserver.charts import (
     try_template,
 )
 from postbase_operator import __version__
+from postbase_operator.handlers.far import place_of, prices_of
+from postbase_operator.railway.reads import Place
+from postbase_operator.settings import Settings
 
 OPERATOR = "system:serviceaccount:postbase-system:postbase-operator"
 GATEWAY_ACCOUNT = "system:serviceaccount:postbase-api:api-gateway"
 GATEWAY_OPERATOR = "system:serviceaccount:postbase-api:api-operator"
 LISTED_OPERATOR = "system:serviceaccount:postbase-listed:listed-operator"
+
+TOKEN: Body = {"tokenSecretRef": {"name": "railway"}}
 
 each_set_of_values = pytest.mark.parametrize("values", VALUES.values(), ids=VALUES)
 
@@ -68,6 +76,12 @@ def test_the_versions_agree() -> None:
         ({"gateway": {"enabled": True, "httpRoute": {"enabled": True}}}, "httpRoute.parentRefs"),
         ({"gateway": {"allowedOrigins": ["example.com"]}}, "/gateway/allowedOrigins/0"),
         ({"gateway": {"signIn": {"policy": "anybody"}}}, "/gateway/signIn/policy"),
+        ({"railway": {"tokenKind": "Team"}}, "/railway/tokenKind"),
+        ({"railway": {"prices": {"cpu": 25}}}, "asOf"),
+        ({"railway": {"prices": {"cpus": 25}}}, "cpus"),
+        ({"railway": {"projectId": "p"}}, "without railway.tokenSecretRef.name"),
+        ({"railway": {**TOKEN, "projectId": "p"}}, "a project's token is for its own project"),
+        ({"railway": {**TOKEN, "tokenKind": "Account"}}, "railway.environmentId must be set"),
     ],
     ids=str,
 )
@@ -154,6 +168,28 @@ def test_a_route_leads_to_the_gateways_service() -> None:
     ((backend,),) = [rule["backendRefs"] for rule in spec["rules"]]
     service = find(objects, "Service", backend["name"])
     assert backend["port"] in [port["port"] for port in service["spec"]["ports"]]
+
+
+def test_railway_is_served_with_a_token_from_a_secret() -> None:
+    """What the chart sets is what the operator reads: it starts with it, in every kind of token."""
+    env = environment(RAILWAY)
+    token = env.pop("POSTBASE_RAILWAY_TOKEN")
+    assert token == {"secretKeyRef": {"name": "railway", "key": "token"}}
+    settings = Settings.from_env({**env, "POSTBASE_RAILWAY_TOKEN": "t"})
+    assert place_of(settings) == Place("p-1", "e-1")
+    prices = prices_of(settings)
+    assert (prices.as_of.isoformat(), prices.volume) == ("2026-11-01", Decimal("0.2"))
+    env = environment({"railway": TOKEN})
+    assert env.pop("POSTBASE_RAILWAY_TOKEN")
+    settings = Settings.from_env({**env, "POSTBASE_RAILWAY_TOKEN": "t"})
+    assert (settings.railway_token_kind, place_of(settings)) == ("Project", None)
+    assert not [name for name in environment({}) if "RAILWAY" in name]
+
+
+def environment(values: Body) -> dict[str, Any]:
+    """Of the operator's container: values, and where others come from."""
+    (container,) = pod_template(rendered(values), "postbase-operator")["spec"]["containers"]
+    return {each["name"]: each.get("value", each.get("valueFrom")) for each in container["env"]}
 
 
 def test_a_new_number_of_the_chart_alone_restarts_no_pod(tmp_path: Path) -> None:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from apiserver.charts import EMBEDDED, EVERYTHING, HELD, Body, find, pod_template, rendered
+from apiserver.charts import (
+    EMBEDDED,
+    EVERYTHING,
+    HELD,
+    RAILWAY,
+    Body,
+    find,
+    pod_template,
+    rendered,
+)
 from postbase_operator.desired import meta, names
 from unit.conftest import database
 from unit.desired.reach import Pod, allowed, matches
@@ -73,3 +82,13 @@ def test_told_where_it_goes_it_still_reaches_databases_and_dns() -> None:
     assert matches(peer["namespaceSelector"], {})
     assert matches(peer["podSelector"], meta.labels(database()))
     assert {port["protocol"] for port in dns["ports"] if port["port"] == 53} == {"UDP", "TCP"}
+
+
+def test_with_railway_it_also_reaches_what_is_outside_and_no_private_network() -> None:
+    policy = find(rendered(RAILWAY), "NetworkPolicy", "postbase-operator")["spec"]
+    *_, outside = policy["egress"]
+    assert {"port": 443, "protocol": "TCP"} in outside["ports"]
+    four, six = (peer["ipBlock"] for peer in outside["to"])
+    assert "10.0.0.0/8" in four["except"]
+    assert "fc00::/7" in six["except"]
+    assert len(policy["egress"]) == len(HELD["networkPolicy"]["operator"]["egress"]) + 3

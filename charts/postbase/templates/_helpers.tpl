@@ -74,6 +74,19 @@ capabilities: {drop: [ALL]}
 {{- fail "gateway.ingress.host must name the host by which the API is reached." }}
 {{- end }}
 {{- end }}
+{{- with .Values.railway }}
+{{- if and (or .projectId .environmentId) (not .tokenSecretRef.name) }}
+{{- fail "railway.projectId, railway.environmentId: without railway.tokenSecretRef.name nothing is made there. Name the Secret with the token, or take these out." }}
+{{- end }}
+{{- if .tokenSecretRef.name }}
+{{- if and (eq .tokenKind "Project") (or .projectId .environmentId) }}
+{{- fail "railway.projectId, railway.environmentId: a project's token is for its own project and environment, and these would not be looked at. Take them out, or set railway.tokenKind to Workspace or Account." }}
+{{- end }}
+{{- if and (ne .tokenKind "Project") (not (and .projectId .environmentId)) }}
+{{- fail (printf "railway.projectId and railway.environmentId must be set with railway.tokenKind %s, as the token is for more than one: the ids are in the address of the environment's page on Railway." .tokenKind) }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- range .Values.operator.extraEnv }}
 {{- if hasPrefix "POSTBASE_" .name }}
 {{- fail (printf "operator.extraEnv: %s is the chart's own to set, so that rights, probes and settings agree; see values.yaml for the value that sets it." .name) }}

@@ -196,6 +196,21 @@ class FinishedRun(Model):
     completed_at: Instant | None = Field(None, description="When it was done.")
 
 
+class RailwayCost(Model):
+    """What the Database can come to on Railway. Railway bills what is used; limits only cap it."""
+
+    at_most: str | None = Field(
+        None,
+        max_length=24,
+        description="US dollars a month, with all that spec.resources allows in use all the time "
+        "and a full volume; what leaves through the proxy, and what the plan includes, is not in "
+        "it. Paused: the volume alone.",
+    )
+    prices_of: str | None = Field(
+        None, max_length=10, description="Date of the price list that it follows."
+    )
+
+
 class RailwayStatus(Model):
     """What stands for the Database on Railway."""
 
@@ -206,6 +221,7 @@ class RailwayStatus(Model):
         None, max_length=64, description="Service of the WAL receiver."
     )
     volume_id: str | None = Field(None, max_length=64, description="Volume of PostgreSQL.")
+    cost: RailwayCost | None = Field(None, description="An estimate, with the date of its prices.")
 
 
 class DatabaseStatus(Model):

@@ -59,6 +59,8 @@ ANNOTATION_UPGRADE = "postbase.sh/upgrade"
 ANNOTATION_UPGRADING = "postbase.sh/upgrading"
 ANNOTATION_DELETE_AFTER = "postbase.sh/delete-after"
 ANNOTATION_RESTORE = "postbase.sh/restore"
+ANNOTATION_OPENS = "postbase.sh/opens-volumes"
+"""On Railway: names of kept volumes whose superuser has the password of this Secret."""
 ANNOTATION_KEPT = "postbase.sh/volume-kept"
 ANNOTATION_CONFIG = "postbase.sh/config-revision"
 ANNOTATION_RECEIVER = "postbase.sh/receiver-revision"
@@ -99,6 +101,11 @@ class Names:
     @property
     def tls(self) -> str:
         return f"{self.database}-tls"
+
+    def superuser(self, uid: str) -> str:
+        """On Railway alone: on Kubernetes no superuser has a password. With a part of the
+        Database's UID, as it stays with a kept volume, and the next of this name has its own."""
+        return f"{self.database}-superuser-{uid[:8]}"
 
     @property
     def store(self) -> str:

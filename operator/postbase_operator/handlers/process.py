@@ -17,6 +17,8 @@ from postbase_operator import logs, metrics
 from postbase_operator.api.database import Database, DatabasePhase
 from postbase_operator.errors import PostbaseError, Unavailable
 from postbase_operator.handlers import health, registry
+from postbase_operator.handlers.by_provider import ByProvider
+from postbase_operator.handlers.far import railway_platform
 from postbase_operator.handlers.keys import Key
 from postbase_operator.handlers.queue import WorkQueue
 from postbase_operator.handlers.reconcile import Reconciler, now
@@ -32,6 +34,7 @@ from postbase_operator.kube.log_expiry import LogExpiry
 from postbase_operator.kube.platform import KubePlatform
 from postbase_operator.kube.refusals import NotFound
 from postbase_operator.kube.session import Session
+from postbase_operator.railway.platform import RailwayPlatform
 from postbase_operator.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -73,7 +76,9 @@ class Operator:
             if await _unless_stopped(elector.acquire()):
                 self._leading = True
                 metrics.LEADER.set(1)
-                await self._lead(api, elector)
+                cache = Cache()
+                async with railway_platform(api, cache, settings) as railway:
+                    await self._lead(api, cache, elector, railway)
         except LeaseLost as error:
             # Not a moment longer: whoever leads now must not find our writes between its own.
             logger.critical("the Lease is lost", extra={"error": str(error)})
@@ -89,10 +94,12 @@ class Operator:
         logger.info("stopped")
         return 0
 
-    async def _lead(self, api: Session, elector: Elector) -> None:
+    async def _lead(
+        self, api: Session, cache: Cache, elector: Elector, railway: RailwayPlatform | None
+    ) -> None:
         settings = self._settings
-        cache = Cache()
-        platform = KubePlatform(api, cache, settings, now)
+        kubernetes = KubePlatform(api, cache, settings, now)
+        platform = ByProvider(kubernetes, railway)
         reconciler = Reconciler(api, cache, platform, settings, instance=self._identity)
         queue = WorkQueue[Key](reconciler.run, workers=settings.workers, rest=REST)
         reconciler.wake = queue.add
@@ -113,13 +120,14 @@ class Operator:
             asyncio.create_task(_clear_up(Leftovers(api, cache, now)), name="leftovers"),
             asyncio.create_task(_clear_up(BackupLeftovers(api, cache, now)), name="old-backups"),
             asyncio.create_task(
-                _clear_up(LogExpiry(platform.archives, cache, now)), name="old-log"
+                _clear_up(LogExpiry(kubernetes.archives, cache, now)), name="old-log"
             ),
             asyncio.create_task(
-                _clear_up(GoneLog(platform.archives.stores, cache, settings, now)), name="gone-log"
+                _clear_up(GoneLog(kubernetes.archives.stores, cache, settings, now)),
+                name="gone-log",
             ),
             asyncio.create_task(
-                platform.archives.receivers.watch(lambda db: queue.add(_key_of(db))),
+                kubernetes.archives.receivers.watch(lambda db: queue.add(_key_of(db))),
                 name="receivers",
             ),
         ]

@@ -159,8 +159,12 @@ class Reconciler:
         """Takes it away step by step; child events and a timer bring us back until nothing is."""
         if FINALIZER not in db.metadata.finalizers:
             return None
-        last = await self._last_backup(db, body)
-        if last.waits or not await self._platform.destroy(db, keep=last.keeps):
+        try:
+            last = await self._last_backup(db, body)
+            gone = not last.waits and await self._platform.destroy(db, keep=last.keeps)
+        except InvalidSpec as error:  # a person must change something: it waits, and says for what
+            last, gone = Final(waits=True, reason=error.reason, message=str(error)), False
+        if not gone:
             verdict = reconciling("Deleting", last.reason, last.message)
             await self._tell(DATABASE, body, finish(db, Observed(), verdict, now()))
             return FINAL_AGAIN if last.waits else DELETION_AGAIN

@@ -8,43 +8,29 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from postbase_operator.api.database import Database
 from postbase_operator.desired import meta, names
-from postbase_operator.errors import Unavailable
-from postbase_operator.kube import credentials
-from postbase_operator.kube.credentials import Credentials
 from postbase_operator.kube.secrets import DatabaseSecrets
 from postbase_operator.kube.session import Session
 from postbase_operator.planning import plan as steps
 from postbase_operator.planning.observed import Server
-from postbase_operator.postgres import certificates, copies
+from postbase_operator.postgres import certificates, credentials
 from postbase_operator.postgres import server as pg
-from postbase_operator.postgres.access import Wanted, is_right
 from postbase_operator.postgres.authority import Authority
-from postbase_operator.postgres.certificates import Identity
-from postbase_operator.postgres.connect import ADMIN, Connection, Endpoint, session
-from postbase_operator.postgres.faults import POSTGRESQL
+from postbase_operator.postgres.connect import ADMIN, Endpoint, session
+from postbase_operator.postgres.credentials import Credentials
+from postbase_operator.postgres.looks import Door, Looks, ServerStep
 
 ONE_LOOK = 2.0
 """Seconds for which Secrets that were read count as read."""
 LOOKED_OVER = 40.0
 """Seconds for which all of them count as right; planning looks again every 45."""
 
-MEASURED = 60.0
-"""Seconds for which a volume's use counts as known: to measure it, PostgreSQL visits each file."""
-
 RotationStep = steps.BeginRotation | steps.FinishRotation
-ServerStep = (
-    steps.SetUpAccess
-    | steps.ReloadConfig
-    | steps.CreateExtensions
-    | steps.DropSlot
-    | steps.SwapDatabases
-    | steps.DropDatabases
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +52,11 @@ class Admin:
         self._api = api
         self._now = now
         self._held: dict[str, Keys] = {}  # by the Database's UID
-        self._used: dict[str, tuple[float, int]] = {}  # likewise: when measured, and the bytes
-        self._unanswered: dict[str, datetime] = {}  # likewise: since when
+        self._looks = Looks(now)
 
     def forget(self, db: Database) -> None:
         self._held.pop(db.metadata.uid, None)
-        self._used.pop(db.metadata.uid, None)
-        self._unanswered.pop(db.metadata.uid, None)
+        self._looks.forget(db)
 
     async def ensure(self, db: Database, *, first: bool = False) -> None:
         """All Secrets as they should be; nothing where that was so within the minute."""
@@ -81,83 +65,16 @@ class Admin:
 
     def unanswered_since(self, db: Database) -> datetime | None:
         """When the first was of the looks at its server that have failed in a row."""
-        return self._unanswered.get(db.metadata.uid)
+        return self._looks.unanswered_since(db)
 
     async def ask(self, db: Database, address: str) -> Server:
         """What the server says of itself, and whether access is as wanted."""
-        try:
-            server = await self._ask(db, address)
-        except Unavailable as error:
-            if error.service == POSTGRESQL:
-                self._unanswered.setdefault(db.metadata.uid, self._now())
-            raise
-        self._unanswered.pop(db.metadata.uid, None)
-        return server
-
-    async def _ask(self, db: Database, address: str) -> Server:
         keys = await self._keys(db)
-        wanted = self._wanted(keys.credentials)
-        endpoint, identity = self._door(db, address, keys)
-        async with session(endpoint, identity) as connection:
-            facts = await pg.facts(connection)
-            found = await pg.find_access(connection, wanted)
-            used = await self._measure(db, connection)
-        right = is_right(wanted, found)
-        missing: tuple[str, ...] = ()
-        if right and db.spec.extensions:
-            async with session(endpoint, identity, names.DATABASE) as connection:
-                missing = await pg.missing_extensions(
-                    connection, [extension.name for extension in db.spec.extensions]
-                )
-        held = keys.credentials
-        return Server(
-            facts,
-            access_right=right,
-            lacks_database=wanted.database not in found.databases,
-            roles_right=right or is_right(replace(wanted, database=""), found),
-            missing_extensions=missing,
-            login_pending=held.pending is not None,
-            rotation=held.rotation,
-            rotated_at=held.rotated_at,
-            password_given=held.given is not None,
-            password_waits=not held.is_as_given,
-            used_bytes=used,
-        )
-
-    async def _measure(self, db: Database, connection: Connection) -> int:
-        at, used = self._used.get(db.metadata.uid, (-MEASURED, 0))
-        now = time.monotonic()
-        if now - at >= MEASURED:
-            used = await pg.used_bytes(connection)
-            self._used[db.metadata.uid] = (now, used)
-        return used
+        return await self._looks.ask(db, self._door(db, address, keys), keys.credentials)
 
     async def tell(self, db: Database, address: str, step: ServerStep) -> None:
         keys = await self._keys(db)
-        endpoint, identity = self._door(db, address, keys)
-        match step:
-            case steps.ReloadConfig():
-                async with session(endpoint, identity) as connection:
-                    await pg.reload(connection)
-            case steps.DropSlot():
-                async with session(endpoint, identity) as connection:
-                    await pg.drop_slot(connection)
-            case steps.SetUpAccess(with_database):
-                wanted = self._wanted(keys.credentials)
-                wanted = wanted if with_database else replace(wanted, database="")
-                async with session(endpoint, identity) as connection:
-                    await pg.set_up_access(connection, wanted)
-            case steps.SwapDatabases(chosen, former):
-                async with session(endpoint, identity) as connection:
-                    await copies.swap(connection, chosen, former)
-            case steps.DropDatabases(dropped):
-                async with session(endpoint, identity) as connection:
-                    await copies.drop(connection, dropped)
-            case steps.CreateExtensions(missing):
-                versions = {each.name: each.version for each in db.spec.extensions}
-                async with session(endpoint, identity, names.DATABASE) as connection:
-                    for name in missing:
-                        await pg.create_extension(connection, name, versions[name])
+        await self._looks.tell(db, self._door(db, address, keys), keys.credentials, step)
 
     async def rotate(self, db: Database, step: RotationStep) -> None:
         """One write of the credentials Secret; what it says is then set in the database."""
@@ -171,17 +88,17 @@ class Admin:
                     return credentials.finished(held, self._now(), overlap)
 
         secrets = DatabaseSecrets(self._api, db, self._now)
-        after = await secrets.change(keys.ca, change)
+        after = await secrets.change(secrets.front(keys.ca), change)
         self._hold(db, keys.ca, after, keys.looked_over_at)
 
     async def checkpoint(self, db: Database, address: str) -> None:
-        endpoint, identity = self._door(db, address, await self._keys(db))
-        async with session(endpoint, identity) as connection:
+        door = self._door(db, address, await self._keys(db))
+        async with door("postgres") as connection:
             await connection.execute("CHECKPOINT")
 
     async def describe(self, db: Database, address: str) -> pg.Described:
-        endpoint, identity = self._door(db, address, await self._keys(db))
-        async with session(endpoint, identity, names.DATABASE) as connection:
+        door = self._door(db, address, await self._keys(db))
+        async with door(names.DATABASE) as connection:
             return await pg.described(connection, names.DATABASE)
 
     async def sidecar(self, db: Database) -> tuple[bytes, str]:
@@ -205,7 +122,7 @@ class Admin:
             return held
         secrets = DatabaseSecrets(self._api, db, self._now)
         ca = await secrets.authority()
-        return self._hold(db, ca, await secrets.credentials(ca), held.looked_over_at)
+        return self._hold(db, ca, await secrets.credentials(secrets.front(ca)), held.looked_over_at)
 
     def _looked_over(self, db: Database) -> Keys | None:
         """What was right within the minute, and for the spec as it is."""
@@ -230,16 +147,9 @@ class Admin:
         self._held[db.metadata.uid] = keys
         return keys
 
-    def _door(self, db: Database, address: str, keys: Keys) -> tuple[Endpoint, Identity]:
+    def _door(self, db: Database, address: str, keys: Keys) -> Door:
         """Where the server is, and who we are to it: a certificate for a day, kept nowhere."""
         host = meta.names_of(db).host
         endpoint = Endpoint(host=host, address=address, authority=keys.ca.servers)
-        return endpoint, certificates.client(keys.ca.signing, ADMIN, self._now())
-
-    def _wanted(self, held: Credentials) -> Wanted:
-        return Wanted(
-            database=names.DATABASE,
-            owner=names.OWNER,
-            logins=tuple((login.user, login.password) for login in held.open()),
-            closed=held.closed(self._now()),
-        )
+        identity = certificates.client(keys.ca.signing, ADMIN, self._now())
+        return partial(session, endpoint, identity)

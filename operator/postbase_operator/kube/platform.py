@@ -13,7 +13,7 @@ from postbase_operator.api.upkeep import DeletionPolicy
 from postbase_operator.desired import config, meta, names
 from postbase_operator.errors import Denied, NotReady, Unavailable
 from postbase_operator.kube import observe as observing
-from postbase_operator.kube.admin import Admin, ServerStep
+from postbase_operator.kube.admin import Admin
 from postbase_operator.kube.archives import Archives
 from postbase_operator.kube.backup_objects import BackupObjects
 from postbase_operator.kube.cache import Cache
@@ -48,6 +48,7 @@ from postbase_operator.planning.observed import (
 )
 from postbase_operator.planning.plan import Plan, Step
 from postbase_operator.postgres.faults import POSTGRESQL
+from postbase_operator.postgres.looks import ServerStep
 from postbase_operator.settings import Settings
 
 logger = logging.getLogger(__name__)

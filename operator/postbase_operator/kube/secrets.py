@@ -16,9 +16,8 @@ from postbase_operator.api.database import Database
 from postbase_operator.archive.receiver import TOKEN_KEY
 from postbase_operator.desired import meta, names
 from postbase_operator.errors import InvalidSpec, NotReady
-from postbase_operator.kube import credentials, own_secrets
+from postbase_operator.kube import own_secrets
 from postbase_operator.kube.apply import MANAGER, body_of
-from postbase_operator.kube.credentials import Credentials
 from postbase_operator.kube.kinds import SECRET, Body
 from postbase_operator.kube.own_secrets import OwnCertificate
 from postbase_operator.kube.ownership import is_owned, refuse_stranger
@@ -26,8 +25,9 @@ from postbase_operator.kube.refusals import AlreadyExists
 from postbase_operator.kube.secret_data import decode, encode
 from postbase_operator.kube.session import Session
 from postbase_operator.postgres import authority as authorities
-from postbase_operator.postgres import certificates
+from postbase_operator.postgres import certificates, credentials
 from postbase_operator.postgres.authority import Authority
+from postbase_operator.postgres.credentials import Credentials, Front
 
 TLS = "kubernetes.io/tls"
 
@@ -50,7 +50,11 @@ class DatabaseSecrets:
         """
         ca = await self.authority(first=first)
         await self._server_certificate(ca, first=first)
-        return ca, await self.credentials(ca, first=first)
+        return ca, await self.credentials(self.front(ca), first=first)
+
+    def front(self, ca: Authority) -> Front:
+        """Where clients connect: the Service in front of the pod."""
+        return Front(self._names.host, names.PORT, ca.servers)
 
     async def receiver_token(self) -> str:
         """What the sidecar asks of whoever wants to hear of it. Raises NotReady where it is gone,
@@ -125,26 +129,26 @@ class DatabaseSecrets:
             TOKEN_KEY: token,
         }
 
-    async def credentials(self, ca: Authority, *, first: bool = False) -> Credentials:
+    async def credentials(self, front: Front, *, first: bool = False) -> Credentials:
         """The logins as they stand; what is derived from them is put back where edited."""
         name = self._names.credentials
         given = await own_secrets.password(self._session, self._db)
         if first:
             made = credentials.fresh(given)
-            if await self._post(name, self._written(made, ca), owned=False):
+            if await self._post(name, credentials.written(made, front), owned=False):
                 return made
         live = await self._get(name)
         if live is None:
             data = await self._create(
-                name, self._written(credentials.fresh(given), ca), owned=False
+                name, credentials.written(credentials.fresh(given), front), owned=False
             )
             return replace(credentials.read(data, {}), given=given)
         held = credentials.read(decode(live), annotations_of(live))
         # One that an earlier Database of this name has left is this one's from now on.
-        await self._keep(live, self._written(held, ca), owned=False)
+        await self._keep(live, credentials.written(held, front), owned=False)
         return replace(held, given=given)
 
-    async def change(self, ca: Authority, new: Callable[[Credentials], Credentials]) -> Credentials:
+    async def change(self, front: Front, new: Callable[[Credentials], Credentials]) -> Credentials:
         """One write of what `new` makes of what is there. Conflict where somebody else wrote."""
         live = await self._get(self._names.credentials)
         if live is None:
@@ -153,8 +157,25 @@ class DatabaseSecrets:
         held = replace(credentials.read(decode(live), annotations_of(live)), given=given)
         after = new(held)
         if after != held:
-            await self._replace(live, self._written(after, ca), credentials.marks(after))
+            await self._replace(live, credentials.written(after, front), credentials.marks(after))
         return after
+
+    async def superuser(self, known: str = "") -> str:
+        """The superuser's password, where only a password lets us in: on Railway. Made once, and
+        without an owner: it must not go while there are data that nothing else opens. `known`:
+        what the server has, for a Secret that is gone."""
+        name = self._names.superuser(self._db.metadata.uid)
+        live = await self._get(name)
+        if live is not None:
+            password = decode(live).get("password", b"")
+        else:
+            made = {"password": (known or credentials.new_password()).encode()}
+            password = (await self._create(name, made, owned=False)).get("password", b"")
+        if not password:
+            raise InvalidSpec(
+                f"Secret {name}", "has no password; put it back", reason="SuperuserPasswordLost"
+            )
+        return password.decode()
 
     async def store(self, data: Mapping[str, bytes]) -> None:
         """The copy of the object store's keys and configuration, as they are now."""
@@ -164,9 +185,6 @@ class DatabaseSecrets:
             await self._create(name, data)
         else:
             await self._keep(live, data)
-
-    def _written(self, held: Credentials, ca: Authority) -> dict[str, bytes]:
-        return credentials.written(held, self._names, ca.servers)
 
     async def _get(self, name: str) -> Body | None:
         """Ours, or None. What an earlier Database of this name has left counts as ours only where
@@ -267,15 +285,26 @@ def _written_by_us(secret: Body) -> bool:
     return any(e["manager"] == MANAGER and "f:data" in e.get("fieldsV1", {}) for e in entries)
 
 
-async def bequeath(session: Session, db: Database) -> None:
-    """Gives the credentials to the Database, so that they go with it.
+async def bequeath(session: Session, db: Database, *more: str) -> None:
+    """Gives these Secrets, and the credentials, to the Database, so that they go with it.
 
-    The operator has no right to delete Secrets; garbage collection does, and only this one.
+    The operator has no right to delete Secrets; garbage collection does, and only these.
     """
     known = meta.names_of(db)
-    live = await session.find(SECRET, known.namespace, known.credentials)
-    if live is None:
+    for name in (known.credentials, *more):
+        live = await session.find(SECRET, known.namespace, name)
+        if live is not None and _made_for(live) == db.metadata.uid:
+            owned = {**live["metadata"], "ownerReferences": [body_of(meta.owner(db))]}
+            await session.replace(SECRET, known.namespace, {**live, "metadata": owned}, MANAGER)
+
+
+async def annotate(session: Session, db: Database, name: str, marks: Mapping[str, str]) -> None:
+    """Writes these beside what a Secret of the Database has; not where it is gone."""
+    namespace = db.metadata.namespace
+    live = await session.find(SECRET, namespace, name)
+    if live is None or _made_for(live) != db.metadata.uid:
         return
-    if _made_for(live) == db.metadata.uid:
-        owned = {**live["metadata"], "ownerReferences": [body_of(meta.owner(db))]}
-        await session.replace(SECRET, known.namespace, {**live, "metadata": owned}, MANAGER)
+    held = annotations_of(live)
+    if not marks.items() <= held.items():
+        metadata = {**live["metadata"], "annotations": {**held, **marks}}
+        await session.replace(SECRET, namespace, {**live, "metadata": metadata}, MANAGER)

@@ -11,6 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from postbase_operator.api.backup import Backup
+from postbase_operator.api.database_status import RailwayStatus
 from postbase_operator.archive.run import RecoveryProgress
 from postbase_operator.archive.wish import NOTHING, ArchivingWish
 from postbase_operator.planning.archive_observed import NONE_EARLIER, ArchiveSeen, Earlier
@@ -240,6 +241,8 @@ class Observed:
     """Why `server` is None although the process runs."""
     unanswered_since: datetime | None = None
     """When the first of the looks that failed in a row was made."""
+    railway: RailwayStatus | None = None
+    """The ids of its parts on Railway, where it runs there."""
 
     @property
     def current(self) -> Volume | None:

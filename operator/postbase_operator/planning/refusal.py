@@ -15,6 +15,7 @@ from postbase_operator.api.pitr_restore import PitrRestore
 from postbase_operator.api.project import Project, ProjectDefaults
 from postbase_operator.errors import InvalidSpec
 from postbase_operator.planning.database_backups import NO_BACKUPS, Backups
+from postbase_operator.planning.elsewhere import check_elsewhere
 from postbase_operator.planning.judgement import Verdict, reconciling, stalled
 from postbase_operator.planning.observed import Observed, VolumeRole
 from postbase_operator.settings import Settings
@@ -90,12 +91,9 @@ def _is_beginning(db: Database, seen: Observed) -> bool:
 def check_spec(db: Database, context: Context) -> None:
     """What the schema cannot know. Raises InvalidSpec naming field and remedy."""
     settings = context.settings
-    if db.spec.provider is not Provider.KUBERNETES:
-        raise InvalidSpec(
-            "spec.provider",
-            f"{db.spec.provider.value} is not served by this release; use Kubernetes",
-            reason="NotImplemented",
-        )
+    if db.spec.provider is Provider.RAILWAY:  # whose images and regions are no matter of ours
+        check_elsewhere(db, context.defaults, settings, has_store=context.backups.has_store)
+        return
     if db.spec.image is None:
         settings.image_for(str(db.spec.postgres_version))
     region = db.region(context.defaults)

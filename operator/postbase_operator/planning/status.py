@@ -123,6 +123,8 @@ def _facts(seen: Observed) -> dict[str, object]:
         )
     if seen.server is not None:
         facts["version"] = seen.server.facts.version
+    if seen.railway is not None:
+        facts["railway"] = seen.railway
     return facts
 
 

@@ -1,9 +1,10 @@
-"""The operator's own sessions: superuser by certificate, never by a password.
+"""The operator's own sessions: superuser by certificate; by a password only on Railway.
 
 Over TCP with TLS to the pod's address, the Service's name being what the server certificate must
-prove. Each session pins `search_path` (a function in `public` must not run as us), and commits
-locally: in a database that waits for its archive, an outage of the store must not hang the
-operator, which is what would tell of it.
+prove. Where the server is not ours to give certificates to (Railway), by a password, and both
+sides prove that they know it. Each session pins `search_path` (a function in `public` must not run
+as us), and commits locally: in a database that waits for its archive, an outage of the store must
+not hang the operator, which is what would tell of it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from psycopg.conninfo import make_conninfo
@@ -25,6 +27,8 @@ from postbase_operator.postgres.faults import POSTGRESQL
 Connection = psycopg.AsyncConnection[TupleRow]
 
 ADMIN = "postbase_admin"
+SUPERUSER = "postgres"
+"""Of an image's own entrypoint."""
 CONNECT_TIMEOUT = 5
 STATEMENT_TIMEOUT_MS = 30_000
 LOCK_TIMEOUT_MS = 5_000
@@ -32,6 +36,14 @@ SESSION = (
     "-c search_path= -c synchronous_commit=local"
     f" -c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout={LOCK_TIMEOUT_MS}"
 )
+
+OURS: dict[str, Any] = {
+    "gssencmode": "disable",
+    "connect_timeout": CONNECT_TIMEOUT,
+    "application_name": "postbase-operator",
+    "client_encoding": "UTF8",  # else names out of a database in SQL_ASCII are bytes
+    "options": SESSION,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,21 +81,52 @@ async def session(
             user=ADMIN,
             dbname=dbname,
             sslmode="verify-full",
-            gssencmode="disable",
-            connect_timeout=CONNECT_TIMEOUT,
-            application_name="postbase-operator",
-            client_encoding="UTF8",  # else names out of a database in SQL_ASCII are bytes
-            options=SESSION,
+            **OURS,
             **files,
         )
-        try:
-            connection = await psycopg.AsyncConnection.connect(conninfo, autocommit=True)
-        except psycopg.Error as error:
-            raise Unavailable(POSTGRESQL, str(error).strip(), retry_after=2.0) from error
-    try:
+        connection = await _connect(conninfo)
+    async with _used(connection, ADMIN):
         yield connection
+
+
+@asynccontextmanager
+async def password_session(
+    host: str, port: int, password: str, dbname: str = "postgres"
+) -> AsyncIterator[Connection]:
+    """An autocommit session as SUPERUSER, through whatever lies between. Raises as `session`.
+
+    The server's certificate bears none of its names, so that it proves nothing. What does is SCRAM
+    bound to the channel: who sits in between knows no verifier of the password for his own TLS.
+    """
+    conninfo = make_conninfo(
+        host=host,
+        port=port,
+        user=SUPERUSER,
+        password=password,
+        dbname=dbname,
+        sslmode="require",
+        channel_binding="require",
+        **OURS,
+    )
+    connection = await _connect(conninfo)
+    async with _used(connection, SUPERUSER):
+        yield connection
+
+
+async def _connect(conninfo: str) -> Connection:
+    try:
+        return await psycopg.AsyncConnection.connect(conninfo, autocommit=True)
+    except psycopg.Error as error:
+        raise Unavailable(POSTGRESQL, str(error).strip(), retry_after=2.0) from error
+
+
+@asynccontextmanager
+async def _used(connection: Connection, role: str) -> AsyncIterator[None]:
+    """Errors of its use by meaning; closed at the end."""
+    try:
+        yield
     except psycopg.errors.InsufficientPrivilege as error:
-        raise Denied(POSTGRESQL, f"{ADMIN}: {str(error).strip()}") from error
+        raise Denied(POSTGRESQL, f"{role}: {str(error).strip()}") from error
     except psycopg.Error as error:
         raise Unavailable(POSTGRESQL, str(error).strip(), retry_after=2.0) from error
     finally:

@@ -36,14 +36,48 @@ class Described:
     source_bytes: int
 
 
-async def facts(connection: Connection) -> ServerFacts:
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where a server's settings stand, and its certificate, as expressions of SQL."""
+
+    revision: sql.Composable
+    certificate_renewed: sql.Composable
+
+
+def files(revision: str, certificate: str) -> Sources:
+    """Files that the platform brings to the server, by their paths there."""
+    return Sources(
+        sql.SQL("pg_catalog.pg_read_file({}, 0, 100, true)").format(sql.Literal(revision)),
+        sql.SQL(
+            "(pg_catalog.pg_stat_file({})).modification > pg_catalog.pg_conf_load_time()"
+        ).format(sql.Literal(certificate)),
+    )
+
+
+MOUNTED = files(names.REVISION_FILE, names.CERTIFICATE_FILE)
+ALTERED = Sources(
+    sql.SQL(
+        "(SELECT setting FROM pg_catalog.pg_file_settings WHERE name = {} ORDER BY seqno DESC"
+        " LIMIT 1)"
+    ).format(sql.Literal(REVISION)),
+    sql.SQL("false"),
+)
+"""Made by ALTER SYSTEM, where no file can be brought; the certificate is the image's matter."""
+
+
+async def facts(connection: Connection, sources: Sources = MOUNTED) -> ServerFacts:
     """Raises psycopg errors; the session turns them into Unavailable."""
     # Reading this view is what makes PostgreSQL note which parameters wait for a restart: first of
     # all, or a good value of one would look refused in the statement that reads both.
     await connection.execute("SELECT count(*) FROM pg_catalog.pg_file_settings")
-    cursor = await connection.execute(
-        FACTS, [REVISION, names.REVISION_FILE, names.CERTIFICATE_FILE, SLOT, copies.PATTERN]
+    asked = FACTS.format(
+        loaded=sql.Literal(REVISION),
+        revision=sources.revision,
+        renewed=sources.certificate_renewed,
+        slot=sql.Literal(SLOT),
+        copies=sql.Literal(copies.PATTERN),
     )
+    cursor = await connection.execute(asked)
     row = await cursor.fetchone()
     if row is None:
         raise RuntimeError("a SELECT without FROM gave no row")
@@ -198,13 +232,13 @@ SELECT COALESCE((SELECT sum(pg_catalog.pg_database_size(oid)) FROM pg_catalog.pg
      + COALESCE((SELECT sum(size) FROM pg_catalog.pg_ls_waldir()), 0)
      + COALESCE((SELECT sum(size) FROM pg_catalog.pg_ls_tmpdir()), 0)
 """
-FACTS = """
+FACTS = sql.SQL("""
 SELECT (SELECT system_identifier::text FROM pg_catalog.pg_control_system()),
        pg_catalog.current_setting('server_version'),
        pg_catalog.pg_postmaster_start_time(),
        pg_catalog.pg_is_in_recovery(),
-       pg_catalog.current_setting(%s, true),
-       pg_catalog.pg_read_file(%s, 0, 100, true),
+       pg_catalog.current_setting({loaded}, true),
+       {revision},
        ARRAY(SELECT name::text FROM pg_catalog.pg_settings WHERE pending_restart ORDER BY 1),
        ARRAY(SELECT COALESCE(f.name, 'line ' || f.sourceline) || ': ' || f.error
                     || COALESCE(' (' || f.setting || ')', '')
@@ -213,11 +247,11 @@ SELECT (SELECT system_identifier::text FROM pg_catalog.pg_control_system()),
              -- A good value of a parameter that needs a restart "could not be applied" either.
              WHERE f.error IS NOT NULL AND s.pending_restart IS NOT TRUE
              ORDER BY f.seqno),
-       (pg_catalog.pg_stat_file(%s)).modification > pg_catalog.pg_conf_load_time(),
+       {renewed},
        pg_catalog.current_setting('synchronous_standby_names') <> '',
        COALESCE((SELECT COALESCE(wal_status, 'new') FROM pg_catalog.pg_replication_slots
-                 WHERE slot_name = %s), ''),
+                 WHERE slot_name = {slot}), ''),
        ARRAY(SELECT datname || ' ' || CASE WHEN datname ~ '^app_restoring'
                                        THEN pg_catalog.pg_database_size(oid) ELSE 0 END
-              FROM pg_catalog.pg_database WHERE datname ~ %s ORDER BY 1)
-"""
+              FROM pg_catalog.pg_database WHERE datname ~ {copies} ORDER BY 1)
+""")

@@ -87,6 +87,11 @@ class Budget:
         """Requests that may still go out in this window."""
         return max(0, self._left)
 
+    @property
+    def pace(self) -> float:
+        """Seconds between looks that use up half of a window, and no more of it."""
+        return 2 * self.rates.window / (self._limit or self.rates.per_window)
+
     async def take(self, *, urgent: bool) -> Turn:
         """Waits for the second's share, not for the window's. Give the Turn back with `settle`."""
         turn = self.enter(urgent=urgent)
@@ -131,6 +136,9 @@ class Budget:
             self._limit = said.limit
         if said.reset:
             self._ends = now + said.reset + SLACK
+        if said.retry_after is not None and said.remaining == 0:
+            # Nothing is left until then: after a second's limit no hour is to be waited for.
+            self._ends = self._closed_until
         if said.remaining is not None:
             # Less all that Railway may not have counted yet when it wrote this down.
             self._left = said.remaining - turn.others - (self._sent - turn.number - 1)

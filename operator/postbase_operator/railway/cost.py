@@ -13,12 +13,15 @@ from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 
 from postbase_operator.api.database import Database
+from postbase_operator.api.database_status import RailwayCost
 from postbase_operator.api.quantity import parse_quantity
 from postbase_operator.errors import InvalidSpec
 from postbase_operator.railway.plans import GB, MB
 from postbase_operator.railway.services import limits
 
 CENT = Decimal("0.01")
+AS_OF = "asOf"
+"""The date of a list of prices, in settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +40,19 @@ class Prices:
 
     @classmethod
     def of(cls, text: str, field: str = "prices") -> Prices:
-        """From JSON, {"as_of": "2026-11-01", "cpu": 20}; what is not named keeps its price."""
-        names = {each.name for each in fields(cls)}
+        """From JSON, {"asOf": "2026-11-01", "cpu": 20}; what is not named keeps its price."""
+        names = {each.name for each in fields(cls)} - {"as_of"} | {AS_OF}
         try:
             told: Mapping[str, object] = json.loads(text or "{}", parse_float=Decimal)
             if unknown := sorted(set(told) - names):
                 raise ValueError(f"{', '.join(unknown)}: known are {', '.join(sorted(names))}")
-            if told and "as_of" not in told:
-                raise ValueError("as_of is missing: prices without a date mislead")
-            values = {
-                name: date.fromisoformat(str(value)) if name == "as_of" else _price(value)
-                for name, value in told.items()
+            if told and AS_OF not in told:
+                raise ValueError(f"{AS_OF} is missing: prices without a date mislead")
+            values: dict[str, date | Decimal] = {
+                name: _price(value) for name, value in told.items() if name != AS_OF
             }
+            if told:
+                values["as_of"] = date.fromisoformat(str(told[AS_OF]))
         except (ValueError, ArithmeticError, TypeError, AttributeError) as error:
             raise InvalidSpec(field, f"cannot be read as prices: {error}") from error
         return replace(cls(), **values)  # type: ignore[arg-type]
@@ -105,13 +109,24 @@ def estimate(use: Use, prices: Prices) -> Estimate:
     return Estimate(cents, prices.as_of)
 
 
+LISTED = Prices()
+"""Where an installation sets none."""
+
+
+def told(db: Database, volume_mb: int, prices: Prices) -> RailwayCost:
+    """For the status: it changes with the spec, the volume and the prices alone."""
+    found = estimate(at_most(db, volume_mb), prices)
+    return RailwayCost(at_most=str(found.total), prices_of=prices.as_of.isoformat())
+
+
 def at_most(db: Database, volume_mb: int, receiver: Use | None = None) -> Use:
     """All that its limits allow, the whole month, with a full volume. What leaves has no limit, and
-    is not in it. `receiver`: what the service that receives the log may use."""
-    wanted = limits(db)
-    own = Use(
-        memory=Decimal(wanted.memory_bytes) / GB,
-        cpu=parse_quantity(db.spec.resources.cpu),
-        volume=Decimal(volume_mb) * MB / GB,
-    )
+    is not in it; nothing runs of one that is paused. `receiver`: what the service that receives the
+    log may use."""
+    own = Use(volume=Decimal(volume_mb) * MB / GB)
+    if not db.spec.paused:
+        own += Use(
+            memory=Decimal(limits(db).memory_bytes) / GB,
+            cpu=parse_quantity(db.spec.resources.cpu),
+        )
     return own + receiver if receiver is not None else own

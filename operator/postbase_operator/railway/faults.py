@@ -30,6 +30,9 @@ TOO_QUICKLY_SECONDS = 30.0
 BLOCKED_SECONDS = 60.0
 
 
+HINT = "is the token of the chart's railway.tokenSecretRef for it, and not revoked?"
+
+
 class NotFound(PostbaseError):
     """It is not there. `what` is Railway's word: Project, Service, ServiceInstance, Volume …
 
@@ -56,7 +59,7 @@ class NotAuthorized(Denied):
     """
 
     def __init__(self, why: str, path: tuple[str, ...] = ()) -> None:
-        super().__init__(RAILWAY, why)
+        super().__init__(RAILWAY, f"{why} ({HINT})")
         self.path = path
 
 
@@ -217,7 +220,7 @@ def of_sentence(why: str, sentence: str, path: tuple[str, ...] = ()) -> Postbase
     """What a sentence of Railway's means wherever it stands, also as the error of a workflow or a
     patch; None where it is not known. `why` is what the error tells."""
     if _TOKEN.search(sentence):
-        return BadToken(RAILWAY, why)
+        return BadToken(RAILWAY, f"{why} ({HINT})")
     if _DENIED.search(sentence):
         return NotAuthorized(why, path)
     if _QUICKLY.search(sentence):

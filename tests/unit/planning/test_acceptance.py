@@ -80,7 +80,7 @@ ELSEWHERE = {
     "spec.bootstrap": "before there is a volume: tests/unit/planning/test_beginning_archive.py",
     "spec.archivingGrace": "of archiving that is down: tests/unit/planning/test_archiving.py",
     "spec.pitr.fallbackAfter": "with rpo Zero: tests/unit/planning/test_archiving.py",
-    "spec.credentials.overlap": "kube.admin, tests/unit/kube/test_credentials.py",
+    "spec.credentials.overlap": "kube.admin, tests/unit/postgres/test_credentials.py",
     "spec.credentials.rotateEvery": "with its age: tests/unit/planning/test_rotation.py",
     "spec.credentials.secretRef": "kube.own_secrets, tests/e2e/test_own_secrets.py",
     "spec.tls.secretRef": "kube.own_secrets, tests/e2e/test_own_secrets.py",

@@ -71,6 +71,7 @@ MOVES = st.lists(
 
 
 @given(MOVES, st.integers(2, 12), st.floats(1, 30))
+@pytest.mark.trap("rate-limits")
 def test_never_more_than_the_window_allows(
     moves: list[tuple[str, float]], limit: int, offset: float
 ) -> None:
@@ -185,6 +186,24 @@ def test_a_pause_counts_for_all() -> None:
     budget.enter(urgent=True)
 
 
+def test_a_seconds_limit_is_not_waited_for_by_the_hour() -> None:
+    clock = Clock()
+    budget = Budget(HOBBY, clock)
+    budget.settle(budget.enter(urgent=True), Said(1000, 0, 3600.0, retry_after=2.0))
+    with pytest.raises(Throttled):
+        budget.enter(urgent=True)
+    clock.now += 2.1
+    budget.enter(urgent=True)
+
+
+@pytest.mark.trap("rate-limits")
+def test_half_of_a_window_is_enough_for_looks() -> None:
+    budget = Budget(HOBBY, Clock())
+    assert budget.pace == 7.2
+    budget.settle(budget.enter(urgent=True), Said(limit=10_000))
+    assert budget.pace == 0.72
+
+
 def test_an_answer_from_the_window_before_says_nothing_of_this_one() -> None:
     clock = Clock()
     budget = Budget(Rates(10, 100, 60.0, reserve=0.0), clock)
@@ -200,6 +219,7 @@ def test_an_answer_from_the_window_before_says_nothing_of_this_one() -> None:
     st.lists(st.floats(0, 0.4), min_size=1, max_size=60),
     st.integers(1, 5),
 )
+@pytest.mark.trap("rate-limits")
 def test_never_more_than_so_many_in_a_second(pauses: list[float], most: int) -> None:
     clock = Clock()
     budget = Budget(Rates(per_second=most), clock)

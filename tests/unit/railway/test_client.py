@@ -38,6 +38,7 @@ PAGE = b"<!DOCTYPE html><html>Attention Required! | Cloudflare</html>"
         (TokenKind.PROJECT, "Project-Access-Token", SECRET),
     ],
 )
+@pytest.mark.trap("token-headers", "page-in-place-of-json")
 async def test_each_kind_of_token_has_its_header(kind: TokenKind, header: str, value: str) -> None:
     async with served(ME, kind=kind) as (server, railway):
         found = await reads.workspaces(railway, TokenKind.ACCOUNT)
@@ -52,6 +53,7 @@ async def test_each_kind_of_token_has_its_header(kind: TokenKind, header: str, v
     assert server.bodies[0]["query"] == operations.ACCOUNT_WORKSPACES.body
 
 
+@pytest.mark.trap("null-is-not-absent")
 async def test_absent_is_absent_and_cleared_is_null() -> None:
     async with served(ok(serviceInstanceUpdate=True)) as (server, railway):
         wanted = {"startCommand": NULL, "region": None, "source": {"image": "postgres"}}
@@ -150,6 +152,7 @@ async def test_one_without_a_time_is_kept_too(turn: Reply) -> None:
     assert len(server.bodies) == 1
 
 
+@pytest.mark.trap("too-quickly")
 async def test_making_too_quickly_stops_nothing_else() -> None:
     async with served(error("creating volumes too quickly"), ME) as (_, railway):
         with pytest.raises(TooQuickly):
@@ -170,6 +173,7 @@ async def test_the_budget_follows_the_headers() -> None:
     assert len(server.bodies) == 3
 
 
+@pytest.mark.trap("rate-limits")
 async def test_clients_of_one_token_share_its_budget() -> None:
     budgets = Budgets(Rates(per_window=5))
     one = Client(Token(TokenKind.PROJECT, SECRET), budgets)
@@ -188,6 +192,7 @@ def without_etag(body: dict[str, Any]) -> Reply:
     return ok(environment=shown)
 
 
+@pytest.mark.trap("schema-moves")
 async def test_a_field_that_railway_does_not_have_is_left_out_and_remembered() -> None:
     async with served(without_etag) as (server, railway):
         for _ in range(2):

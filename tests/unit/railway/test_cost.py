@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from postbase_operator.errors import InvalidSpec
-from postbase_operator.railway.cost import Prices, Use, at_most, estimate
+from postbase_operator.railway.cost import Prices, Use, at_most, estimate, told
 from unit.conftest import database
 
 AMOUNTS = st.decimals(0, 1000, places=3)
@@ -38,6 +38,17 @@ def test_at_most_what_its_limits_allow() -> None:
     assert with_receiver.total == Decimal("20.75") + Decimal("3.15")
 
 
+def test_the_status_says_how_much_and_as_of_when() -> None:
+    small = {"resources": {"cpu": "500m", "memory": "1G"}}
+    assert told(database(**small), 5000, Prices()).to_wire() == {
+        "atMost": "20.75",
+        "pricesOf": "2026-08-21",
+    }
+    dear = Prices.of('{"asOf": "2026-11-01", "volume": 1}')
+    paused = told(database(**small, paused=True), 5000, dear)
+    assert (paused.at_most, paused.prices_of) == ("5.00", "2026-11-01")
+
+
 @given(AMOUNTS, AMOUNTS, AMOUNTS, AMOUNTS)
 def test_parts_add_up_and_more_never_costs_less(
     memory: Decimal, cpu: Decimal, volume: Decimal, egress: Decimal
@@ -50,7 +61,7 @@ def test_parts_add_up_and_more_never_costs_less(
 
 
 def test_an_installation_may_set_newer_prices() -> None:
-    prices = Prices.of('{"as_of": "2026-11-01", "cpu": 25, "egress": 0.1}')
+    prices = Prices.of('{"asOf": "2026-11-01", "cpu": 25, "egress": 0.1}')
     assert (prices.as_of, prices.cpu, prices.egress) == (date(2026, 11, 1), 25, Decimal("0.1"))
     assert prices.memory == Prices().memory
     assert Prices.of("") == Prices()
@@ -60,12 +71,12 @@ def test_an_installation_may_set_newer_prices() -> None:
     "text",
     [
         '{"cpu": 25}',
-        '{"as_of": "2026-11-01", "cpus": 25}',
-        '{"as_of": "2026-11-01", "cpu": -1}',
-        '{"as_of": "2026-11-01", "cpu": true}',
-        '{"as_of": "2026-11-01", "cpu": "free"}',
-        '{"as_of": "2026-11-01", "cpu": NaN}',
-        '{"as_of": "soon"}',
+        '{"asOf": "2026-11-01", "cpus": 25}',
+        '{"asOf": "2026-11-01", "cpu": -1}',
+        '{"asOf": "2026-11-01", "cpu": true}',
+        '{"asOf": "2026-11-01", "cpu": "free"}',
+        '{"asOf": "2026-11-01", "cpu": NaN}',
+        '{"asOf": "soon"}',
         "[1]",
         "no",
     ],

@@ -88,6 +88,7 @@ def meaning(message: str, request: Request = QUERY, status: int = 200) -> Postba
     ],
 )
 @pytest.mark.parametrize("request_", [QUERY, CHANGE], ids=["query", "change"])
+@pytest.mark.trap("one-error-code")
 def test_each_sentence_means_one_thing(
     sentence: str, kind: type[PostbaseError], request_: Request
 ) -> None:
@@ -108,6 +109,7 @@ def test_a_limit_is_told_in_megabytes() -> None:
     assert error.megabytes == 5000
 
 
+@pytest.mark.trap("too-quickly")
 def test_too_quickly_waits_half_a_minute() -> None:
     error = meaning("creating projects too quickly", CHANGE)
     assert isinstance(error, Throttled)
@@ -117,6 +119,7 @@ def test_too_quickly_waits_half_a_minute() -> None:
 @pytest.mark.parametrize(
     "body", [live("Problem processing request"), live(""), {"errors": ["nonsense"]}]
 )
+@pytest.mark.trap("outcome-unknown")
 def test_a_change_with_an_error_that_says_nothing_is_unknown(body: dict[str, Any]) -> None:
     assert type(of_complaints(CHANGE, complaints(body))) is UnknownOutcome
     assert type(of_complaints(QUERY, complaints(body))) is Unavailable
@@ -140,6 +143,7 @@ ERRORS = st.sampled_from(
 
 
 @given(st.lists(ERRORS, min_size=1, max_size=4), st.sampled_from([200, 400, 401, 404, 500, 502]))
+@pytest.mark.trap("one-error-code")
 def test_gone_is_only_what_every_error_of_an_answer_calls_gone(
     sentences: list[str], status: int
 ) -> None:
@@ -150,6 +154,7 @@ def test_gone_is_only_what_every_error_of_an_answer_calls_gone(
         assert all(type(of_complaints(CHANGE, [each], status)) is NotFound for each in found)
 
 
+@pytest.mark.trap("denied-is-not-gone")
 def test_denied_is_never_gone() -> None:
     for error in (NotAuthorized("x"), BadToken("a", "b")):
         assert isinstance(error, Denied)
@@ -159,6 +164,7 @@ def test_denied_is_never_gone() -> None:
     assert type(of_complaints(QUERY, complaints(both))) is NotAuthorized
 
 
+@pytest.mark.trap("page-in-place-of-json")
 def test_what_stands_before_railway_may_not_say_gone() -> None:
     assert type(meaning("Service not found", QUERY, 502)) is Unavailable
     assert type(meaning("Service not found", CHANGE, 404)) is UnknownOutcome
@@ -179,6 +185,7 @@ def test_what_stands_before_railway_may_not_say_gone() -> None:
         (302, b"", None, Unavailable, UnknownOutcome, None),
     ],
 )
+@pytest.mark.trap("page-in-place-of-json")
 def test_answers_that_are_no_graphql(
     status: int,
     raw: bytes,

@@ -74,6 +74,7 @@ def test_what_nobody_sends_is_found() -> None:
 
 
 @pytest.mark.parametrize("services", [0, 1, 3])
+@pytest.mark.trap("proxy-only-by-query")
 def test_proxies_join_the_environment(services: int) -> None:
     document = environment_state(services)
     assert not faults(document.body)
@@ -83,6 +84,7 @@ def test_proxies_join_the_environment(services: int) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name, each in DOCUMENTS.items() if each.optional])
+@pytest.mark.trap("schema-moves")
 def test_a_document_is_valid_without_each_of_its_optional_fields(name: str) -> None:
     document = DOCUMENTS[name]
     assert document.text.count("# optional") == len(document.optional)

@@ -31,6 +31,7 @@ def test_one_commit_for_all_of_it() -> None:
     }
 
 
+@pytest.mark.trap("null-is-not-absent")
 def test_a_port_is_closed_by_null_and_nothing_else() -> None:
     closed = wire(public_port("s1", open_=False))
     assert closed == {"services": {"s1": {"networking": {"tcpProxies": {"5432": None}}}}}
@@ -56,6 +57,7 @@ def patch(status: str, error: str | None = None, message: str = "ours") -> Patch
         ([patch("STAGED", "boom"), patch("APPLYING")], NotReady),
     ],
 )
+@pytest.mark.trap("commit-is-async")
 def test_what_became_of_a_commit(patches: list[Patch], kind: type[PostbaseError] | None) -> None:
     found = verdict(patches, "ours")
     assert (type(found) if found is not None else None) is kind

@@ -54,6 +54,7 @@ def seen(services: dict[str, Any], volumes: dict[str, Any], **proxies: Any) -> R
     )
 
 
+@pytest.mark.trap("proxy-only-by-query", "look-per-database")
 async def test_one_request_shows_all_databases_of_an_environment() -> None:
     answer = seen(
         page([instance(1), instance(2)]),
@@ -209,6 +210,7 @@ async def test_the_rest_is_read_as_what_it_is() -> None:
         ("A_NEW_WORD", False, [], Standing.COMING),
     ],
 )
+@pytest.mark.trap("success-is-started")
 def test_success_is_not_all_that_counts(
     status: str, stopped: bool, instances: list[str], standing: Standing
 ) -> None:
@@ -231,15 +233,18 @@ def test_success_is_not_all_that_counts(
         ({"isPendingDeletion": True}, True),
     ],
 )
+@pytest.mark.trap("deleted-volume-shown")
 def test_a_volume_that_waits_for_its_end_is_gone(more: dict[str, Any], gone: bool) -> None:
     assert VolumeInstance.model_validate(volume(1, **more)).gone is gone
 
 
 @pytest.mark.parametrize("status", ["CREATING", "UPDATING", "UNSPECIFIED", "DELETED", "NEW"])
+@pytest.mark.trap("proxy-only-by-query")
 def test_a_proxy_is_ready_when_it_is_active(status: str) -> None:
     assert not TcpProxy.model_validate(proxy(1, syncStatus=status)).ready
 
 
+@pytest.mark.trap("instance-found-late")
 async def test_a_young_service_is_not_gone() -> None:
     missing = error("ServiceInstance not found", "serviceInstanceUpdate")
     async with served(missing) as (_, railway):

@@ -21,6 +21,7 @@ from postbase_operator.railway.plans import (
     plan_of,
 )
 from postbase_operator.railway.services import (
+    DRAINING_SECONDS,
     MARKER,
     MOUNT,
     Whose,
@@ -55,6 +56,7 @@ HOBBY, PRO, FREE = plan_of("hobby"), plan_of("PRO"), plan_of("free")
 
 
 @given(st.from_regex(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?", fullmatch=True))
+@pytest.mark.trap("names-are-shared")
 def test_names_are_dns_names_that_railway_takes(name: str) -> None:
     db = database(name)
     for found in (service_name(db, "c"), receiver_name(db, "c")):
@@ -63,6 +65,7 @@ def test_names_are_dns_names_that_railway_takes(name: str) -> None:
     assert service_name(db, "c") != receiver_name(db, "c")
 
 
+@pytest.mark.trap("names-are-shared")
 def test_databases_of_one_name_have_services_of_their_own() -> None:
     one = database("main")
     other = one.model_copy(update={"metadata": one.metadata.model_copy(update={"uid": "another"})})
@@ -71,6 +74,7 @@ def test_databases_of_one_name_have_services_of_their_own() -> None:
     assert service_name(one, "c") == service_name(database("main"), "c")
 
 
+@pytest.mark.trap("no-labels")
 def test_whose_a_service_is() -> None:
     db = database()
     made = variables(db, "c", "password")
@@ -81,6 +85,7 @@ def test_whose_a_service_is() -> None:
     assert whose({"POSTGRES_USER": "postgres"}, db, "c") is Whose.NOBODYS
 
 
+@pytest.mark.trap("lost-and-found", "replication-not-in-all", "shared-memory")
 def test_what_the_image_insists_on() -> None:
     made = variables(database(resources={"cpu": "1", "memory": "2Gi"}), "c", "password")
     assert made["PGDATA"].startswith(f"{MOUNT}/")
@@ -134,11 +139,14 @@ def test_the_major_version_is_that_of_the_tag() -> None:
         initdb_arguments(database(image="mirror/postgres-ssl:latest"))
 
 
+@pytest.mark.trap("replicas-reset", "sigterm-goes-nowhere", "start-command", "crashed-after-ten")
 def test_the_service_runs_in_one_place_and_is_not_cut_short() -> None:
     told = instance(database(), AMSTERDAM)
     assert told["source"] == {"image": "ghcr.io/railwayapp-templates/postgres-ssl:15"}
     assert told["multiRegionConfig"] == {AMSTERDAM: {"numReplicas": 1}}
-    assert told["drainingSeconds"] == 60
+    assert told["restartPolicyType"] == "ALWAYS"
+    assert told["drainingSeconds"] == DRAINING_SECONDS
+    assert 0 < DRAINING_SECONDS <= 10  # a redeploy is down as long
     assert told["sleepApplication"] is False
     assert "startCommand" not in told
 
@@ -150,6 +158,7 @@ def seen(cpu: float | None, memory: float | None) -> Limits:
     return Limits.model_validate({"containers": {"cpu": cpu, "memoryBytes": memory}})
 
 
+@pytest.mark.trap("gb-is-unclear")
 def test_limits_that_are_set_are_not_set_again_whatever_a_gb_is() -> None:
     wanted = limits(database(resources={"cpu": "500m", "memory": "512Mi"}))
     assert (wanted.cpu, wanted.memory_gb) == (0.5, 0.537)
@@ -169,6 +178,7 @@ def test_limits_that_are_set_are_not_set_again_whatever_a_gb_is() -> None:
         ({"cpu": "1", "memory": "48Gi"}, "spec.resources.memory"),
     ],
 )
+@pytest.mark.trap("plan-limits")
 def test_more_than_the_plan_has(resources: dict[str, str], field: str) -> None:
     with pytest.raises(InvalidSpec, match="Hobby") as refused:
         check_resources(**resources, plan=HOBBY)
@@ -197,6 +207,7 @@ def test_more_than_the_plan_has(resources: dict[str, str], field: str) -> None:
         ("55G", PRO, 60_000, "VolumeCannotShrink"),
     ],
 )
+@pytest.mark.trap("first-size")
 def test_the_size_of_a_volume(size: str, plan: Plan, held: int | None, expected: int | str) -> None:
     if isinstance(expected, int):
         assert check_volume(size, plan, held) == expected
@@ -213,6 +224,7 @@ def test_never_less_than_was_asked_for(count: int) -> None:
 
 
 @given(st.integers(1, 2000), st.none() | st.integers(500, 1_000_000), st.sampled_from([HOBBY, PRO]))
+@pytest.mark.trap("volume-never-shrinks")
 def test_a_volume_never_shrinks(gigabytes: int, held: int | None, plan: Plan) -> None:
     try:
         size = check_volume(f"{gigabytes}G", plan, held)
@@ -221,6 +233,7 @@ def test_a_volume_never_shrinks(gigabytes: int, held: int | None, plan: Plan) ->
     assert size >= max(gigabytes * 1000, held or 0)
 
 
+@pytest.mark.trap("volumes-of-a-project")
 def test_a_project_that_is_full() -> None:
     check_room(HOBBY, 8, 2)
     check_room(plan_of("enterprise"), 500)
@@ -245,6 +258,7 @@ def test_a_project_that_is_full() -> None:
         ({"region": "us-west1"}, "us-west1", None, "UnknownRegion"),
     ],
 )
+@pytest.mark.trap("region-change-copies", "regions-retire")
 def test_where_it_runs(
     spec: dict[str, str], wanted: str | None, held: str | None, expected: str
 ) -> None:
@@ -280,6 +294,7 @@ def test_each_refusal_has_its_case() -> None:
 
 
 @pytest.mark.parametrize("field", SET)
+@pytest.mark.trap("open-to-everybody")
 def test_what_railway_cannot_do_is_said(field: str) -> None:
     with pytest.raises(InvalidSpec) as refused:
         check_support(database(**SET[field]))
@@ -288,6 +303,7 @@ def test_what_railway_cannot_do_is_said(field: str) -> None:
 
 
 @pytest.mark.parametrize("name", [*PARAMETERS, "archive_command", "ssl_ciphers"])
+@pytest.mark.trap("no-way-back-in")
 def test_parameters_that_would_be_fatal_are_refused(name: str) -> None:
     with pytest.raises(InvalidSpec, match="remove it") as refused:
         check_support(database(parameters={"work_mem": "8MB", name: "x"}))

@@ -9,17 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from postbase_operator.desired.names import LOGINS, Names
-from postbase_operator.kube import credentials
-from postbase_operator.kube.credentials import Credentials, Login
+from postbase_operator.postgres import credentials
+from postbase_operator.postgres.credentials import Credentials, Front, Login
 from unit.conftest import NOW
 
-SHOP = Names("team", "shop-main")
+SHOP = Front(Names("team", "shop-main").host, 5432, b"ca")
 OVERLAP = timedelta(hours=24)
 
 
 def stored(held: Credentials) -> Credentials:
     """Through the Secret and back."""
-    return credentials.read(credentials.written(held, SHOP, b"ca"), credentials.marks(held))
+    return credentials.read(credentials.written(held, SHOP), credentials.marks(held))
 
 
 def test_it_survives_the_secret() -> None:

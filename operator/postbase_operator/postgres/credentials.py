@@ -15,7 +15,6 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
 from postbase_operator.desired import names
-from postbase_operator.desired.names import Names
 
 PASSWORD_LENGTH = 32
 ALPHABET = string.ascii_letters + string.digits
@@ -32,6 +31,16 @@ class Login:
 
     user: str
     password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """Where clients connect, and by whom the server's certificate is signed (PEM; b"": they cannot
+    tell by a certificate)."""
+
+    host: str
+    port: int
+    authority: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,16 +112,16 @@ def finished(held: Credentials, now: datetime, overlap: timedelta) -> Credential
     )
 
 
-def written(held: Credentials, known: Names, authority: bytes) -> dict[str, bytes]:
+def written(held: Credentials, front: Front) -> dict[str, bytes]:
     """The Secret's data: our keys, and those of the Service Binding specification."""
     user, password = held.login.user, held.login.password
     uri = (
-        f"postgresql://{quote(user, '')}:{quote(password, '')}@{known.host}:{names.PORT}"
+        f"postgresql://{quote(user, '')}:{quote(password, '')}@{front.host}:{front.port}"
         f"/{names.DATABASE}?sslmode=require"
     )
     values = {
-        "host": known.host,
-        "port": str(names.PORT),
+        "host": front.host,
+        "port": str(front.port),
         "dbname": names.DATABASE,
         "user": user,
         "password": password,
@@ -124,7 +133,8 @@ def written(held: Credentials, known: Names, authority: bytes) -> dict[str, byte
     }
     if held.pending is not None:
         values["pending.password"] = held.pending.password
-    return {key: value.encode() for key, value in values.items()} | {"ca.crt": authority}
+    data = {key: value.encode() for key, value in values.items()}
+    return data | {"ca.crt": front.authority} if front.authority else data
 
 
 def marks(held: Credentials) -> dict[str, str]:

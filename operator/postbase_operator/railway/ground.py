@@ -1,0 +1,90 @@
+"""What the parts of the platform share: one environment, and whose Databases those in it are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from postbase_operator.api.database import Database
+from postbase_operator.errors import InvalidSpec, NotReady
+from postbase_operator.railway import services
+from postbase_operator.railway.client import Client
+from postbase_operator.railway.commits import Commits
+from postbase_operator.railway.models import EnvironmentState, ServiceInstance
+from postbase_operator.railway.reads import Place
+from postbase_operator.railway.services import Whose
+from postbase_operator.railway.sight import Sight
+
+SETTLES = 30.0
+"""Seconds after which what we have asked for, and do not see, is not there. A service instance has
+been late for 8 (notes on Railway's API), and a request that we gave up on may still be served."""
+
+
+@dataclass(slots=True)
+class Ground:
+    """`now` is the time of day, for what Railway dates."""
+
+    sight: Sight
+    cluster: str
+    now: Callable[[], datetime]
+    settles: float = SETTLES
+    commits: Commits = field(init=False)
+    _asked: dict[tuple[str, str], float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.commits = Commits(self.sight, self.settles)
+
+    @property
+    def client(self) -> Client:
+        return self.sight.client
+
+    @property
+    def place(self) -> Place:
+        return self.sight.place
+
+    def name(self, db: Database) -> str:
+        return services.service_name(db, self.cluster)
+
+    async def look(
+        self, db: Database, *, fresh: bool = False
+    ) -> tuple[EnvironmentState, ServiceInstance | None]:
+        """The environment, and the Database's service in it. Raises InvalidSpec where another's
+        bears its name."""
+        name = self.name(db)
+        state = await self.sight.look(name, fresh=fresh)
+        service = state.named(name)
+        if service is not None:
+            self.refuse_stranger(db, await self.sight.variables(service.service_id))
+        return state, service
+
+    def refuse_stranger(self, db: Database, variables: dict[str, str]) -> None:
+        found = services.whose(variables, db, self.cluster)
+        if found is not Whose.OURS:
+            owner = variables.get(services.MARKER) or "nobody that we know"
+            raise InvalidSpec(
+                "metadata.name",
+                f"on Railway there is a service {self.name(db)} that belongs to {owner}, and is "
+                "not touched: rename or delete it there",
+                reason="NameTaken",
+            )
+
+    # -- what must not be asked for twice ----------------------------------------------------
+
+    def asked(self, what: str, service_id: str) -> None:
+        """Begins the time within which it may show."""
+        self._asked[what, service_id] = self.sight.clock()
+
+    def is_met(self, what: str, service_id: str) -> None:
+        """This process has not asked for it; another may have, and was killed right after."""
+        self._asked.setdefault((what, service_id), self.sight.clock())
+
+    def was_not_done(self, what: str, service_id: str) -> None:
+        self._asked[what, service_id] = -self.settles
+
+    def wait_for(self, what: str, service_id: str) -> None:
+        """Raises NotReady within the time in which it may still show."""
+        since = self._asked.get((what, service_id), -self.settles)
+        left = since + self.settles - self.sight.clock()
+        if left > 0:
+            raise NotReady(f"the {what} that was asked for is not seen yet", min(left, 2.0))

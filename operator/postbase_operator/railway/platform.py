@@ -1,0 +1,203 @@
+"""Railway as a platform: observes a Database's service, carries out plans, takes it away."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import partial
+
+from postbase_operator.api.database import Database, DatabaseStatus
+from postbase_operator.api.upkeep import DeletionPolicy
+from postbase_operator.desired import meta
+from postbase_operator.errors import InvalidSpec
+from postbase_operator.planning import plan as steps
+from postbase_operator.planning.observed import Access, Observed, ProcessState
+from postbase_operator.planning.plan import Plan, Step
+from postbase_operator.railway import cost as costs
+from postbase_operator.railway import observe as observing
+from postbase_operator.railway import parameters, reads, services, taking_away
+from postbase_operator.railway.building import Builder
+from postbase_operator.railway.client import Client
+from postbase_operator.railway.cost import Prices
+from postbase_operator.railway.ground import SETTLES, Ground
+from postbase_operator.railway.keyring import Keyring
+from postbase_operator.railway.models import EnvironmentState, ServiceInstance
+from postbase_operator.railway.reads import Place
+from postbase_operator.railway.refusing import RefusedRestoring, refuse
+from postbase_operator.railway.servers import Servers, SqlStep
+from postbase_operator.railway.sight import Sight
+from postbase_operator.railway.support import check_support
+
+logger = logging.getLogger(__name__)
+
+ProcessStep = steps.ResizeProcess | steps.ReplaceProcess | steps.RestartProcess
+
+
+class RailwayPlatform:
+    """Implements platforms.Platform on one environment of Railway.
+
+    `place` None: the one that a project's token is for. `region_of` answers the spec's or the
+    Project's region; `settles` is as in ground.SETTLES, `clock` monotonic, in seconds.
+    """
+
+    def __init__(  # noqa: PLR0913 - what it stands on, each by name
+        self,
+        client: Client,
+        place: Place | None,
+        keyring: Keyring,
+        region_of: Callable[[Database], str | None],
+        cluster: str,
+        now: Callable[[], datetime],
+        *,
+        prices: Prices = costs.LISTED,
+        settles: float = SETTLES,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._client = client
+        self._place = place
+        self._keyring = keyring
+        self._region_of = region_of
+        self._cluster = cluster
+        self._now = now
+        self._prices = prices
+        self._settles = settles
+        self._clock = clock
+        self._servers = Servers(keyring, now)
+        self._found: Ground | None = None
+        self._finding = asyncio.Lock()
+        self.restoring = RefusedRestoring()
+
+    async def _ground(self) -> Ground:
+        async with self._finding:
+            if self._found is None:
+                place = self._place or await reads.token_place(self._client)
+                sight = Sight(self._client, place, self._clock)
+                self._found = Ground(sight, self._cluster, self._now, self._settles)
+            return self._found
+
+    # -- observe ---------------------------------------------------------------------------
+
+    async def observe(self, db: Database) -> Observed:
+        check_support(db)
+        ground = await self._ground()
+        state, service = await ground.look(db)
+        if service is None:
+            observing.check_beginning(state, ground.name(db), db)
+            wanted = parameters.revision(db)
+            return Observed(wanted_revision=wanted, synchronous_revision=wanted)
+        return await self._seen(ground, db, state, service)
+
+    async def _seen(
+        self, ground: Ground, db: Database, state: EnvironmentState, service: ServiceInstance
+    ) -> Observed:
+        wanted, variables = (
+            parameters.revision(db),
+            await ground.sight.variables(service.service_id),
+        )
+        proxy, held = state.proxy_of(service.service_id), observing.one_volume(state, service)
+        volume, limits, cost = None, None, None
+        if held is not None:
+            services.region(db, db.spec.region, (), held=held.region)
+            volume = observing.volume(held, db, ground.name(db), variables)
+            limits = await ground.sight.limits(service.service_id)
+            cost = costs.told(db, held.size_mb, self._prices)
+        process = observing.process(service, proxy, volume.name if volume else "", db, limits)
+        server, server_error = None, ""
+        if process.state is ProcessState.RUNNING and proxy is not None:
+            server, server_error = await self._servers.ask(ground, db, proxy)
+        secret = meta.names_of(db).credentials
+        return Observed(
+            wanted_revision=wanted,
+            synchronous_revision=wanted,
+            access=Access(secret, proxy.domain, proxy.proxy_port) if proxy is not None else None,
+            volumes=(volume,) if volume is not None else (),
+            process=process,
+            server=server,
+            server_error=server_error,
+            unanswered_since=self._servers.unanswered_since(db),
+            railway=observing.parts(ground.place, service, held, cost),
+        )
+
+    # -- execute ---------------------------------------------------------------------------
+
+    async def execute(self, db: Database, plan: Plan[DatabaseStatus]) -> None:
+        await self.carry_out(db, plan.steps)
+
+    async def carry_out(self, db: Database, todo: Sequence[Step]) -> None:
+        for step in todo:
+            await self._take(db, step)
+
+    async def _take(self, db: Database, step: Step) -> None:
+        ground = await self._ground()
+        builder = Builder(ground)
+        match step:
+            case steps.EnsureSecrets():
+                await self._servers.ensure_secrets(ground, db)
+            case steps.CreateVolume(restore=""):
+                password = await self._servers.superuser(ground, db)
+                await builder.create_volume(db, password, self._region_of(db))
+            case steps.ApplyWorkload():
+                password = await self._servers.superuser(ground, db)
+                checkpoint = partial(self._servers.checkpoint, ground, db)
+                await builder.apply(db, step, password, checkpoint)
+            case steps.RecordOrigin():
+                await builder.record(db, step.system_id)
+            case steps.LabelVolume(volume):
+                await builder.name_volume(db, volume)
+            case steps.GrowVolume(volume):
+                await builder.grow(db, volume)
+            case _ if isinstance(step, SqlStep):
+                await self._servers.take(ground, db, step)
+            case _ if isinstance(step, ProcessStep):
+                await self._take_process(ground, db, step)
+            case _:
+                refuse(step)
+
+    async def _take_process(self, ground: Ground, db: Database, step: ProcessStep) -> None:
+        builder = Builder(ground)
+        match step:
+            case steps.ResizeProcess():
+                await builder.resize(db)
+            case steps.ReplaceProcess():
+                await builder.replace(db)
+            case steps.RestartProcess(identity):
+                # By a new deployment: the process anew would keep the old image and variables.
+                service = await builder.current(db, identity)
+                if service is not None:
+                    await self._servers.checkpoint(ground, db)
+                    await builder.deploy(service)
+
+    # -- destroy ---------------------------------------------------------------------------
+
+    async def destroy(self, db: Database, *, keep: bool = False) -> bool:
+        """The proxy, the service, then what the policy, or `keep`, does not keep.
+
+        What was never ours, or has another's marker, is left as it is.
+        """
+        ground = await self._ground()
+        try:
+            state, service = await ground.look(db, fresh=True)
+        except InvalidSpec as error:
+            extra = {"object": str(db.metadata.name), "error": str(error)}
+            logger.warning("left alone on Railway", extra=extra)
+            return True
+        if service is not None:
+            await self._servers.checkpoint(ground, db)
+            await taking_away.delete_service(ground, db, service, state)
+            return False
+        own = observing.own_volumes(state, ground.name(db))
+        delete = db.spec.deletion_policy is DeletionPolicy.DELETE and not keep
+        if own and delete:
+            await taking_away.delete_volumes(ground, own)
+            return False
+        known = db.status.railway.volume_id if db.status.railway is not None else None
+        kept = [each.volume.name for each in own] or ([known] if known is not None else [])
+        if kept and not delete:  # by the status, too: Railway may show a volume late
+            await self._keyring.keep(db, kept)
+        else:
+            await self._keyring.let_go(db)
+        self._servers.forget(db)
+        return True

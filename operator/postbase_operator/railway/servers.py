@@ -1,0 +1,128 @@
+"""The SQL side of a Database on Railway: in through the TCP proxy, as superuser by password.
+
+The operator is elsewhere, so that there is no other way in. What is asked and told is the same as
+on Kubernetes (postgres/looks.py) but for settings, which are made by ALTER SYSTEM.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+
+from postbase_operator.api.database import Database
+from postbase_operator.errors import Denied, NotReady, Unavailable
+from postbase_operator.planning import plan as steps
+from postbase_operator.planning.observed import Server
+from postbase_operator.postgres import server as pg
+from postbase_operator.postgres.altering import alter
+from postbase_operator.postgres.connect import password_session
+from postbase_operator.postgres.credentials import Credentials, Front, begun, finished
+from postbase_operator.postgres.faults import POSTGRESQL
+from postbase_operator.postgres.looks import Door, Looks, ServerStep
+from postbase_operator.railway import parameters, services
+from postbase_operator.railway.ground import Ground
+from postbase_operator.railway.keyring import Keyring
+from postbase_operator.railway.models import TcpProxy
+
+logger = logging.getLogger(__name__)
+
+SqlStep = ServerStep | steps.PokeConfig | steps.BeginRotation | steps.FinishRotation
+
+
+class Servers:
+    """Asks servers and tells them; one for all Databases of the platform."""
+
+    def __init__(self, keyring: Keyring, now: Callable[[], datetime]) -> None:
+        self._keyring = keyring
+        self._now = now
+        self._looks = Looks(now, pg.ALTERED)
+
+    def forget(self, db: Database) -> None:
+        self._looks.forget(db)
+
+    def unanswered_since(self, db: Database) -> datetime | None:
+        return self._looks.unanswered_since(db)
+
+    async def superuser(self, ground: Ground, db: Database) -> str:
+        """The password of the superuser, as the volume was made with it."""
+        _, service = await ground.look(db)
+        if service is None:
+            return await self._keyring.superuser(db)
+        variables = await ground.sight.variables(service.service_id)
+        return await self._keyring.superuser(db, variables.get(services.PASSWORD, ""))
+
+    async def ask(self, ground: Ground, db: Database, proxy: TcpProxy) -> tuple[Server | None, str]:
+        """What the server says, or why it says nothing."""
+        try:
+            held = await self._keyring.credentials(db, front(proxy))
+            return await self._looks.ask(db, await self._door(ground, db, proxy), held), ""
+        except (Unavailable, Denied) as error:
+            if error.service != POSTGRESQL:
+                raise
+            return None, str(error)
+
+    async def ensure_secrets(self, ground: Ground, db: Database) -> None:
+        """Those of the application only once the address is known: a Secret that leads nowhere is
+        worse than none."""
+        await self.superuser(ground, db)
+        proxy = await _proxy(ground, db)
+        if proxy is not None:
+            await self._keyring.credentials(db, front(proxy))
+
+    async def take(self, ground: Ground, db: Database, step: SqlStep) -> None:
+        """Raises NotReady where there is no way in yet."""
+        proxy = await _proxy(ground, db)
+        if proxy is None or not proxy.ready:
+            raise NotReady(f"the TCP proxy of {ground.name(db)} is not there yet", 2.0)
+        match step:
+            case steps.PokeConfig(revision):
+                door = await self._door(ground, db, proxy)
+                async with door("postgres") as connection:
+                    await alter(connection, parameters.wanted(db), revision)
+            case steps.BeginRotation() | steps.FinishRotation():
+                await self._keyring.change(db, front(proxy), partial(self._rotated, db, step))
+            case _:
+                held = await self._keyring.credentials(db, front(proxy))
+                await self._looks.tell(db, await self._door(ground, db, proxy), held, step)
+
+    def _rotated(
+        self, db: Database, step: steps.BeginRotation | steps.FinishRotation, held: Credentials
+    ) -> Credentials:
+        match step:
+            case steps.BeginRotation(value):
+                return begun(held, value)
+            case steps.FinishRotation():
+                return finished(held, self._now(), db.spec.credentials.overlap)
+
+    async def checkpoint(self, ground: Ground, db: Database) -> None:
+        """Railway's stop does not reach PostgreSQL, which is killed after a while: what it then
+        recovers from is short. One that gives no answer is stopped all the same."""
+        proxy = await _proxy(ground, db)
+        if proxy is None or not proxy.ready:
+            return
+        try:
+            door = await self._door(ground, db, proxy)
+            async with door("postgres") as connection:
+                await connection.execute("CHECKPOINT")
+        except (Unavailable, Denied) as error:
+            if error.service != POSTGRESQL:
+                raise
+            logger.warning(
+                "stopped without a checkpoint",
+                extra={"object": str(db.metadata.name), "error": str(error)},
+            )
+
+    async def _door(self, ground: Ground, db: Database, proxy: TcpProxy) -> Door:
+        password = await self.superuser(ground, db)
+        return partial(password_session, proxy.domain, proxy.proxy_port, password)
+
+
+async def _proxy(ground: Ground, db: Database) -> TcpProxy | None:
+    state, service = await ground.look(db)
+    return state.proxy_of(service.service_id) if service is not None else None
+
+
+def front(proxy: TcpProxy) -> Front:
+    return Front(proxy.domain, proxy.proxy_port)

@@ -1,0 +1,97 @@
+"""What is seen of an environment: one look serves all Databases in it, until we change something.
+
+The budget is a thousand requests an hour on the common plan. So a look counts for as long as half
+of that allows, and what no look at the environment shows (variables, limits) for ten minutes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from postbase_operator.errors import NotReady
+from postbase_operator.railway import models, reads
+from postbase_operator.railway.client import Client
+from postbase_operator.railway.faults import NotFound
+from postbase_operator.railway.models import EnvironmentState
+from postbase_operator.railway.plans import Plan, plan_of
+from postbase_operator.railway.reads import Place
+
+NOTED = 600.0
+"""Seconds for which variables, limits, regions and the plan count as they were read."""
+YOUNG = 2.0
+
+
+@dataclass(slots=True)
+class Sight:
+    """Of one environment. `clock` is monotonic, in seconds."""
+
+    client: Client
+    place: Place
+    clock: Callable[[], float] = time.monotonic
+    _state: EnvironmentState | None = None
+    _read_at: float = 0.0
+    _watched: set[str] = field(default_factory=set)
+    _variables: dict[str, tuple[float, dict[str, str]]] = field(default_factory=dict)
+    _limits: dict[str, tuple[float, models.Limits | None]] = field(default_factory=dict)
+    _plan: tuple[float, Plan] | None = None
+    _reading: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def look(self, name: str, *, fresh: bool = False) -> EnvironmentState:
+        """The environment, with the proxy of the service of this name. `fresh`: as it is now, for
+        what must not be done twice."""
+        async with self._reading:  # those that come meanwhile are served by this one
+            state = self._state
+            if state is None or fresh or self.clock() - self._read_at >= self.client.budget.pace:
+                state = await self._read(urgent=fresh)
+            found = state.named(name)
+            if found is not None and found.service_id not in self._watched:
+                self._watched.add(found.service_id)
+                state = await self._read(urgent=fresh)
+            return state
+
+    async def _read(self, *, urgent: bool) -> EnvironmentState:
+        asked = sorted(self._watched)
+        state = await reads.environment(self.client, self.place, asked, urgent=urgent)
+        self._watched &= {each.service_id for each in state.services if each.deleted_at is None}
+        self._state, self._read_at = state, self.clock()
+        return state
+
+    def changed(self, service_id: str = "") -> None:
+        """Something of it is another now: the next look asks Railway."""
+        self._state = None
+        self._variables.pop(service_id, None)
+        self._limits.pop(service_id, None)
+
+    async def variables(self, service_id: str) -> dict[str, str]:
+        """As they were written. NotReady for those of a service that was made a moment ago."""
+        held = self._variables.get(service_id)
+        if held is None or self.clock() >= held[0]:
+            try:
+                read = await reads.variables(self.client, self.place, service_id)
+            except NotFound as error:
+                raise NotReady(str(error), YOUNG) from error
+            held = self._variables[service_id] = (self.clock() + NOTED, read)
+        return held[1]
+
+    async def limits(self, service_id: str) -> models.Limits | None:
+        held = self._limits.get(service_id)
+        if held is None or self.clock() >= held[0]:
+            try:
+                read = await reads.limits(self.client, self.place, service_id)
+            except NotFound as error:
+                raise NotReady(str(error), YOUNG) from error
+            held = self._limits[service_id] = (self.clock() + NOTED, read)
+        return held[1]
+
+    async def plan(self) -> Plan:
+        """What the workspace pays for, and so may have."""
+        if self._plan is None or self.clock() >= self._plan[0]:
+            project = await reads.project(self.client, self.place.project_id)
+            self._plan = (self.clock() + NOTED, plan_of(project.subscription_type))
+        return self._plan[1]
+
+    async def regions(self) -> tuple[models.Region, ...]:
+        return await reads.regions(self.client, self.place.project_id)

@@ -1,0 +1,36 @@
+"""A Database leaves Railway: the proxy, then the service, then the volume where it is not kept.
+
+Each by itself, for Railway deletes none along with another. A volume that is deleted is shown, and
+can be had back from Railway, for 48 hours; it counts as gone.
+"""
+
+from __future__ import annotations
+
+from postbase_operator.api.database import Database
+from postbase_operator.railway import changes
+from postbase_operator.railway.ground import Ground
+from postbase_operator.railway.models import EnvironmentState, ServiceInstance, VolumeInstance
+from postbase_operator.railway.observe import volume_name
+
+
+async def delete_service(
+    ground: Ground, db: Database, service: ServiceInstance, state: EnvironmentState
+) -> None:
+    """First of all each volume gets its name: once the service is gone, and the marker with it,
+    nothing else tells whose it is."""
+    for volume in state.volumes_of(service.service_id):
+        wanted = volume_name(ground.name(db), volume.volume_id)
+        if volume.volume.name != wanted:
+            ground.sight.changed()
+            await changes.rename_volume(ground.client, volume.volume_id, wanted)
+    ground.sight.changed(service.service_id)
+    proxy = state.proxy_of(service.service_id)
+    if proxy is not None:
+        await changes.delete_tcp_proxy(ground.client, proxy.id)
+    await changes.delete_service(ground.client, ground.place, service.service_id)
+
+
+async def delete_volumes(ground: Ground, volumes: tuple[VolumeInstance, ...]) -> None:
+    for each in volumes:
+        ground.sight.changed()
+        await changes.delete_volume(ground.client, each.volume_id)
