@@ -67,7 +67,7 @@ def usual(*runs: PitrRestore, backups: tuple[Backup, ...] = (), **kind: bool) ->
 def test_what_was_never_measured_is_as_usual_and_says_so() -> None:
     found = usual()
     assert (found.content, found.replay, found.rest, found.said) == (FETCH, REPLAY, REST, USUAL)
-    assert found.seconds(plan(1, 1)) == pytest.approx(12 + GIB / FETCH + GIB / REPLAY)
+    assert found.seconds(plan(1, 1)) == pytest.approx(REST + GIB / FETCH + GIB / REPLAY)
     assert usual(logical=True).content == LOAD
 
 
