@@ -180,8 +180,8 @@ def check_list(running: Running, store: HotS3Store, size: int = SEGMENT_SIZE) ->
         f"as many as were counted: {running.report.segments_archived}, {sorted(stored())}",
         lambda: running.failure or running.report.segments_archived == len(stored()),
     )
-    told = list(_pages(store, owner, running.report.last_segment))
-    assert told == sorted(stored().items(), reverse=True)
+    told, there = list(_pages(store, owner, running.report.last_segment)), stored()
+    assert told == sorted(there.items(), reverse=True), {*told} ^ {*there.items()}
 
 
 def _pages(

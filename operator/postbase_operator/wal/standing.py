@@ -11,7 +11,7 @@ from postbase_operator.api.policies import RecoveryPoint
 from postbase_operator.archive.receiver import ReceiverConfig, ReceiverReport
 from postbase_operator.archive.wal_object import Totals
 from postbase_operator.wal.health import Health
-from postbase_operator.wal.lsn import Lsn
+from postbase_operator.wal.lsn import Lsn, Segment
 
 
 @dataclass
@@ -34,6 +34,10 @@ class Standing:
     totals: Totals = field(default_factory=Totals)
     slot_lost: bool = False
     stopping: bool = False
+
+    def archived(self, segment: Segment) -> None:
+        """It is whole in the archive. Two that are written at a time may get there in any order."""
+        self.last_segment = max(self.last_segment or "", segment.name)
 
     def report(self, config: ReceiverConfig) -> ReceiverReport:
         now, health = time.monotonic(), self.health

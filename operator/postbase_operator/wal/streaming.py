@@ -219,7 +219,7 @@ class Streaming:
                     self._merging -= size
                     if chunks:
                         self._needless.append((time.monotonic() + GRACE_SECONDS, chunks))
-                    self._standing.last_segment = segment.name
+                    self._standing.archived(segment)
         standing = self._standing
         durable = self._chain.durable
         standing.since = self._chain.since if self._chain.since is not None else self._cutter.since
@@ -234,7 +234,7 @@ class Streaming:
             self._durable_parts.append(part)
             self._note_commits()
         if place.is_whole:
-            self._standing.last_segment = place.segment.name
+            self._standing.archived(place.segment)
         elif (parts := self._assembly.add(part)) is not None:
             ours = [self._uploader.key_of(each.place) for each in parts if not each.place.stored]
             self._merging += sum(len(each.frame) for each in parts)
