@@ -161,6 +161,33 @@ def test_the_end_of_the_log_and_any_moment_after_the_last_commit_lose_nothing(
     server.kill()
 
 
+def test_log_that_no_receiver_has_seen_is_kept_from_the_first_client_on(
+    story: Story, servers: Servers
+) -> None:
+    """It may come minutes later: two checkpoints would take away what was written before."""
+    small = {"max_wal_size": "'32MB'", "min_wal_size": "'32MB'", "wal_keep_size": "0"}
+    server, _ = recovered(
+        servers,
+        story.server.major,
+        story.store,
+        story.key,
+        task(story.plan(Target())),
+        **TRACKED | small,
+    )
+    ((kept, begin),) = server.sql(
+        "SELECT restart_lsn::text, pg_current_wal_lsn()::text FROM pg_replication_slots"
+        " WHERE slot_name = 'postbase_walrx' AND NOT active"
+    )
+    assert Lsn.parse(kept) <= Lsn.parse(begin)
+    for _ in range(3):
+        server.load(24, table="before_the_receiver")
+        server.sql("DROP TABLE before_the_receiver")
+        server.sql("CHECKPOINT")
+    name = server.sql("SELECT pg_walfile_name(%s::pg_lsn)", kept)
+    assert name[0] in server.sql("SELECT name FROM pg_ls_waldir()")
+    server.kill()
+
+
 @pytest.mark.parametrize("clock", [timedelta(hours=-2), timedelta(hours=2)])
 def test_the_clock_of_whoever_plans_may_be_wrong(story: Story, clock: timedelta) -> None:
     times = sorted(story.ledger.rows.values())

@@ -11,6 +11,7 @@ pgdata=$volume/pgdata
 config=/postbase/config
 run=/postbase/run
 word=/dev/termination-log
+slot=postbase_walrx
 
 exec 9>"$volume/postbase.lock"
 if ! flock -n 9; then
@@ -53,6 +54,19 @@ start() { # the server, with the target in "$@"; its log goes to our own and int
     -c recovery_target_action=promote "$@" >/tmp/log 2>&1 &
   server=$!
 }
+# The server that serves promises to keep its log before it has had a client. Its receiver comes with
+# the first client or minutes after; without this promise two checkpoints would take away what it has
+# not seen. Nobody can connect here, so it is said by the one process that a server can be.
+keep_log() {
+  missing="NOT EXISTS (SELECT FROM pg_catalog.pg_replication_slots WHERE slot_name = '$slot')"
+  echo "SELECT pg_catalog.pg_create_physical_replication_slot('$slot', true) WHERE $missing" |
+    postgres --single -D "$pgdata" -c ssl=off -c shared_buffers=16MB -c huge_pages=off \
+      -c archive_mode=off -c shared_preload_libraries= -c track_commit_timestamp="$track" \
+      -c logging_collector=off -c log_destination=stderr -c lc_messages=C postgres \
+      >/tmp/slot.log 2>&1 || true
+  [ "$(state 'Database cluster state')" = "shut down" ] && [ -d "$pgdata/pg_replslot/$slot" ] ||
+    { cat /tmp/slot.log >&2 && exit 1; }
+}
 wait_for_end() { # 0 once it has reached its target; else the server has ended
   until has_ended; do
     kill -0 "$server" 2>/dev/null || return 1
@@ -65,12 +79,12 @@ if [ "$(cat "$pgdata/PG_VERSION")" != "$(postgres -V | sed 's/^[^0-9]*\([0-9][0-
   echo "recover.sh: VersionMismatch: data of major $(cat "$pgdata/PG_VERSION"), $(postgres -V)" >&2
   exit 65
 fi
+# What is not tracked at the end of a recovery is thrown away there.
+track=${POSTBASE_TRACK_COMMIT_TIMESTAMP:-off}
+if [ "$(state 'track_commit_timestamp setting')" = on ]; then track=on; fi
 said=
 if [ -e "$pgdata/recovery.signal" ] || [ "$(state 'Database cluster state')" != "shut down" ]; then
   echo "local all all reject" >/tmp/pg_hba.conf
-  # What is not tracked at the end of a recovery is thrown away there.
-  track=${POSTBASE_TRACK_COMMIT_TIMESTAMP:-off}
-  if [ "$(state 'track_commit_timestamp setting')" = on ]; then track=on; fi
   if [ -n "${POSTBASE_TIMELINE:-}" ]; then
     until [ -d "$run/stored" ]; do # the last folder that the sidecar makes
       [ ! -e "$run/failed" ] || give_up
@@ -99,6 +113,7 @@ if [ -e "$pgdata/recovery.signal" ] || [ "$(state 'Database cluster state')" != 
   wait "$server" || true
   said=$(sed -n 's/.*last completed transaction was at log time //p' /tmp/recovery.log | tail -n 1)
 fi
+keep_log
 timeline=$(state "Latest checkpoint's TimeLineID")
 if [ -n "${POSTBASE_TIMELINE:-}" ]; then
   # The archive learns of the new timeline before anybody else does.
