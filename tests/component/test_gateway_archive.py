@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -83,7 +84,7 @@ async def test_the_receiver_is_asked_itself(sidecar: Sidecar) -> None:
     sidecars = sidecar.asked()
     assert (await sidecars.report(DB)).bytes_received == 7
     await sidecars.restart(DB)
-    assert sidecar.restarted.is_set()
+    assert await asyncio.to_thread(sidecar.restarted.wait, 10)  # once it has answered
 
 
 async def test_a_wrong_authority_or_token_is_no_answer(sidecar: Sidecar) -> None:
