@@ -110,6 +110,9 @@ class Rows:
             yield row
 
 
+FACTS = pg.facts_query(pg.MOUNTED).as_string(None)
+
+
 class Connection:
     """A session of the operator's; every statement commits by itself."""
 
@@ -138,7 +141,7 @@ class Connection:
     def _read(self, statement: str, parameters: Sequence[Any]) -> list[Row] | None:
         """The answer to a question; None where it is none."""
         disk, server = self._server.disk, self._server
-        if statement == pg.FACTS:
+        if statement == FACTS:
             told: Row = (server.loaded, server.mounted, [], [], False)
             of_archiving = (server.synchronous, server.slot)
             return [(disk.system_id, VERSION, server.started_at, False, *told, *of_archiving, [])]

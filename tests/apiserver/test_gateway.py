@@ -475,6 +475,7 @@ def test_pitr(world: GatewayWorld, jane: Client, main: str, database: str) -> No
         "state": "Running",
         "startedAt": iso(begin),
         "bytesReceived": 42 << 24,
+        "segmentsArchived": 42,
         "errors": 0,
         "lagSeconds": 0.5,
         "lastWALFile": "000000010000000000000042",

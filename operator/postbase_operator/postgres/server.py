@@ -70,14 +70,7 @@ async def facts(connection: Connection, sources: Sources = MOUNTED) -> ServerFac
     # Reading this view is what makes PostgreSQL note which parameters wait for a restart: first of
     # all, or a good value of one would look refused in the statement that reads both.
     await connection.execute("SELECT count(*) FROM pg_catalog.pg_file_settings")
-    asked = FACTS.format(
-        loaded=sql.Literal(REVISION),
-        revision=sources.revision,
-        renewed=sources.certificate_renewed,
-        slot=sql.Literal(SLOT),
-        copies=sql.Literal(copies.PATTERN),
-    )
-    cursor = await connection.execute(asked)
+    cursor = await connection.execute(facts_query(sources))
     row = await cursor.fetchone()
     if row is None:
         raise RuntimeError("a SELECT without FROM gave no row")
@@ -94,6 +87,17 @@ async def facts(connection: Connection, sources: Sources = MOUNTED) -> ServerFac
         synchronous=row[9],
         slot=row[10],
         copies=tuple((name, int(size)) for name, size in map(str.split, row[11])),
+    )
+
+
+def facts_query(sources: Sources) -> sql.Composed:
+    """One row, as `facts` reads it."""
+    return FACTS.format(
+        loaded=sql.Literal(REVISION),
+        revision=sources.revision,
+        renewed=sources.certificate_renewed,
+        slot=sql.Literal(SLOT),
+        copies=sql.Literal(copies.PATTERN),
     )
 
 
