@@ -201,10 +201,16 @@ class Controllers:
         there = {body["metadata"]["uid"] for body in self.of(DATABASE)}
         for (kind, _), body in self.objects.items():
             owners = body["metadata"].get("ownerReferences") or []
-            if any(o["kind"] == "Database" and o["uid"] not in there for o in owners):
+            missed = [o for o in owners if o["kind"] == "Database" and o["uid"] not in there]
+            if missed and not await self._lives(missed[0], body["metadata"]["namespace"]):
                 await self._delete(kind, body)
                 return True
         return False
+
+    async def _lives(self, owner: Body, namespace: str) -> bool:
+        """It may be younger than the list of Databases; the real collector asks for it as well."""
+        live = await self.session.find(DATABASE, namespace, owner["name"])
+        return live is not None and live["metadata"]["uid"] == owner["uid"]
 
     # -- writes ------------------------------------------------------------------------------
 
