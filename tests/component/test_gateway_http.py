@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from component.gateway_server import Running, account, gateway, token_object
+from component.gateway_server import Running, account, gateway, project, token_object
 from postbase_operator.api.account import Plan
 from postbase_operator.errors import Unavailable
 from postbase_operator.gateway import answers, server, tokens
@@ -20,7 +20,7 @@ from postbase_operator.gateway.call import Call
 from postbase_operator.gateway.route import Answer, Route
 from postbase_operator.gateway.settings import GatewaySettings
 from postbase_operator.gateway.shapes import Health
-from postbase_operator.kube.kinds import ACCOUNT, API_TOKEN
+from postbase_operator.kube.kinds import ACCOUNT, API_TOKEN, PROJECT
 
 
 @pytest.fixture
@@ -255,6 +255,13 @@ async def test_an_account_that_no_watch_has_shown(running: Running) -> None:
         for _ in range(3):
             assert (await ask(running, "GET", "/projects", headers=headers))[0] == status
         assert running.cluster.asked == before + 1
+
+
+async def test_what_the_watch_is_about_to_show_is_waited_for(running: Running) -> None:
+    """Written by another replica a moment ago: not missing, only not there yet."""
+    asyncio.get_running_loop().call_later(0.05, lambda: running.index.put(PROJECT, project(4711)))
+    assert (await ask(running, "GET", "/projects/project-4711"))[0] == 200
+    assert (await ask(running, "GET", "/projects/project-4712"))[0] == 404
 
 
 async def test_guessing_is_limited_and_the_token_still_works() -> None:

@@ -83,6 +83,23 @@ class Window:
         return next((each for each in self.branches if each.live), None)
 
 
+def settled(log: Log, before: ReceiverReport | None) -> Log:
+    """A listing without what was being written meanwhile; `before` was told before it was made.
+
+    Objects get there in any order: a hole behind what was durable is one that is about to be
+    filled, and whoever took it for a gap would end the window there until the next listing.
+    """
+    if before is None or before.timeline is None or before.durable_lsn is None:
+        return log
+    durable = Lsn.parse(before.durable_lsn)
+    kept = (
+        each
+        for each in log.stretches
+        if each.run.timeline != before.timeline or each.run.start <= durable
+    )
+    return replace(log, stretches=tuple(kept))
+
+
 def told_since(log: Log, report: ReceiverReport | None) -> Log:
     """The log as the receiver has told since it was listed: the last stretch reaches further.
 

@@ -19,6 +19,7 @@ from postbase_operator.planning.window import (
     Stretch,
     bases_of,
     reach,
+    settled,
     told_since,
     window,
 )
@@ -109,6 +110,15 @@ def test_the_receiver_tells_how_far_it_has_come_since() -> None:
     assert unseen.stretches == log.stretches
     assert unseen.last() is None
     assert window([base("a", 70, 7)], unseen).live is None, "of timeline 2 nothing is known yet"
+
+
+def test_a_hole_behind_what_was_durable_is_about_to_be_filled() -> None:
+    log = Log((stretch(0, 40, 4), stretch(60, 100, 9), stretch(120, 130, 9)))
+    found = settled(log, report(durableLsn="0/50"))  # 80: of the second stretch
+    assert found.stretches == log.stretches[:2]
+    assert found.stretches[0].run.end < found.stretches[1].run.start  # a gap, as it was before
+    assert settled(log, None) == settled(log, report()) == log
+    assert settled(log, report(timeline=2, durableLsn="0/1")) == log
 
 
 def test_only_what_was_read_back_counts() -> None:
