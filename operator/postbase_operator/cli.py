@@ -26,7 +26,7 @@ def parser() -> argparse.ArgumentParser:
     _add_token(roles.add_parser("token", help="tokens of the REST API: create, list, revoke"))
     roles.add_parser("wal-receiver", help="the sidecar beside each database")
     backup = roles.add_parser("backup", help="one run of one Backup, in its Job")
-    backup.add_argument("part", choices=("prepare", "logical", "physical"))
+    backup.add_argument("part", choices=("prepare", "pipes", "logical", "physical"))
     roles.add_parser("fill", help="fill a volume with a backup, in a restore's Job")
     roles.add_parser("prefetch", help="fetch the log for a recovery, beside PostgreSQL")
     catalog = roles.add_parser("catalog", help="Databases that the object stores know")
@@ -89,7 +89,12 @@ def _wal_receiver(_: argparse.Namespace) -> int:
 def _backup(arguments: argparse.Namespace) -> int:
     from postbase_operator.jobs import desk, logical, physical
 
-    parts = {"prepare": logical.prepare, "logical": logical.back_up, "physical": physical.back_up}
+    parts = {
+        "prepare": logical.prepare,
+        "pipes": logical.pipes,
+        "logical": logical.back_up,
+        "physical": physical.back_up,
+    }
     return desk.run(parts[arguments.part])
 
 

@@ -7,14 +7,15 @@ A planner knows Databases, volumes and servers; a platform knows how its own wor
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from postbase_operator.api.database import Database, DatabaseStatus
 from postbase_operator.api.restore_status import RestorePlan
-from postbase_operator.archive.run import RecoveryProgress
+from postbase_operator.archive.run import RecoveryProgress, ServerFacts
 from postbase_operator.planning.archived import Offer, Stopped, Wish
 from postbase_operator.planning.observed import Observed
-from postbase_operator.planning.plan import Plan, Step
+from postbase_operator.planning.plan import CreateBackup, ExpireBackup, Plan, Step
 from postbase_operator.planning.restore_rehearsal import Rehearsal
 from postbase_operator.planning.restore_seen import Rehearsed
 
@@ -41,12 +42,45 @@ class Restoring(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class BackupServer:
+    """The server that a backup is taken of, as its Job is told of it."""
+
+    host: str
+    port: int
+    image: str
+    """Its own, whose pg_dump fits it; by digest where that is known."""
+    facts: ServerFacts
+    superuser_secret: str = ""
+    """Of the Database's namespace, with the superuser's `password`; "": a certificate opens it."""
+
+
+class BackingUp(Protocol):
+    """What backups alone ask of a platform. The Jobs that take them run in this cluster."""
+
+    async def server(self, db: Database) -> BackupServer:
+        """Asked of it by SQL. Raises NotReady where there is no way in yet, Unavailable where it
+        does not answer."""
+        ...
+
+
+class BackupSchedule(Protocol):
+    """Makes and ends Backup objects, which are of the cluster whoever runs the database."""
+
+    async def take(self, db: Database, step: CreateBackup | ExpireBackup) -> None: ...
+
+
 class Platform(Protocol):
     """Each method may be killed anywhere and run again."""
 
     @property
     def restoring(self) -> Restoring:
         """For restores."""
+        ...
+
+    @property
+    def backing_up(self) -> BackingUp:
+        """For backups."""
         ...
 
     async def observe(self, db: Database) -> Observed:

@@ -15,10 +15,13 @@ import psycopg
 from pydantic import BaseModel
 
 from component.railway_caller import Caller
+from postbase_operator.api.backup import Backup
 from postbase_operator.api.database import Database, DatabaseStatus
 from postbase_operator.api.project import Project
 from postbase_operator.errors import InvalidSpec, NotReady, PostbaseError, Unavailable
+from postbase_operator.planning import plan as steps
 from postbase_operator.planning.database import Context, plan_database
+from postbase_operator.planning.database_backups import NO_BACKUPS, Backups
 from postbase_operator.planning.judgement import stalled
 from postbase_operator.planning.observed import Observed
 from postbase_operator.planning.status import finish
@@ -43,7 +46,15 @@ SETTLES = 1.0
 LATER = timedelta(minutes=5)
 """The planner's clock goes before: a server that has just started is not restarted at once."""
 SETTINGS = Settings(sidecar_image="i", railway_token="t")
-PROJECT = Project.model_validate({"metadata": {"name": "shop", "namespace": "team", "uid": "u"}})
+PROJECT = Project.model_validate(
+    {
+        "metadata": {
+            "name": "shop",
+            "namespace": "team",
+            "uid": "4b1e4f5c-0000-4000-8000-00000000000a",
+        }
+    }
+)
 
 Answer = TypeVar("Answer", bound=BaseModel)
 
@@ -106,6 +117,25 @@ class Ring:
 
 
 @dataclass
+class Schedule:
+    """Implements platforms.BackupSchedule by noting what it is asked for."""
+
+    made: list[Backup] = field(default_factory=list)
+    ended: list[str] = field(default_factory=list)
+
+    async def take(
+        self,
+        db: Database,  # noqa: ARG002 - the Protocol's
+        step: steps.CreateBackup | steps.ExpireBackup,
+    ) -> None:
+        match step:
+            case steps.CreateBackup(backup):
+                self.made.append(backup)
+            case steps.ExpireBackup(name):
+                self.ended.append(name)
+
+
+@dataclass
 class Operator:
     """One process of it: to start anew is to make another one with the same Ring."""
 
@@ -113,6 +143,9 @@ class Operator:
     platform: RailwayPlatform
     ring: Ring
     double: RailwayDouble
+    schedule: Schedule
+    backups: Backups = NO_BACKUPS
+    """What the planner is told of them."""
     refusals: list[str] = field(default_factory=list)
     """Why it had to wait, in order."""
 
@@ -121,7 +154,7 @@ class Operator:
         seen = Observed()
         try:
             seen = await self.platform.observe(db)
-            plan = plan_database(db, seen, Context(PROJECT, SETTINGS, _now() + LATER))
+            plan = plan_database(db, seen, self._context())
             await self.platform.execute(db, plan)
         except InvalidSpec as error:
             self.refusals.append(str(error))
@@ -131,6 +164,9 @@ class Operator:
             self.refusals.append(str(error))
             return db, 0.2
         return with_status(db, plan.status), min(plan.requeue_after or 0.2, 0.2)
+
+    def _context(self) -> Context:
+        return Context(PROJECT, SETTINGS, _now() + LATER, self.backups)
 
     async def until(self, db: Database, done: Callable[[Database], bool]) -> Database:
         ends = time.monotonic() + PATIENCE
@@ -186,7 +222,7 @@ class Operator:
 async def operator(
     double: RailwayDouble, place: Place, ring: Ring | None = None, dies_after: int = 0
 ) -> AsyncIterator[Operator]:
-    ring = ring or Ring()
+    ring, schedule = ring or Ring(), Schedule()
     token = Token(TokenKind.WORKSPACE, double.token())
     async with MortalClient(token, Budgets(PRO), double.url) as client:
         client.dies_after = dies_after
@@ -197,10 +233,11 @@ async def operator(
             lambda db: db.spec.region,
             CLUSTER,
             _now,
+            schedule=schedule,
             settles=SETTLES,
             clock=double.clock.now,
         )
-        yield Operator(client, platform, ring, double)
+        yield Operator(client, platform, ring, double, schedule)
 
 
 def instances(double: RailwayDouble, place: Place) -> list[Instance]:

@@ -193,7 +193,14 @@ async def test_paused_and_resumed(railway: RailwayDouble, place: Place, ours: Op
 
 
 @pytest.mark.parametrize(
-    ("policy", "keep", "left"), [("Retain", False, 1), ("Delete", False, 0), ("Delete", True, 1)]
+    ("policy", "keep", "left"),
+    [
+        ("Retain", False, 1),
+        ("Delete", False, 0),
+        ("Delete", True, 1),
+        ("FinalBackup", False, 0),  # it is complete
+        ("FinalBackup", True, 1),
+    ],
 )
 @pytest.mark.trap("volume-outlives-service", "deleted-volume-shown", "kept-password")
 async def test_what_deletion_leaves(

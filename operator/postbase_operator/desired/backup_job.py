@@ -3,16 +3,22 @@
 Our program is the pod's one main container: the pod ends with it, well or badly. A logical backup
 has the database's own image beside it, as a sidecar, for pg_dump. Keys reach our program alone: it
 signs itself a client certificate, and one for pg_dump that serves some hours.
+
+Where the server is not in this cluster (Railway) it trusts no certificate of ours: pg_dump logs in
+by the superuser's password, which its container has from the Secret, and its script comes in the
+Job, as no ConfigMap of the Database has it.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from kubernetes.client import (
     V1Container,
     V1EmptyDirVolumeSource,
     V1EnvVar,
+    V1EnvVarSource,
     V1Job,
     V1JobSpec,
     V1KeyToPath,
@@ -22,6 +28,7 @@ from kubernetes.client import (
     V1PodTemplateSpec,
     V1ResourceRequirements,
     V1SeccompProfile,
+    V1SecretKeySelector,
     V1SecretVolumeSource,
     V1Volume,
     V1VolumeMount,
@@ -32,12 +39,14 @@ from postbase_operator.api.base import API_VERSION
 from postbase_operator.api.database import Database
 from postbase_operator.api.policies import BackupMethod
 from postbase_operator.archive.run import VARIABLE, BackupRun
-from postbase_operator.desired import containers, meta, names, volumes
+from postbase_operator.desired import config, containers, meta, names, volumes
 from postbase_operator.settings import Settings
 
 PROGRAM = "backup"
 """The container whose end is the run's."""
 ADMIN = "postbase_admin"
+SUPERUSER = "postgres"
+DUMP = "dump.sh"
 
 
 def job_name(backup: Backup, attempt: int) -> str:
@@ -45,10 +54,19 @@ def job_name(backup: Backup, attempt: int) -> str:
     return f"{backup.metadata.name[:51]}-{backup.metadata.uid[:8]}-{attempt}"
 
 
-def backup_job(
-    backup: Backup, db: Database, run: BackupRun, image: str, attempt: int, settings: Settings
+def backup_job(  # noqa: PLR0913 - each by its name
+    backup: Backup,
+    db: Database,
+    run: BackupRun,
+    image: str,
+    attempt: int,
+    settings: Settings,
+    superuser_secret: str = "",
 ) -> V1Job:
-    """`image` is the database's own, by digest where that is known. Deadlines are the planner's."""
+    """`image` is the database's own, by digest where that is known. Deadlines are the planner's.
+
+    `superuser_secret` is where a password is the way in; "": a certificate is.
+    """
     labels = {
         "app.kubernetes.io/name": "postbase",
         "app.kubernetes.io/component": "backup",
@@ -79,15 +97,22 @@ def backup_job(
             backoff_limit=0,
             ttl_seconds_after_finished=24 * 3600,
             template=V1PodTemplateSpec(
-                metadata=V1ObjectMeta(labels=labels), spec=_pod(db, run, image, settings)
+                metadata=V1ObjectMeta(labels=labels),
+                spec=_pod(db, run, image, settings, superuser_secret),
             ),
         ),
     )
 
 
-def _pod(db: Database, run: BackupRun, image: str, settings: Settings) -> V1PodSpec:
+def _pod(
+    db: Database, run: BackupRun, image: str, settings: Settings, superuser_secret: str
+) -> V1PodSpec:
     uid = db.spec.pod_security.run_as_user
-    dumps = run.method is BackupMethod.LOGICAL
+    signs = not superuser_secret
+    init = None
+    if run.method is BackupMethod.LOGICAL:
+        dump = _by_password(run, superuser_secret) if superuser_secret else _by_certificate(run)
+        init = [_prepare(run, settings, signs=signs), _dump(dump, image, settings)]
     place = db.spec.scheduling
     return V1PodSpec(
         restart_policy="Never",
@@ -102,15 +127,20 @@ def _pod(db: Database, run: BackupRun, image: str, settings: Settings) -> V1PodS
             fs_group=uid,
             seccomp_profile=V1SeccompProfile(type="RuntimeDefault"),
         ),
-        init_containers=[_prepare(run, settings), _dump(db, image, settings)] if dumps else None,
-        containers=[_program(run, settings)],
-        volumes=_volumes(db),
+        init_containers=init,
+        containers=[_program(run, settings, signs=signs)],
+        volumes=_volumes(db, signs=signs),
         node_selector=dict(place.node_selector) or None,
         tolerations=[taint.to_wire() for taint in place.tolerations] or None,
     )
 
 
-def _program(run: BackupRun, settings: Settings) -> V1Container:
+def _program(run: BackupRun, settings: Settings, *, signs: bool) -> V1Container:
+    """`signs`: it has the authority's key, for certificates."""
+    keys = [
+        V1VolumeMount(name="ca", mount_path=names.AUTHORITY_MOUNT, read_only=True),
+        V1VolumeMount(name="trust", mount_path=names.TRUST_MOUNT, read_only=True),
+    ]
     return V1Container(
         name=PROGRAM,
         image=settings.sidecar_image,
@@ -125,40 +155,81 @@ def _program(run: BackupRun, settings: Settings) -> V1Container:
         volume_mounts=[
             V1VolumeMount(name="run", mount_path=names.RUN_MOUNT),
             V1VolumeMount(name="store", mount_path=names.STORE_MOUNT, read_only=True),
-            V1VolumeMount(name="ca", mount_path=names.AUTHORITY_MOUNT, read_only=True),
-            V1VolumeMount(name="trust", mount_path=names.TRUST_MOUNT, read_only=True),
+            *(keys if signs else ()),
             V1VolumeMount(name="tmp", mount_path="/tmp"),  # noqa: S108 - the pod's own
         ],
     )
 
 
-def _prepare(run: BackupRun, settings: Settings) -> V1Container:
+def _prepare(run: BackupRun, settings: Settings, *, signs: bool) -> V1Container:
     """Pipes, and the certificate for pg_dump, before it starts."""
-    program = _program(run, settings)
-    return program.model_copy(update={"name": "prepare", "args": ["backup", "prepare"]})
+    program = _program(run, settings, signs=signs)
+    part = "prepare" if signs else "pipes"
+    return program.model_copy(update={"name": "prepare", "args": ["backup", part]})
 
 
-def _dump(db: Database, image: str, settings: Settings) -> V1Container:
-    host = meta.names_of(db).host
+@dataclass(frozen=True, slots=True)
+class _Dump:
+    """What the container with pg_dump is told, and mounts beside the pipes."""
+
+    command: list[str]
+    environment: list[V1EnvVar]
+    mounts: tuple[V1VolumeMount, ...] = ()
+
+
+def _by_certificate(run: BackupRun) -> _Dump:
+    return _Dump(
+        ["/bin/sh", f"{names.CONFIG_MOUNT}/{DUMP}"],
+        _environment(
+            run,
+            PGUSER=ADMIN,
+            PGSSLMODE="verify-full",
+            PGSSLROOTCERT=f"{names.RUN_MOUNT}/ca.crt",
+            PGSSLCERT=f"{names.RUN_MOUNT}/tls.crt",
+            PGSSLKEY=f"{names.RUN_MOUNT}/tls.key",
+        ),
+        (
+            V1VolumeMount(name="config", mount_path=names.CONFIG_MOUNT, read_only=True),
+            volumes.passwd(),
+        ),
+    )
+
+
+def _by_password(run: BackupRun, secret: str) -> _Dump:
+    """The server's certificate is for another name, and proves nothing: bound to the channel, the
+    password does (as postgres.connect.password_session has it).
+
+    The kubelet takes `$(NAME)` in a command for a variable, and `$$` for a `$`.
+    """
+    key = V1SecretKeySelector(name=secret, key="password")
+    password = V1EnvVar(name="PGPASSWORD", value_from=V1EnvVarSource(secret_key_ref=key))
+    told = _environment(run, PGUSER=SUPERUSER, PGSSLMODE="require", PGCHANNELBINDING="require")
+    return _Dump(
+        ["/bin/sh", "-c", config.SCRIPTS[DUMP].replace("$", "$$")],
+        [*told, password],
+    )
+
+
+def _environment(run: BackupRun, **way_in: str) -> list[V1EnvVar]:
     environment = {
-        "PGHOST": host,
-        "PGPORT": str(names.PORT),
-        "PGDATABASE": names.DATABASE,
-        "PGUSER": ADMIN,
-        "PGSSLMODE": "verify-full",
-        "PGSSLROOTCERT": f"{names.RUN_MOUNT}/ca.crt",
-        "PGSSLCERT": f"{names.RUN_MOUNT}/tls.crt",
-        "PGSSLKEY": f"{names.RUN_MOUNT}/tls.key",
+        "PGHOST": run.host,
+        "PGPORT": str(run.port),
+        "PGDATABASE": run.dbname,
+        **way_in,
         "PGAPPNAME": "postbase backup",
         "PGOPTIONS": "-c synchronous_commit=local -c search_path=",
     }
+    return [V1EnvVar(name=name, value=value) for name, value in environment.items()]
+
+
+def _dump(told: _Dump, image: str, settings: Settings) -> V1Container:
     return V1Container(
         name="dump",
         image=image,
         image_pull_policy=containers.pull_policy(image, settings),
         restart_policy="Always",
-        command=["/bin/sh", f"{names.CONFIG_MOUNT}/dump.sh"],
-        env=[V1EnvVar(name=name, value=value) for name, value in environment.items()],
+        command=told.command,
+        env=told.environment,
         resources=V1ResourceRequirements(
             requests={"cpu": "100m", "memory": "64Mi"}, limits={"memory": "512Mi"}
         ),
@@ -166,14 +237,13 @@ def _dump(db: Database, image: str, settings: Settings) -> V1Container:
         termination_message_policy="FallbackToLogsOnError",
         volume_mounts=[
             V1VolumeMount(name="run", mount_path=names.RUN_MOUNT),
-            V1VolumeMount(name="config", mount_path=names.CONFIG_MOUNT, read_only=True),
             V1VolumeMount(name="tmp", mount_path="/tmp"),  # noqa: S108
-            volumes.passwd(),
+            *told.mounts,
         ],
     )
 
 
-def _volumes(db: Database) -> list[V1Volume]:
+def _volumes(db: Database, *, signs: bool) -> list[V1Volume]:
     known = meta.names_of(db)
 
     def secret(name: str, of: str, **more: Any) -> V1Volume:
@@ -182,10 +252,15 @@ def _volumes(db: Database) -> list[V1Volume]:
 
     # In memory: a client key is written there.
     run = V1EmptyDirVolumeSource(medium="Memory", size_limit="16Mi")
-    return [
+    always = [
         V1Volume(name="run", empty_dir=run),
         V1Volume(name="tmp", empty_dir=V1EmptyDirVolumeSource()),
         secret("store", known.store),
+    ]
+    if not signs:
+        return always
+    return [
+        *always,
         secret("ca", known.authority),
         secret("trust", known.credentials, items=[V1KeyToPath(key="ca.crt", path="ca.crt")]),
         volumes.passwd_volume(db),

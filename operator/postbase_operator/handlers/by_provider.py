@@ -19,7 +19,7 @@ from postbase_operator.planning.observed import Observed
 from postbase_operator.planning.plan import Plan, Step
 from postbase_operator.planning.restore_rehearsal import Rehearsal
 from postbase_operator.planning.restore_seen import Rehearsed
-from postbase_operator.platforms import Platform, Restoring
+from postbase_operator.platforms import BackingUp, BackupServer, Platform, Restoring
 
 
 class ByProvider:
@@ -29,6 +29,7 @@ class ByProvider:
         self._kubernetes = kubernetes
         self._railway = railway
         self.restoring: Restoring = _RestoringByProvider(self)
+        self.backing_up: BackingUp = _BackingUpByProvider(self)
 
     def of(self, db: Database) -> Platform | None:
         return self._kubernetes if db.spec.provider is Provider.KUBERNETES else self._railway
@@ -81,3 +82,13 @@ class _RestoringByProvider:
         self, db: Database, plan: RestorePlan, restore: str
     ) -> RecoveryProgress | None:
         return await self._platforms.served(db).restoring.progress(db, plan, restore)
+
+
+class _BackingUpByProvider:
+    """Implements platforms.BackingUp likewise."""
+
+    def __init__(self, platforms: ByProvider) -> None:
+        self._platforms = platforms
+
+    async def server(self, db: Database) -> BackupServer:
+        return await self._platforms.served(db).backing_up.server(db)

@@ -9,6 +9,7 @@ from postbase_operator.api.database import Database
 from postbase_operator.api.project import Project, ProjectDefaults
 from postbase_operator.errors import InvalidSpec
 from postbase_operator.handlers.reconcile import now
+from postbase_operator.kube.backup_objects import BackupObjects
 from postbase_operator.kube.cache import Cache
 from postbase_operator.kube.far_keys import FarKeys
 from postbase_operator.kube.kinds import PROJECT
@@ -44,6 +45,7 @@ async def railway_platform(
             region_of,
             settings.cluster_name,
             now,
+            schedule=BackupObjects(api, cache),
             prices=prices_of(settings),
         )
 

@@ -74,7 +74,7 @@ class Reconciler:
         self._platform = platform
         self._settings = settings
         self._instance = instance
-        self._backups = Backups(api, cache, settings, now)
+        self._backups = Backups(api, cache, settings, platform.backing_up, now)
         self._looks = RestoreLooks(cache, platform)
         self._projects = Projects(api, cache, self._backups.looks.usage, self._tell, now)
         self.wake: Callable[[Key], None] = lambda _: None

@@ -38,10 +38,15 @@ ADMIN = "postbase_admin"
 
 def prepare() -> None:
     """Pipes and a certificate, before pg_dump starts. Can be done again."""
+    pipes()
+    passport.issue(ADMIN, FOLDER)
+
+
+def pipes() -> None:
+    """All that pg_dump needs where it logs in by a password. Can be done again."""
     for name in PIPES:
         if not (FOLDER / name).exists():
             os.mkfifo(FOLDER / name, 0o600)
-    passport.issue(ADMIN, FOLDER)
 
 
 def back_up() -> None:

@@ -13,6 +13,7 @@ from datetime import datetime
 from functools import partial
 
 from postbase_operator.api.database import Database
+from postbase_operator.archive.run import ServerFacts
 from postbase_operator.desired import meta, names
 from postbase_operator.kube.secrets import DatabaseSecrets
 from postbase_operator.kube.session import Session
@@ -96,7 +97,7 @@ class Admin:
         async with door("postgres") as connection:
             await connection.execute("CHECKPOINT")
 
-    async def describe(self, db: Database, address: str) -> pg.Described:
+    async def describe(self, db: Database, address: str) -> ServerFacts:
         door = self._door(db, address, await self._keys(db))
         async with door(names.DATABASE) as connection:
             return await pg.described(connection, names.DATABASE)

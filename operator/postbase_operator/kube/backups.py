@@ -8,21 +8,19 @@ from datetime import datetime
 
 from postbase_operator.api.backup import Backup
 from postbase_operator.api.database import Database
-from postbase_operator.archive.run import BackupRun, ServerFacts
-from postbase_operator.desired import meta, names
+from postbase_operator.archive.run import BackupRun
+from postbase_operator.desired import names
 from postbase_operator.desired.backup_job import backup_job, job_name
-from postbase_operator.desired.images import image
 from postbase_operator.errors import Denied, InvalidSpec, NotReady, PostbaseError, Unavailable
 from postbase_operator.kube import backup_bytes, objects
-from postbase_operator.kube import observe as observing
-from postbase_operator.kube.admin import Admin
 from postbase_operator.kube.apply import MANAGER, body_of
 from postbase_operator.kube.backup_bytes import NO_STORE
 from postbase_operator.kube.backup_looks import BackupLooks
 from postbase_operator.kube.backup_objects import BackupObjects
 from postbase_operator.kube.cache import Cache
-from postbase_operator.kube.kinds import BACKUP, JOB, POD
+from postbase_operator.kube.kinds import BACKUP, JOB
 from postbase_operator.kube.refusals import AlreadyExists, QuotaExceeded, Refused
+from postbase_operator.kube.secrets import DatabaseSecrets
 from postbase_operator.kube.session import Session
 from postbase_operator.kube.stores import Stores
 from postbase_operator.objectstore.store import ObjectStore, StoreUnavailable
@@ -30,24 +28,26 @@ from postbase_operator.planning import backup_steps as steps
 from postbase_operator.planning.backup_done import wish
 from postbase_operator.planning.backup_observed import Source, Trouble
 from postbase_operator.planning.backup_steps import BackupPlan, BackupStep
+from postbase_operator.platforms import BackingUp, BackupServer
 from postbase_operator.settings import Settings
 
 
 class Backups:
-    """One for all Backups."""
+    """One for all Backups, whichever platform their Databases are on."""
 
     def __init__(
         self,
         api: Session,
         cache: Cache,
         settings: Settings,
+        backing_up: BackingUp,
         now: Callable[[], datetime],
     ) -> None:
         self._api = api
         self._cache = cache
         self._settings = settings
         self._now = now
-        self._admin = Admin(api, now)
+        self._backing_up = backing_up
         self._stores = Stores(api, settings)
         self._objects = BackupObjects(api, cache)
         self.looks = BackupLooks(api, cache, settings, self._stores, now)
@@ -78,11 +78,12 @@ class Backups:
         where = self._stores.source(project)
         if db is None or source is None or project is None or where is None:
             raise NotReady("the Database, its Project or their store is gone", retry_after=1.0)
-        run = await self._described(backup, db, source)
-        await self._admin.bring_store(db, await self._stores.data(where))
-        digest = db.status.image.digest if db.status.image is not None else None
-        own = digest if digest and "@sha256:" in digest else image(db, self._settings)
-        job = backup_job(backup, db, run, own, attempt, self._settings)
+        server = await self._backing_up.server(db)
+        keys = DatabaseSecrets(self._api, db, self._now)
+        await keys.store(await self._stores.data(where))
+        run = _run(backup, db, source, server)
+        opened_by = server.superuser_secret
+        job = backup_job(backup, db, run, server.image, attempt, self._settings, opened_by)
         body = body_of(job)
         left = max(1, int((until - self._now()).total_seconds()))
         body["spec"]["activeDeadlineSeconds"] = left
@@ -91,41 +92,6 @@ class Backups:
         except AlreadyExists:
             return  # an answer that was lost, or another operator's: by its name it is the same
         self._cache.put(JOB, made)
-
-    async def _described(self, backup: Backup, db: Database, source: Source) -> BackupRun:
-        known = meta.names_of(db)
-        pod = self._cache.get(POD, known.namespace, known.pod)
-        address = observing.process(pod).address
-        if not address:
-            raise NotReady(f"pod {known.pod} has no address yet", retry_after=2.0)
-        server = await self._admin.describe(db, address)
-        return BackupRun(
-            id=backup.id,
-            method=backup.spec.method,
-            backup_name=backup.metadata.name,
-            spec_hash=wish(backup),
-            project=source.project_id,
-            namespace=known.namespace,
-            name=db.metadata.name,
-            database_uid=db.metadata.uid,
-            incarnation=source.incarnation,
-            image_digest=(db.status.image.digest if db.status.image else None) or "",
-            host=known.host,
-            port=names.PORT,
-            dbname=names.DATABASE,
-            server=ServerFacts(
-                system_id=server.system_id,
-                postgres_version=server.version,
-                major=int(server.version.split(".")[0]),
-                arch=server.arch,
-                libc=server.libc,
-                block_size=server.block_size,
-                wal_segment_size=server.wal_segment_size,
-                encoding=server.encoding,
-                extensions=tuple({"name": n, "version": v} for n, v in server.extensions),
-                source_bytes=server.source_bytes,
-            ),
-        )
 
     async def _stop(self, backup: Backup, attempt: int) -> None:
         namespace = backup.metadata.namespace
@@ -161,6 +127,25 @@ class Backups:
         if body is not None:
             cache, finalizer = self._cache, names.FINALIZER
             await objects.remove_finalizer(self._api, cache, BACKUP, body, finalizer)
+
+
+def _run(backup: Backup, db: Database, source: Source, server: BackupServer) -> BackupRun:
+    return BackupRun(
+        id=backup.id,
+        method=backup.spec.method,
+        backup_name=backup.metadata.name,
+        spec_hash=wish(backup),
+        project=source.project_id,
+        namespace=db.metadata.namespace,
+        name=db.metadata.name,
+        database_uid=db.metadata.uid,
+        incarnation=source.incarnation,
+        image_digest=(db.status.image.digest if db.status.image else None) or "",
+        host=server.host,
+        port=server.port,
+        dbname=names.DATABASE,
+        server=server.facts,
+    )
 
 
 def hindrance(error: PostbaseError) -> Trouble:

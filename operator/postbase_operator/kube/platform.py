@@ -16,6 +16,7 @@ from postbase_operator.kube import observe as observing
 from postbase_operator.kube.admin import Admin
 from postbase_operator.kube.archives import Archives
 from postbase_operator.kube.backup_objects import BackupObjects
+from postbase_operator.kube.backup_servers import BackupServers
 from postbase_operator.kube.cache import Cache
 from postbase_operator.kube.kinds import (
     BACKUP,
@@ -82,6 +83,7 @@ class KubePlatform:
         self._workloads = Workloads(api, cache, settings)
         self.archives = Archives(api, cache, settings, self._admin, now)
         self.restoring = Restores(api, cache, settings, self._admin, now)
+        self.backing_up = BackupServers(cache, settings, self._admin)
         self._protection = Protection(api, cache, everywhere=not settings.watch_namespaces)
 
     # -- observe ---------------------------------------------------------------------------

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import sql
 
-from postbase_operator.archive import copies
+from postbase_operator.archive import copies, run
 from postbase_operator.archive.receiver import SLOT
+from postbase_operator.archive.record import Extension
 from postbase_operator.desired import names
 from postbase_operator.desired.postgresql_conf import REVISION
 from postbase_operator.errors import InvalidSpec, Unavailable
@@ -19,21 +20,6 @@ from postbase_operator.planning.observed import ServerFacts
 from postbase_operator.postgres import access
 from postbase_operator.postgres.connect import Connection
 from postbase_operator.postgres.faults import POSTGRESQL
-
-
-@dataclass(frozen=True, slots=True)
-class Described:
-    """A server as a backup's record has it; sizes in bytes."""
-
-    system_id: str
-    version: str
-    arch: str
-    libc: str
-    block_size: int
-    wal_segment_size: int
-    encoding: str
-    extensions: tuple[tuple[str, str], ...]
-    source_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,25 +97,27 @@ async def used_bytes(connection: Connection) -> int:
     return int(row[0]) if row is not None else 0
 
 
-async def described(connection: Connection, database: str) -> Described:
+async def described(connection: Connection, database: str) -> run.ServerFacts:
     """What a backup's record says of the server. `connection` is to the application's database."""
     cursor = await connection.execute(DESCRIBED, [database])
     row = await cursor.fetchone()
     if row is None:
         raise Unavailable(POSTGRESQL, f"there is no database {database}")
     built = BUILT_FOR.search(str(row[2]))
+    version = str(row[1]).split()[0]
     extensions = await connection.execute(
         "SELECT extname::text, extversion FROM pg_catalog.pg_extension ORDER BY 1"
     )
-    return Described(
+    return run.ServerFacts(
         system_id=row[0],
-        version=str(row[1]).split()[0],
+        postgres_version=version,
+        major=int(version.split(".")[0]),
         arch=built[1] if built else "unknown",
         libc=built[2] if built else "unknown",
         block_size=int(row[3]),
         wal_segment_size=int(row[4]),
         encoding=row[5],
-        extensions=tuple([(name, version) async for name, version in extensions]),
+        extensions=tuple([Extension(name=n, version=v) async for n, v in extensions]),
         source_bytes=int(row[6]),
     )
 

@@ -16,9 +16,11 @@ from postbase_operator.errors import InvalidSpec
 from postbase_operator.planning import plan as steps
 from postbase_operator.planning.observed import Access, Observed, ProcessState
 from postbase_operator.planning.plan import Plan, Step
+from postbase_operator.platforms import BackupSchedule
 from postbase_operator.railway import cost as costs
 from postbase_operator.railway import observe as observing
 from postbase_operator.railway import parameters, reads, services, taking_away
+from postbase_operator.railway.backup_servers import BackupServers
 from postbase_operator.railway.building import Builder
 from postbase_operator.railway.client import Client
 from postbase_operator.railway.cost import Prices
@@ -52,6 +54,7 @@ class RailwayPlatform:
         cluster: str,
         now: Callable[[], datetime],
         *,
+        schedule: BackupSchedule,
         prices: Prices = costs.LISTED,
         settles: float = SETTLES,
         clock: Callable[[], float] = time.monotonic,
@@ -68,7 +71,9 @@ class RailwayPlatform:
         self._servers = Servers(keyring, now)
         self._found: Ground | None = None
         self._finding = asyncio.Lock()
+        self._schedule = schedule
         self.restoring = RefusedRestoring()
+        self.backing_up = BackupServers(self._ground, self._servers)
 
     async def _ground(self) -> Ground:
         async with self._finding:
@@ -131,6 +136,8 @@ class RailwayPlatform:
             await self._take(db, step)
 
     async def _take(self, db: Database, step: Step) -> None:
+        if isinstance(step, steps.CreateBackup | steps.ExpireBackup):
+            return await self._schedule.take(db, step)
         ground = await self._ground()
         builder = Builder(ground)
         match step:
@@ -189,7 +196,9 @@ class RailwayPlatform:
             await taking_away.delete_service(ground, db, service, state)
             return False
         own = observing.own_volumes(state, ground.name(db))
-        delete = db.spec.deletion_policy is DeletionPolicy.DELETE and not keep
+        policy, stays = db.spec.deletion_policy, db.spec.retain_volume_for is not None
+        backed_up = policy is DeletionPolicy.FINAL_BACKUP and not stays
+        delete = (policy is DeletionPolicy.DELETE or backed_up) and not keep
         if own and delete:
             await taking_away.delete_volumes(ground, own)
             return False

@@ -20,18 +20,12 @@ from postbase_operator.planning.restore_rehearsal import Rehearsal
 from postbase_operator.planning.restore_seen import Rehearsed
 from postbase_operator.railway.support import UNSUPPORTED
 
-_DUMP = "dump it with pg_dump by the address in its credentials Secret, or use provider Kubernetes"
 _RESTORE = (
     "names a Database on Railway, where nothing is restored by this release: name one with "
     "provider Kubernetes, or load a dump by the address in its credentials Secret"
 )
 
 REFUSED: dict[type, tuple[str, str]] = {
-    steps.CreateBackup: (
-        "spec.backup",
-        f"backups are not made on Railway by this release: {_DUMP}; and set spec.backup.suspend: "
-        "true, and another spec.deletionPolicy than FinalBackup",
-    ),
     steps.FillVolume: ("spec.databaseRef", _RESTORE),
     steps.LoadBackup: ("spec.databaseRef", _RESTORE),
     steps.PinLog: ("spec.databaseRef", _RESTORE),

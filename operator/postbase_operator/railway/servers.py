@@ -12,6 +12,8 @@ from datetime import datetime
 from functools import partial
 
 from postbase_operator.api.database import Database
+from postbase_operator.archive.run import ServerFacts
+from postbase_operator.desired import names
 from postbase_operator.errors import Denied, NotReady, Unavailable
 from postbase_operator.planning import plan as steps
 from postbase_operator.planning.observed import Server
@@ -73,9 +75,7 @@ class Servers:
 
     async def take(self, ground: Ground, db: Database, step: SqlStep) -> None:
         """Raises NotReady where there is no way in yet."""
-        proxy = await _proxy(ground, db)
-        if proxy is None or not proxy.ready:
-            raise NotReady(f"the TCP proxy of {ground.name(db)} is not there yet", 2.0)
+        proxy = await _ready_proxy(ground, db)
         match step:
             case steps.PokeConfig(revision):
                 door = await self._door(ground, db, proxy)
@@ -95,6 +95,13 @@ class Servers:
                 return begun(held, value)
             case steps.FinishRotation():
                 return finished(held, self._now(), db.spec.credentials.overlap)
+
+    async def describe(self, ground: Ground, db: Database) -> tuple[Front, ServerFacts]:
+        """Where it is, and what a backup's record says of it. Raises as `take`."""
+        proxy = await _ready_proxy(ground, db)
+        door = await self._door(ground, db, proxy)
+        async with door(names.DATABASE) as connection:
+            return front(proxy), await pg.described(connection, names.DATABASE)
 
     async def checkpoint(self, ground: Ground, db: Database) -> None:
         """Railway's stop does not reach PostgreSQL, which is killed after a while: what it then
@@ -122,6 +129,13 @@ class Servers:
 async def _proxy(ground: Ground, db: Database) -> TcpProxy | None:
     state, service = await ground.look(db)
     return state.proxy_of(service.service_id) if service is not None else None
+
+
+async def _ready_proxy(ground: Ground, db: Database) -> TcpProxy:
+    proxy = await _proxy(ground, db)
+    if proxy is None or not proxy.ready:
+        raise NotReady(f"the TCP proxy of {ground.name(db)} is not there yet", 2.0)
+    return proxy
 
 
 def front(proxy: TcpProxy) -> Front:

@@ -15,6 +15,7 @@ from postbase_operator.api.backup import Backup
 from postbase_operator.api.database import Database
 from postbase_operator.archive.run import VARIABLE, BackupRun, ServerFacts
 from postbase_operator.desired.backup_job import backup_job, job_name
+from postbase_operator.desired.config import SCRIPTS
 from postbase_operator.kube.apply import body_of
 from postbase_operator.planning.backup_done import wish
 from postbase_operator.settings import Settings
@@ -37,7 +38,10 @@ CASES: dict[str, tuple[Backup, Database]] = {
             },
         ),
     ),
+    "backup-railway": (backup(), database(provider="Railway")),
 }
+BY_PASSWORD = {"backup-railway": "shop-main-superuser-4b1e4f5c"}
+"""Where the server trusts no certificate of ours: whose password it takes."""
 
 
 def run_of(asked: Backup) -> BackupRun:
@@ -72,7 +76,8 @@ def run_of(asked: Backup) -> BackupRun:
 
 def made(case: str, attempt: int = 1) -> dict[str, Any]:
     asked, db = CASES[case]
-    return body_of(backup_job(asked, db, run_of(asked), "stock@sha256:1", attempt, SETTINGS))
+    image, opened_by = "stock@sha256:1", BY_PASSWORD.get(case, "")
+    return body_of(backup_job(asked, db, run_of(asked), image, attempt, SETTINGS, opened_by))
 
 
 def rendered(case: str) -> str:
@@ -94,7 +99,7 @@ def test_keys_reach_our_own_program_alone(case: str) -> None:
     """The image of the database is the user's choice; it must sign itself nothing."""
     spec = pod(case)
     secret = {each["name"] for each in spec["volumes"] if "secret" in each}
-    assert {"ca", "store"} <= secret
+    assert ({"store"} if case in BY_PASSWORD else {"ca", "store", "trust"}) == secret
     for container in [*spec["containers"], *spec.get("initContainers", [])]:
         mounted = {each["name"] for each in container["volumeMounts"]} & secret
         ours = container["image"] == SETTINGS.sidecar_image
@@ -109,10 +114,29 @@ def test_it_is_restricted_has_no_token_and_tells_no_secret(case: str) -> None:
     for container in [*spec["containers"], *spec.get("initContainers", [])]:
         assert container["securityContext"]["allowPrivilegeEscalation"] is False
         assert container["securityContext"]["readOnlyRootFilesystem"] is True
-        told = (
-            str(container.get("env")) + str(container.get("args")) + str(container.get("command"))
-        )
+        told = str([each for each in container["env"] if "valueFrom" not in each])
+        told += str(container.get("args")) + str(container.get("command"))
         assert not {"PASSWORD", "SECRET", "ACCESS_KEY"} & set(told.upper().split("'"))
+
+
+def test_a_superusers_password_reaches_pg_dump_alone_and_stands_in_no_manifest() -> None:
+    spec = pod("backup-railway")
+    told = {}
+    for container in [*spec["containers"], *spec["initContainers"]]:
+        for each in container["env"]:
+            if "valueFrom" in each:
+                told[container["name"], each["name"]] = each["valueFrom"]
+    key = {"name": "shop-main-superuser-4b1e4f5c", "key": "password"}
+    assert told == {("dump", "PGPASSWORD"): {"secretKeyRef": key}}
+
+
+def test_its_script_is_the_one_that_the_kubelet_makes_of_the_command() -> None:
+    """It takes $(NAME) for a variable, and $$ for a $."""
+    (dump,) = [each for each in pod("backup-railway")["initContainers"] if each["name"] == "dump"]
+    shell, option, text = dump["command"]
+    assert (shell, option) == ("/bin/sh", "-c")
+    assert text.count("$") == 2 * text.count("$$")
+    assert text.replace("$$", "$") == SCRIPTS["dump.sh"]
 
 
 @pytest.mark.parametrize("case", CASES)

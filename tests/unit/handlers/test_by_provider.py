@@ -30,6 +30,7 @@ class Noted:
 
     asked: list[str] = field(default_factory=list)
     restoring: Any = None
+    backing_up: Any = None
 
     async def observe(self, _: object) -> Observed:
         self.asked.append("observe")
@@ -56,6 +57,27 @@ async def test_each_is_asked_for_its_own() -> None:
     await made.execute(THERE, TODO)
     assert not await made.destroy(THERE, keep=True)
     assert (kubernetes.asked, railway.asked) == (["observe"], ["execute", "destroy True"])
+
+
+@dataclass
+class Server:
+    """What backups are told by a platform of this name."""
+
+    name: str
+
+    async def server(self, _: object) -> Any:
+        return self.name
+
+
+async def test_a_backups_server_is_asked_for_at_its_own() -> None:
+    railway = Noted(backing_up=Server("railway"))
+    made, kubernetes = platforms(railway)
+    kubernetes.backing_up = Server("kubernetes")
+    told = [cast(Any, await made.backing_up.server(each)) for each in (HERE, THERE)]
+    assert told == ["kubernetes", "railway"]
+    alone, _ = platforms(None)
+    with pytest.raises(InvalidSpec, match=r"railway\.tokenSecretRef"):
+        await alone.backing_up.server(THERE)
 
 
 async def test_without_railway_nothing_is_done_and_nothing_forgotten() -> None:

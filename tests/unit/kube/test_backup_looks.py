@@ -11,6 +11,7 @@ import pytest
 from postbase_operator.api.backup import Backup
 from postbase_operator.api.base import Resource
 from postbase_operator.api.conditions import find_condition
+from postbase_operator.api.database import Database
 from postbase_operator.api.database_status import FinishedRun, RunKind
 from postbase_operator.api.ids import public_id
 from postbase_operator.archive.keys import Archive, LogicalStem, PhysicalFolder
@@ -22,7 +23,7 @@ from postbase_operator.objectstore.store import Reason, StoreDenied, StoreUnavai
 from postbase_operator.planning.backup import plan_backup
 from postbase_operator.planning.backup_done import wish
 from postbase_operator.planning.backup_observed import BackupSeen, Limits
-from postbase_operator.planning.backup_steps import AbortLeftovers, BackupPlan, StopRun
+from postbase_operator.planning.backup_steps import AbortLeftovers, BackupPlan, StartRun, StopRun
 from unit.archive.test_record import record
 from unit.conftest import NOW, UID
 from unit.kube.backup_world import (
@@ -101,6 +102,16 @@ def test_whether_its_bytes_are_there_is_not_guessed_while_the_store_is_silent() 
     made.memory.fault = StoreUnavailable(Reason.UNREACHABLE, "no answer", passing=True)
     told = plan(made, asked)
     assert (told.status.phase, reason(told), told.steps) == ("Pending", "StoreUnavailable", ())
+
+
+@pytest.mark.parametrize(("method", "phase"), [("Physical", "Failed"), ("Logical", "Running")])
+def test_a_physical_one_of_a_database_on_railway_fails_at_once(method: str, phase: str) -> None:
+    asked = backup(method=method)
+    body = running_database().to_wire()
+    body["spec"]["provider"] = "Railway"
+    told = plan(world(asked, db=Database.model_validate(body)), asked)
+    assert told.status.phase == phase
+    assert [isinstance(each, StartRun) for each in told.steps] == [True] * (phase == "Running")
 
 
 def begun(of: Backup) -> Backup:

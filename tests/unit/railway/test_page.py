@@ -28,7 +28,7 @@ def test_the_example_is_taken() -> None:
     db = Database.model_validate(body)
     check_support(db)
     settings = Settings(sidecar_image="i", railway_token="t")
-    check_elsewhere(db, ProjectDefaults(), settings, has_store=True)
+    check_elsewhere(db, ProjectDefaults(), settings)
 
 
 @pytest.mark.parametrize("field", [*REFUSED, *PARAMETERS])
