@@ -51,7 +51,7 @@ PROJECT = Project.model_validate(
         "metadata": {
             "name": "shop",
             "namespace": "team",
-            "uid": "4b1e4f5c-0000-4000-8000-00000000000a",
+            "uid": "4b1e4f5c-0000-4000-8000-000000000001",
         }
     }
 )

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gzip
-import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
@@ -15,7 +13,8 @@ from typing import cast
 import psycopg
 import pytest
 
-from component.job_runs import assert_whole, keys, programs
+from component.job_runs import assert_whole, keys
+from component.load_runs import Restore, settle
 from component.railway_jobs import started
 from component.railway_operator import (
     Operator,
@@ -25,7 +24,7 @@ from component.railway_operator import (
     operator,
     railway_database,
 )
-from component.servers import Server, Servers, servers
+from component.servers import Servers, servers
 from component.tls_relay import eavesdropper
 from postbase_operator.api.database import Database
 from postbase_operator.api.project import ProjectDefaults
@@ -65,7 +64,7 @@ async def a_database(ours: Operator, **spec: object) -> Database:
     return await ours.ready(railway_database(postgresVersion="15", **spec))
 
 
-async def test_a_job_dumps_it_through_its_proxy_and_the_dump_is_restored(
+async def test_a_job_dumps_it_through_its_proxy_and_a_job_in_the_cluster_restores_the_dump(
     ours: Operator,
     servers: Servers,
     s3_store: S3Store,
@@ -94,20 +93,12 @@ async def test_a_job_dumps_it_through_its_proxy_and_the_dump_is_restored(
     globals_ = s3_store.get(f"{stem}.globals.sql").decode()
     assert "CREATE ROLE app_a" in globals_
     assert "PASSWORD" not in globals_
-    server = servers.new(15)
-    restore(server, s3_store.get(f"{stem}.dump.gz"), tmp_path / "dump")
-    assert server.sql(rows, dbname="again") == expected
+    restored = Restore(servers.new(15), s3_store, run, tmp_path / "restore")
+    settle(restored.server)
+    restored.load()
+    assert restored.sql(rows) == expected
     owner = "SELECT tableowner::text FROM pg_tables WHERE tablename = 't'"
-    assert server.sql(owner, dbname="again") == [("app",)]
-
-
-def restore(server: Server, stored: bytes, file: Path) -> None:
-    """Into its database `again`."""
-    server.sql("CREATE ROLE app")
-    server.sql("CREATE DATABASE again")
-    file.write_bytes(gzip.decompress(stored))
-    into = (f"--host={server.folder}", "--username=postgres", "--dbname=again", "--no-acl")
-    subprocess.run([programs() / "pg_restore", *into, file], check=True)
+    assert restored.sql(owner) == [("app",)]
 
 
 async def test_with_a_password_that_was_edited_there_is_no_backup(
