@@ -89,6 +89,10 @@ traps: setup ## The table of docs/railway.md, from the marks of tests
 	@$(RUN) -m railway.trap_table
 .PHONY: traps
 
+railway-check: setup ## What only a token of Railway tells: RAILWAY_TOKEN, read-only; WRITE=1 makes a service and removes it
+	@$(RUN) -m railway_check
+.PHONY: railway-check
+
 golden: setup ## The manifests that unit tests compare with, written anew: read the diff
 	@$(RUN) -m unit.desired.test_manifests
 .PHONY: golden

@@ -47,10 +47,10 @@ def table(tests: dict[str, list[str]] | None = None) -> str:
         if name in tests:
             held = ", ".join(f"`{test}`" for test in tests[name])
             rows.append(f"| {trap.section} | {trap.railway} | {trap.operator} | {held} |")
-    rows += ["", "Open, without a test:", ""]
-    for name, trap in TRAPS.items():
-        if name not in tests:
-            rows.append(f"- §{trap.section}: {trap.railway}: {trap.operator}.")
+    open_ones = [trap for name, trap in TRAPS.items() if name not in tests]
+    if open_ones:
+        rows += ["", "Open, without a test:", ""]
+        rows += [f"- §{trap.section}: {trap.railway}: {trap.operator}." for trap in open_ones]
     return "\n".join(rows) + "\n"
 
 

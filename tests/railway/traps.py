@@ -194,7 +194,8 @@ TRAPS = {
     "all-environments": Trap(
         "2",
         "Some requests may act on all environments of a project that are no forks; reports differ",
-        "use a project with one environment ([setup](#setup))",
+        "use a project with one environment ([setup](#setup)); `make railway-check` says of a "
+        "project whether it has more",
     ),
     "pr-environments": Trap(
         "2",

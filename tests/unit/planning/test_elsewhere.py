@@ -42,6 +42,7 @@ def test_without_a_token_the_setting_is_named() -> None:
         ("spec.bootstrap", {"bootstrap": {"latest": {}}}),
     ],
 )
+@pytest.mark.trap("receiver-needs-a-volume")
 def test_what_is_not_done_there_yet(field: str, spec: dict[str, Any]) -> None:
     reason, message = refused(**spec)
     assert reason == "NotImplemented"

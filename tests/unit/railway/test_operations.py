@@ -7,7 +7,7 @@ import inspect
 from pathlib import Path
 
 import pytest
-from graphql import parse, specified_rules, validate
+from graphql import FieldNode, OperationDefinitionNode, parse, specified_rules, validate
 from graphql.validation import NoDeprecatedCustomRule
 
 from postbase_operator.railway import operations
@@ -59,6 +59,20 @@ def test_each_document_is_valid_as_it_is_sent(name: str) -> None:
     assert "#" not in document.body
     assert document.mutation == document.body.startswith("mutation ")
     assert name.replace("_", "").lower() == document.name.lower()
+
+
+def roots(text: str) -> set[str]:
+    found = [each for each in parse(text).definitions if isinstance(each, OperationDefinitionNode)]
+    fields = [each for operation in found for each in operation.selection_set.selections]
+    return {each.name.value for each in fields if isinstance(each, FieldNode)}
+
+
+@pytest.mark.trap("backups-are-snapshots", "staged-by-others", "redeploy-hides-image")
+def test_snapshots_the_stage_and_the_image_of_before_are_asked_for_by_nobody() -> None:
+    sent = set().union(*(roots(path.read_text()) for path in FILES))
+    assert {"volumeCreate", "environmentPatchCommit", "serviceInstanceDeployV2"} <= sent
+    words = ("backup", "pitr", "stage", "redeploy")
+    assert not [field for field in sent if any(word in field.lower() for word in words)]
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
