@@ -16,7 +16,7 @@ from graphql import (
     parse,
     validate,
 )
-from graphql.language import OperationDefinitionNode, OperationType
+from graphql.language import DocumentNode, OperationDefinitionNode, OperationType
 
 from railway.errors import INTERNAL, Refused, shaped
 from railway.fields import field_of
@@ -47,6 +47,12 @@ def told(data: Any, errors: list[dict[str, Any]] | None = None, status: int = 20
     return Answer(status, json.dumps(body))
 
 
+@functools.cache
+def parsed(document: str) -> DocumentNode:
+    """A client sends the same few over and over."""
+    return parse(document)
+
+
 def check(document: str) -> Answer | None:
     faults, code = _faults(document)
     return _bad(faults, code) if faults else None
@@ -56,7 +62,7 @@ def check(document: str) -> Answer | None:
 def _faults(document: str) -> tuple[list[GraphQLError], str]:
     """[U] the shape of what the schema itself refuses: it is Apollo's here, with 400."""
     try:
-        return list(validate(schema(), parse(document))), "GRAPHQL_VALIDATION_FAILED"
+        return list(validate(schema(), parsed(document))), "GRAPHQL_VALIDATION_FAILED"
     except GraphQLSyntaxError as error:
         return [error], "GRAPHQL_PARSE_FAILED"
 
@@ -72,7 +78,7 @@ def _bad(faults: list[GraphQLError], code: str) -> Answer:
 def run(visit: Visit, document: str, variables: dict[str, Any], name: str | None) -> Answer:
     result = execute_sync(
         schema(),
-        parse(document),
+        parsed(document),
         context_value=visit,
         variable_values=variables,
         operation_name=name,
@@ -97,7 +103,7 @@ def _shown(result: ExecutionResult) -> Answer:
 
 
 def only_queries(document: str) -> bool:
-    every = parse(document).definitions
+    every = parsed(document).definitions
     operations = [each for each in every if isinstance(each, OperationDefinitionNode)]
     return all(each.operation is OperationType.QUERY for each in operations)
 

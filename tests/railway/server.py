@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
+from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
@@ -71,6 +72,7 @@ class Gate:
             answer = refusal or self._run(token, asked, document)
             if fault is not None and (refusal is None):
                 answer = fault.after(self.double, answer)
+        answer.headers["Date"] = formatdate(now, usegmt=True)  # Reset is by this clock as well
         if token is not None:
             answer.headers = self.double.world.budget(token).headers() | answer.headers
         return self._logged(name, fields, token, answer)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -69,10 +69,12 @@ class Turn:
 
 @dataclass(slots=True)
 class Budget:
-    """Raises Throttled where a request must not go out now; `clock` is monotonic, in seconds."""
+    """Raises Throttled where a request must not go out now; `clock` is monotonic, in seconds, and
+    `sleep` waits by it."""
 
     rates: Rates = field(default_factory=Rates)
     clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     _recent: deque[float] = field(default_factory=deque)
     _limit: int = 0
     _left: int = 0
@@ -98,7 +100,7 @@ class Budget:
         wait = self._depart()
         if wait > 0:
             try:
-                await asyncio.sleep(wait)
+                await self.sleep(wait)
             except asyncio.CancelledError:
                 self.settle(turn, Said())
                 raise
@@ -211,11 +213,16 @@ def _moment(text: str) -> float | None:
 
 
 class Budgets:
-    """One Budget for each token, whoever sends with it."""
+    """One Budget for each token, whoever sends with it; `clock` and `sleep` are theirs."""
 
-    def __init__(self, rates: Rates = HOBBY) -> None:
-        self._rates = rates
+    def __init__(
+        self,
+        rates: Rates = HOBBY,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._rates, self._clock, self._sleep = rates, clock, sleep
         self._of: dict[str, Budget] = {}
 
     def of(self, fingerprint: str) -> Budget:
-        return self._of.setdefault(fingerprint, Budget(self._rates))
+        return self._of.setdefault(fingerprint, Budget(self._rates, self._clock, self._sleep))

@@ -51,13 +51,13 @@ class Builder:
             if one_volume(state, service) is not None:
                 return
             self._ground.is_met(VOLUME, service_id)
+            self._ground.wait_for(VOLUME, service_id)  # before all that it may make needless
             where = await self._region(db, region)
         else:
             check_beginning(state, self._ground.name(db), db)
             await self._check_plan(db, state)
             where = await self._region(db, region)
             service_id = await self._create_service(db, password)
-        self._ground.wait_for(VOLUME, service_id)
         instance = services.instance(db, where)
         place, client = self._ground.place, self._ground.client
         await changes.update_instance(client, place, service_id, instance, young=True)
@@ -83,6 +83,9 @@ class Builder:
         except AlreadyExists:
             await self._explain(db, name)
             raise
+        except UnknownOutcome:
+            ground.asked(SERVICE, name)
+            raise
         ground.asked(SERVICE, name)
         ground.was_not_done(VOLUME, made.id)  # no other has had the time to
         return made.id
@@ -96,7 +99,8 @@ class Builder:
         raise NotReady(f"Railway does not show the service {name} yet", 2.0)
 
     async def _create_volume(self, service_id: str, region: str) -> None:
-        """Not a second time for an outcome that is not known: it would be another one."""
+        """Not a second time for an outcome that is not known: it would be another one. Raises
+        InvalidSpec where the project is full: others may have taken the place meanwhile."""
         ground = self._ground
         ground.asked(VOLUME, service_id)
         self._sight.changed()
@@ -106,6 +110,10 @@ class Builder:
             )
         except UnknownOutcome:
             raise
+        except PlanLimit as error:
+            ground.was_not_done(VOLUME, service_id)
+            why = f"{error}: delete volumes of its Railway project, or take another Project"
+            raise InvalidSpec("spec.projectRef", why, reason="PlanLimitExceeded") from error
         except PostbaseError:
             ground.was_not_done(VOLUME, service_id)
             raise

@@ -42,7 +42,8 @@ class RailwayPlatform:
     """Implements platforms.Platform on one environment of Railway.
 
     `place` None: the one that a project's token is for. `region_of` answers the spec's or the
-    Project's region; `settles` is as in ground.SETTLES, `clock` monotonic, in seconds.
+    Project's region; `settles` is as in ground.SETTLES, `clock` monotonic, in seconds. `servers`:
+    who asks PostgreSQL, by default through its TCP proxy.
     """
 
     def __init__(  # noqa: PLR0913 - what it stands on, each by name
@@ -58,6 +59,7 @@ class RailwayPlatform:
         prices: Prices = costs.LISTED,
         settles: float = SETTLES,
         clock: Callable[[], float] = time.monotonic,
+        servers: Servers | None = None,
     ) -> None:
         self._client = client
         self._place = place
@@ -68,7 +70,7 @@ class RailwayPlatform:
         self._prices = prices
         self._settles = settles
         self._clock = clock
-        self._servers = Servers(keyring, now)
+        self._servers = servers or Servers(keyring, now)
         self._found: Ground | None = None
         self._finding = asyncio.Lock()
         self._schedule = schedule
@@ -195,6 +197,7 @@ class RailwayPlatform:
             await self._servers.checkpoint(ground, db)
             await taking_away.delete_service(ground, db, service, state)
             return False
+        taking_away.wait_for_service(ground, db)
         own = observing.own_volumes(state, ground.name(db))
         policy, stays = db.spec.deletion_policy, db.spec.retain_volume_for is not None
         backed_up = policy is DeletionPolicy.FINAL_BACKUP and not stays

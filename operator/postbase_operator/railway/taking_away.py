@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from postbase_operator.api.database import Database
 from postbase_operator.railway import changes
+from postbase_operator.railway.building import SERVICE, VOLUME
 from postbase_operator.railway.ground import Ground
 from postbase_operator.railway.models import EnvironmentState, ServiceInstance, VolumeInstance
 from postbase_operator.railway.observe import volume_name
@@ -17,8 +18,12 @@ async def delete_service(
     ground: Ground, db: Database, service: ServiceInstance, state: EnvironmentState
 ) -> None:
     """First of all each volume gets its name: once the service is gone, and the marker with it,
-    nothing else tells whose it is."""
-    for volume in state.volumes_of(service.service_id):
+    nothing else tells whose it is. Raises NotReady within the time in which one may still show."""
+    volumes = state.volumes_of(service.service_id)
+    if not volumes:
+        ground.is_met(VOLUME, service.service_id)
+        ground.wait_for(VOLUME, service.service_id)
+    for volume in volumes:
         wanted = volume_name(ground.name(db), volume.volume_id)
         if volume.volume.name != wanted:
             ground.sight.changed()
@@ -28,6 +33,14 @@ async def delete_service(
     if proxy is not None:
         await changes.delete_tcp_proxy(ground.client, proxy.id)
     await changes.delete_service(ground.client, ground.place, service.service_id)
+    ground.was_not_done(SERVICE, ground.name(db))
+
+
+def wait_for_service(ground: Ground, db: Database) -> None:
+    """Of one that is not seen. Raises NotReady within the time in which it may still show: asked
+    for a moment ago, also by a process that was killed, it would be left behind."""
+    ground.is_met(SERVICE, ground.name(db))
+    ground.wait_for(SERVICE, ground.name(db))
 
 
 async def delete_volumes(ground: Ground, volumes: tuple[VolumeInstance, ...]) -> None:

@@ -293,3 +293,16 @@ def test_any_header_is_read(headers: dict[str, str]) -> None:
 def test_a_token_has_one_budget() -> None:
     budgets = Budgets()
     assert budgets.of("a") is budgets.of("a") is not budgets.of("b")
+
+
+async def test_it_waits_by_the_clock_that_it_was_given() -> None:
+    clock, waited = Clock(), []
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        clock.now += seconds
+
+    budget = Budgets(Rates(per_second=1), clock, sleep).of("a")
+    for _ in range(3):
+        budget.settle(await budget.take(urgent=True), Said())
+    assert waited == [pytest.approx(SECOND)] * 2
