@@ -106,7 +106,7 @@ test: setup ## All set-up, then every test that this machine can run
 	@$(RUN) -m suite test
 .PHONY: test
 
-bench: setup $(if $(filter-out ready idle estimates,$(PART)),build,up) ## The tables of docs/benchmarks.md beside peers (PART=ready, idle, estimates, backups, archiving, recovery or gateway)
+bench: setup $(if $(filter-out ready idle estimates railway,$(PART)),build,$(if $(filter railway,$(PART)),,up)) ## The tables of docs/benchmarks.md beside peers (PART=ready, idle, estimates, backups, archiving, recovery, gateway or railway)
 	@$(RUN) -m bench $(PART)
 .PHONY: bench
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from bench import archiving, backups, document, estimates, gateway, ready, recovery
+from bench import archiving, backups, document, estimates, gateway, railway, ready, recovery
 
 PARTS: dict[str, Callable[[], str]] = {
     "ready": ready.measure,
@@ -19,6 +19,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "archiving": archiving.measure,
     "recovery": recovery.measure,
     "gateway": gateway.measure,
+    "railway": railway.measure,
 }
 """The first three need the node of `make up`."""
 

@@ -255,4 +255,4 @@ class Process:
     def _again(self, error: PostbaseError) -> float:
         self.failures += 1
         asked = error.retry_after if isinstance(error, NotReady | Unavailable) else None
-        return max(asked or 0.0, min(LONGEST, 2.0 ** (self.failures - 1)))
+        return max(asked or 0.0, min(LONGEST, 2.0 ** min(self.failures - 1, 20)))
