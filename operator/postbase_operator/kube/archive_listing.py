@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import datetime
 
 from postbase_operator.archive.history import Fork, parse_history
@@ -20,8 +21,21 @@ from postbase_operator.planning.window import Log, Stretch
 
 HEADER = 4096
 """Bytes of an object that hold its header."""
-Ends = dict[str, tuple[datetime, datetime | None]]
-"""By an object's key: until when nothing was beyond it, and its last commit."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """What the header of a stretch's last object says: until when nothing was beyond it, its last
+    commit, and what had come by then."""
+
+    until: datetime | None = None
+    committed: datetime | None = None
+    received: int = 0
+    segments: int = 0
+
+
+Ends = dict[str, End]
+"""By an object's key."""
 
 
 def listed(store: ObjectStore, archive: Archive, known: Ends) -> Log:
@@ -32,10 +46,11 @@ def listed(store: ObjectStore, archive: Archive, known: Ends) -> Log:
     for timeline in index.timelines:
         ends = _ends(index, timeline)
         for run in index.runs(timeline):
-            until, committed = _moment(store, ends.get(run.end), known)
+            end = _end_of(store, ends.get(run.end), known)
             beat = _beat(store, index, run)
-            moments = [each for each in (until, committed, beat) if each is not None]
-            stretches.append(Stretch(run, max(moments, default=None), committed))
+            moments = [each for each in (end.until, end.committed, beat) if each is not None]
+            until = max(moments, default=None)
+            stretches.append(Stretch(run, until, end.committed, end.received, end.segments))
     return Log(tuple(stretches), histories(store, index.histories))
 
 
@@ -50,16 +65,16 @@ def _end(segment: Segment) -> int:
     return int(segment.end)
 
 
-def _moment(
-    store: ObjectStore, key: str | None, known: Ends
-) -> tuple[datetime | None, datetime | None]:
+def _end_of(store: ObjectStore, key: str | None, known: Ends) -> End:
     if key is None:
-        return None, None
+        return End()
     if key not in known:
         header = _header(store, key)
         if header is None:
-            return None, None
-        known[key] = header.sent_at, header.commits.last if header.commits else None
+            return End()
+        committed = header.commits.last if header.commits else None
+        totals = header.totals
+        known[key] = End(header.sent_at, committed, totals.received, totals.segments)
     return known[key]
 
 

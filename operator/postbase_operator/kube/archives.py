@@ -1,76 +1,34 @@
-"""The archives of Databases in their object stores, as far as the operator looks at them.
+"""How the archives of Databases in this cluster do: what their sidecars say, and what lies there.
 
-Listings stay in memory, and are made anew where something calls for it and else once an hour.
 While archiving is off nothing is asked.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
 
 from postbase_operator.api.database import Database
-from postbase_operator.api.ids import public_id
-from postbase_operator.api.project import Project, ProjectDefaults
-from postbase_operator.archive.keys import Archive, CatalogueKey, GivenUpKey
-from postbase_operator.archive.receiver import ReceiverReport
-from postbase_operator.archive.record import CatalogueEntry, UnreadableRecord
-from postbase_operator.errors import InvalidSpec, PostbaseError
+from postbase_operator.api.project import Project
+from postbase_operator.errors import InvalidSpec
 from postbase_operator.kube.admin import Admin
-from postbase_operator.kube.archive_listing import Ends, listed
-from postbase_operator.kube.budget import Allowance
+from postbase_operator.kube.archive_books import Books
 from postbase_operator.kube.cache import Cache
-from postbase_operator.kube.catalogue import restorable
-from postbase_operator.kube.kinds import BACKUP, PROJECT
-from postbase_operator.kube.receivers import Heard, Receivers
+from postbase_operator.kube.receivers import Receivers
 from postbase_operator.kube.session import Session
 from postbase_operator.kube.stores import Source, Stores
-from postbase_operator.objectstore.store import Reason, StoreUnavailable
 from postbase_operator.planning import plan as steps
-from postbase_operator.planning.archive_observed import NONE_EARLIER, ArchiveSeen, Earlier
-from postbase_operator.planning.archiving import archive_of, incarnation
+from postbase_operator.planning.archive_observed import ArchiveSeen, Earlier
+from postbase_operator.planning.archiving import archive_of
 from postbase_operator.planning.observed import Process, ProcessState
-from postbase_operator.planning.window import Log, settled
 from postbase_operator.settings import Settings
 
 logger = logging.getLogger(__name__)
 ArchiveStep = steps.BringStore | steps.EnterCatalogue
-LISTED_EVERY = 3600.0
-RETRIED_AFTER = 30.0
-PATIENCE = 5.0
-"""Seconds for which a look waits for a listing; it goes on without."""
-STORE_PATIENCE = 15.0
-TOLD_EVERY = timedelta(minutes=10)
-FIGURES_PER_SECOND = 5.0
 BROUGHT_EVERY = 45.0
-
-
-@dataclass
-class Listing:
-    """The last listing of one archive, and the one that is being made."""
-
-    archive: Archive
-    log: Log | None = None
-    error: str = ""
-    mark: Hashable = None
-    """What was the case when it began: otherwise another one is due."""
-    began: float = -LISTED_EVERY
-    ends: Ends = field(default_factory=dict)
-    task: asyncio.Task[None] | None = None
-
-    def is_due(self, mark: Hashable) -> bool:
-        if self.task is not None and not self.task.done():
-            return False
-        age = time.monotonic() - self.began
-        if self.error:
-            return age >= RETRIED_AFTER
-        return mark != self.mark or age >= LISTED_EVERY
-
-
 ANSWERS = {ProcessState.RUNNING, ProcessState.STOPPING}
 """While PostgreSQL stops, the sidecar tells whether the archive has got the end of the log."""
 
@@ -86,156 +44,65 @@ class Archives:
         admin: Admin,
         now: Callable[[], datetime],
     ) -> None:
-        self._cache = cache
-        self._settings = settings
         self._admin = admin
-        self._now = now
-        self.stores = Stores(api, settings)
+        self._books = Books(api, cache, settings, now)
         self.receivers = Receivers(admin, now)
-        self._listings: dict[str, Listing] = {}  # by the Database's UID, as the next two
-        self._entered: set[str] = set()
-        self._brought: dict[str, tuple[float, int]] = {}
-        self._figures = Allowance(FIGURES_PER_SECOND)
+        self._brought: dict[str, tuple[float, int]] = {}  # by the Database's UID
+
+    @property
+    def stores(self) -> Stores:
+        return self._books.stores
 
     def forget(self, db: Database) -> None:
-        uid = db.metadata.uid
         self.receivers.forget(db)
-        self._entered.discard(uid)
-        self._brought.pop(uid, None)
-        listing = self._listings.pop(uid, None)
-        if listing is not None and listing.task is not None:
-            listing.task.cancel()
+        self._books.forget(db)
+        self._brought.pop(db.metadata.uid, None)
 
     def project(self, db: Database) -> Project | None:
-        body = self._cache.get(PROJECT, db.metadata.namespace, db.spec.project_ref.name)
-        return None if body is None else Project.model_validate(body)
-
-    # -- looking ---------------------------------------------------------------------------
+        return self._books.project(db)
 
     async def look(self, db: Database, process: Process, system_id: str) -> ArchiveSeen | None:
         """None where there is no store. What the store raises is told, not raised."""
-        project = self.project(db)
-        source = self.stores.source(project)
+        source = self._books.source(db)
         if source is None:
             self.receivers.forget(db)
             return None
-        policy = db.pitr_policy(project.spec.defaults if project else ProjectDefaults())
-        seen = ArchiveSeen(
-            bucket=source.wanted.bucket,
-            folder=(source.wanted.prefix or "").strip("/"),
-            is_entered=self._is_entered(db, source, system_id),
-        )
+        seen = self._books.seen(db, source, system_id)
+        on = self._books.policy(db).enabled and bool(system_id)
         answers = process.state in ANSWERS and bool(process.address)
-        if not policy.enabled or not system_id or not answers or not process.receiver_revision:
+        if not on or not answers or not process.receiver_revision:
             self.receivers.forget(db)
             return seen
         heard = await self.receivers.ask(db, process.address)
         if process.state is not ProcessState.RUNNING:
             return replace(seen, report=heard.report)
-        listing = await self._listed(db, source, archive_of(db, system_id), heard.report)
-        return ArchiveSeen(
-            bucket=seen.bucket,
-            folder=seen.folder,
+        listing = await self._books.listed(db, source, archive_of(db, system_id), heard.report)
+        return replace(
+            seen,
             report=heard.report,
             silence=heard.silence,
             log=listing.log,
             listing_error=listing.error,
-            is_entered=seen.is_entered,
-            may_tell=self._may_tell(db, heard),
+            may_tell=self._books.may_tell(db, heard.report),
         )
-
-    def _is_entered(self, db: Database, source: Source, system_id: str) -> bool:
-        told = db.status.archive
-        known = told is not None and told.bucket == source.wanted.bucket
-        current = known and told is not None and told.incarnation == incarnation(db, system_id)
-        return current or db.metadata.uid in self._entered
-
-    def _may_tell(self, db: Database, heard: Heard) -> bool:
-        """Whether the moving figures may go into the status: a place in the global budget is taken
-        only where something has moved and the last ones are old."""
-        told = db.status.pitr
-        if told is None or told.observed_at is None or heard.report is None:
-            return False
-        before = told.receiver.durable_lsn if told.receiver is not None else None
-        if self._now() - told.observed_at < TOLD_EVERY or before == heard.report.durable_lsn:
-            return False
-        return self._figures.take()
-
-    async def _listed(
-        self, db: Database, source: Source, archive: Archive, report: ReceiverReport | None
-    ) -> Listing:
-        uid = db.metadata.uid
-        listing = self._listings.get(uid)
-        if listing is None or listing.archive != archive:
-            listing = self._listings[uid] = Listing(archive)
-        mark = (source, self._bases(db), _turn(report))
-        if listing.is_due(mark):
-            listing.mark, listing.began = mark, time.monotonic()
-            listing.task = asyncio.create_task(self._list(listing, source, report))
-        if listing.task is not None and not listing.task.done():
-            await asyncio.wait([listing.task], timeout=PATIENCE)
-        return listing
-
-    async def _list(self, listing: Listing, source: Source, before: ReceiverReport | None) -> None:
-        try:
-            store = await self.stores.client(source)
-            found = await asyncio.to_thread(listed, store, listing.archive, listing.ends)
-            listing.log = settled(found, before)
-            listing.error = ""
-        except (PostbaseError, UnreadableRecord) as error:
-            listing.error = str(error)
-            logger.info("an archive was not listed", extra={"error": str(error)})
-
-    def _bases(self, db: Database) -> frozenset[str]:
-        """The complete Backups that name it: with another one another window may begin."""
-        return frozenset(
-            body["metadata"]["uid"]
-            for body in self._cache.children(BACKUP, db.metadata.namespace, db.metadata.name)
-            if (body.get("status") or {}).get("phase") == "Completed"
-        )
-
-    # -- before there is a volume ------------------------------------------------------------
 
     async def earlier(self, db: Database) -> Earlier:
         """What the catalogue has of Databases of this name that are gone."""
-        project = self.project(db)
-        source = self.stores.source(project)
-        if source is None or project is None:
-            return NONE_EARLIER
-        place = self._place(db)
-        try:
-            async with asyncio.timeout(STORE_PATIENCE):
-                store = await self.stores.client(source)
-                return Earlier(await asyncio.to_thread(restorable, store, place))
-        except TimeoutError:
-            return Earlier(unknown="the object store does not answer in time")
-        except StoreUnavailable as error:
-            if error.reason is Reason.NO_SUCH_BUCKET:
-                return NONE_EARLIER
-            return Earlier(unknown=str(error))
-        except (InvalidSpec, PostbaseError) as error:
-            return Earlier(unknown=str(error))
-
-    def _place(self, db: Database) -> CatalogueKey:
-        meta = db.metadata
-        return CatalogueKey(self._settings.cluster_name, meta.namespace, meta.name, meta.uid)
-
-    # -- steps -----------------------------------------------------------------------------
+        return await self._books.earlier(db)
 
     async def take(self, db: Database, step: ArchiveStep) -> None:
-        source = self.stores.source(self.project(db))
-        if source is None:
-            return
         match step:
             case steps.BringStore():
-                await self._bring(db, source)
+                source = self._books.source(db)
+                if source is not None:
+                    await self._bring(db, source)
             case steps.EnterCatalogue():
-                await self._enter(db, source)
+                await self._books.enter(db)
 
     async def _bring(self, db: Database, source: Source) -> None:
         """Trouble with its sources is told by the receiver, which goes on with what it has."""
         try:
-            data = await self.stores.data(source)
+            data = await self._books.stores.data(source)
         except InvalidSpec as error:
             logger.warning("a store's Secrets cannot be read", extra={"error": str(error)})
             return
@@ -245,46 +112,6 @@ class Archives:
             await self._admin.bring_store(db, data)
             self._brought[db.metadata.uid] = time.monotonic(), digest
 
-    async def _enter(self, db: Database, source: Source) -> None:
-        """A store that is away is told by the receiver and by the Backups: entered later."""
-        project = self.project(db)
-        created = db.metadata.creation_timestamp
-        if project is None or created is None:
-            return
-        place = self._place(db)
-        entry = CatalogueEntry(
-            cluster=place.cluster,
-            namespace=place.namespace,
-            name=place.name,
-            database_uid=place.database_uid,
-            project=public_id("Project", project.metadata.uid),
-            created_at=created,
-        )
-        if await self._put(source, str(place), entry.to_bytes()):
-            self._entered.add(db.metadata.uid)
-
     async def give_up(self, db: Database) -> None:
         """Notes that whoever deletes this Database wants a new one of its name to begin empty."""
-        source = self.stores.source(self.project(db))
-        if source is not None and db.status.archive is not None:
-            place = self._place(db)
-            mark = GivenUpKey(place.cluster, place.namespace, place.name, place.database_uid)
-            await self._put(source, str(mark), b"")
-
-    async def _put(self, source: Source, key: str, body: bytes) -> bool:
-        """False where the store did not take it."""
-        try:
-            async with asyncio.timeout(STORE_PATIENCE):
-                store = await self.stores.client(source)
-                await asyncio.to_thread(store.put, key, body, if_absent=False)
-        except (PostbaseError, TimeoutError) as error:
-            logger.warning("the catalogue was not written", extra={"error": repr(error)})
-            return False
-        return True
-
-
-def _turn(report: ReceiverReport | None) -> Hashable:
-    """What may have put a hole into the log, or another timeline."""
-    if report is None:
-        return None
-    return report.started_at, report.timeline, report.slot_lost, report.durable_lsn is None
+        await self._books.give_up(db)

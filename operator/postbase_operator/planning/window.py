@@ -44,6 +44,10 @@ class Stretch:
     until: datetime | None = None
     committed: datetime | None = None
     """Time of the last commit in it, where that is known."""
+    received: int = 0
+    """Bytes that had come by its end since archiving was switched on …"""
+    segments: int = 0
+    """… and whole segments."""
 
 
 @dataclass(frozen=True, slots=True)
