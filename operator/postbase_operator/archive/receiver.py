@@ -19,6 +19,8 @@ from postbase_operator.archive.record import Owner, Part, Record
 
 CONFIG_FILE = "receiver.json"
 SLOT = "postbase_walrx"
+ROLE = "postbase_walrx"
+"""The role with REPLICATION that the receiver, and the Job of a physical backup, log in as."""
 APPLICATION = "postbase_walrx"
 """The receiver's application_name: what synchronous_standby_names waits for under `Zero`."""
 PORT = 8432

@@ -1,8 +1,9 @@
 """The sidecar beside every database, while archiving is off: there, and costing nothing.
 
-It sits in the pod from the first day so that switching archiving on restarts nothing. Until then it
-looks once a second whether its file has changed, and imports nothing: its memory is a bare
-interpreter's. Switched on, it becomes the process that archives; that one becomes this again.
+A sidecar sits in the pod from the first day so that switching archiving on restarts nothing. Until
+then it looks once a second whether its file has changed, and imports nothing: its memory is a bare
+interpreter's. Switched on, it becomes the process that archives; that one becomes this again. A
+service of its own (Railway) is told by variables, and archives from its start on.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import sys
 ROOT = "POSTBASE_ROOT"
 """Variable: what all mounts lie under, where that is not `/`."""
 CONFIG = "/postbase/config/receiver.json"
+TOLD = "POSTBASE_RECEIVER"
+"""Variable: all is told by variables, and nothing mounted (archive/receiver_environment.py)."""
 ENDS = {signal.SIGTERM, signal.SIGINT}
 LOOK_SECONDS = 1.0
 ENVIRONMENT = {
@@ -27,6 +30,8 @@ ENVIRONMENT = {
 def main() -> int:
     """Until SIGTERM or SIGINT; as PID 1 it would ignore both without asking for them."""
     signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
+    if TOLD in os.environ:
+        become("postbase_operator.jobs.far_receiver", ENVIRONMENT)
     seen: object = None
     while True:
         mark = _mark()

@@ -16,13 +16,13 @@ from types import TracebackType
 from psycopg import pq
 from psycopg.conninfo import make_conninfo
 
+from postbase_operator.archive.receiver import ROLE
 from postbase_operator.errors import InvalidSpec, Unavailable
 from postbase_operator.wal.connection import Connection, Row, expect, rows_of
 from postbase_operator.wal.lsn import Lsn, parse_size
 from postbase_operator.wal.protocol import ProtocolError, WalMessage, decode, status_update
 
-RECEIVER = "postbase_walrx"
-"""The role with REPLICATION that initdb.sh makes."""
+RECEIVER = ROLE
 _SLOT = re.compile(r"[a-z0-9_]{1,63}")
 _SETTING = re.compile(r"[a-z_]+")
 
@@ -94,6 +94,28 @@ def over_tls(
         sslrootcert=str(folder / "ca.crt"),
         sslcert=str(folder / "tls.crt"),
         sslkey=str(folder / "tls.key"),
+        gssencmode="disable",
+        keepalives_idle=10,
+        keepalives_interval=5,
+        keepalives_count=4,
+        tcp_user_timeout=30_000,
+    )
+
+
+def by_password(
+    host: str, port: int, password: str, application_name: str, user: str = RECEIVER
+) -> str:
+    """To a server whose certificate bears none of its names (Railway's image): what proves it is
+    SCRAM, bound to the channel. A connection that died in silence is noticed as in `over_tls`."""
+    return make_conninfo(
+        host=host,
+        port=port,
+        user=user,
+        password=password,
+        dbname="replication",
+        application_name=application_name,
+        sslmode="require",
+        channel_binding="require",
         gssencmode="disable",
         keepalives_idle=10,
         keepalives_interval=5,
