@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from postbase_operator.api.database import Database, DatabaseStatus
+from postbase_operator.api.policies import BackupMethod
 from postbase_operator.api.restore_status import RestorePlan
 from postbase_operator.archive.run import RecoveryProgress, ServerFacts
 from postbase_operator.planning.archived import Offer, Stopped, Wish
@@ -51,16 +52,17 @@ class BackupServer:
     image: str
     """Its own, whose pg_dump fits it; by digest where that is known."""
     facts: ServerFacts
-    superuser_secret: str = ""
-    """Of the Database's namespace, with the superuser's `password`; "": a certificate opens it."""
+    password_secret: str = ""
+    """Of the Database's namespace, with the `password` that opens it: the superuser's for a dump,
+    the receiver's role's for a physical backup; "": a certificate does."""
 
 
 class BackingUp(Protocol):
     """What backups alone ask of a platform. The Jobs that take them run in this cluster."""
 
-    async def server(self, db: Database) -> BackupServer:
-        """Asked of it by SQL. Raises NotReady where there is no way in yet, Unavailable where it
-        does not answer."""
+    async def server(self, db: Database, method: BackupMethod) -> BackupServer:
+        """Asked of it by SQL, and made ready for backups of this kind. Raises NotReady where there
+        is no way in yet, Unavailable where it does not answer."""
         ...
 
 

@@ -87,6 +87,10 @@ class Settings:
     railway_environment: str = ""
     """Id of its environment, likewise."""
 
+    railway_image: str = ""
+    """This product's own image as Railway pulls it, for WAL receivers there; it must be public.
+    Empty: `sidecar_image`."""
+
     railway_prices: str = ""
     """Railway's prices in US dollars, as JSON: asOf (a date), memory, cpu, volume, egress. What is
     not named costs what railway/cost.py says. Only estimates follow from it."""

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
+from component.railway_archives import archives
 from component.railway_operator import (
     CLUSTER,
     PROJECT,
@@ -17,6 +18,7 @@ from component.railway_operator import (
     Answer,
     Killed,
     Ring,
+    Schedule,
     with_status,
 )
 from postbase_operator.api.database import Database
@@ -201,9 +203,12 @@ class Site:
                 client,
                 self.place,
                 self.ring,
+                archives(None, PROJECT, SETTINGS, self.now),
                 lambda db: db.spec.region,
                 CLUSTER,
                 self.now,
+                schedule=Schedule(),
+                image=f"{self.double.settings.operator_image}:1",
                 clock=clock,
                 servers=Recorded(self.ring, self.now, self.double, self.disks),
             )

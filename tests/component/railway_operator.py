@@ -14,11 +14,13 @@ from typing import Any, TypeVar
 import psycopg
 from pydantic import BaseModel
 
+from component.railway_archives import archives
 from component.railway_caller import Caller
 from postbase_operator.api.backup import Backup
 from postbase_operator.api.database import Database, DatabaseStatus
 from postbase_operator.api.project import Project
 from postbase_operator.errors import InvalidSpec, NotReady, PostbaseError, Unavailable
+from postbase_operator.objectstore.settings import StoreConfig
 from postbase_operator.planning import plan as steps
 from postbase_operator.planning.database import Context, plan_database
 from postbase_operator.planning.database_backups import NO_BACKUPS, Backups
@@ -94,6 +96,10 @@ class Ring:
     held: dict[str, Credentials] = field(default_factory=dict)
     fronts: dict[str, Front] = field(default_factory=dict)
     opens: dict[str, list[str]] = field(default_factory=dict)
+    replications: dict[str, str] = field(default_factory=dict)
+
+    async def replication(self, db: Database) -> str:
+        return self.replications.setdefault(db.metadata.uid, credentials.new_password())
 
     async def superuser(self, db: Database, known: str = "") -> str:
         return self.passwords.setdefault(db.metadata.uid, known or credentials.new_password())
@@ -220,8 +226,13 @@ class Operator:
 
 @asynccontextmanager
 async def operator(
-    double: RailwayDouble, place: Place, ring: Ring | None = None, dies_after: int = 0
+    double: RailwayDouble,
+    place: Place,
+    ring: Ring | None = None,
+    dies_after: int = 0,
+    store: StoreConfig | None = None,
 ) -> AsyncIterator[Operator]:
+    """`store`: where backups and the log go; None: there is no object store."""
     ring, schedule = ring or Ring(), Schedule()
     token = Token(TokenKind.WORKSPACE, double.token())
     async with MortalClient(token, Budgets(PRO), double.url) as client:
@@ -230,10 +241,12 @@ async def operator(
             client,
             place,
             ring,
+            archives(store, PROJECT, SETTINGS, _now),
             lambda db: db.spec.region,
             CLUSTER,
             _now,
             schedule=schedule,
+            image=f"{double.settings.operator_image}:1",
             settles=SETTLES,
             clock=double.clock.now,
         )

@@ -145,7 +145,10 @@ def _change(world: World, instance: Instance, wanted: JSON) -> None:
     if "limitOverride" in deploy:  # §1 step 8: cleared by {"containers": null}
         override = deploy["limitOverride"]
         instance.limits = override if (override or {}).get("containers") else None
-    _variables(instance.variables, wanted.get("variables") or {})
+    given = wanted.get("variables") or {}
+    _variables(instance.variables, given)
+    # §1: {K: {value, isSealed}}; sealed ones are never shown again, and cannot be unsealed.
+    instance.sealed |= {name for name, value in given.items() if (value or {}).get("isSealed")}
     for mount, value in (wanted.get("volumeMounts") or {}).items():
         _mount(world, instance, mount, value)
     for region in _regions(deploy):

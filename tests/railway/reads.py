@@ -91,19 +91,26 @@ def service_instance(visit: Visit, args: Args) -> Instance:
     return visit.instance(args["serviceId"], args["environmentId"])
 
 
-def variables(visit: Visit, args: Args) -> dict[str, str]:
+def variables(visit: Visit, args: Args) -> dict[str, str | None]:
+    """A sealed one is null, as Railway's own CLI reads it of a deployment [C]; [U] of this one."""
     environment = visit.environment(args["environmentId"])
     if not args.get("serviceId"):
-        return environment.shared
+        return dict(environment.shared)
     instance = visit.instance(args["serviceId"], environment.id)
     if args.get("unrendered"):
-        return instance.variables
-    return rendered(visit.state, visit.world, instance.service_id, environment.id)
+        return _shown(instance, instance.variables)
+    found = rendered(visit.state, visit.world, instance.service_id, environment.id)
+    return _shown(instance, found)
 
 
-def deployment_variables(visit: Visit, args: Args) -> dict[str, str]:
+def deployment_variables(visit: Visit, args: Args) -> dict[str, str | None]:
     instance = visit.instance(args["serviceId"], args["environmentId"])
-    return rendered(visit.state, visit.world, instance.service_id, instance.environment_id)
+    where = (instance.service_id, instance.environment_id)
+    return _shown(instance, rendered(visit.state, visit.world, *where))
+
+
+def _shown(instance: Instance, found: dict[str, str]) -> dict[str, str | None]:
+    return {name: None if name in instance.sealed else text for name, text in found.items()}
 
 
 def limit_override(visit: Visit, args: Args) -> JSON | None:

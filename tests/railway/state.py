@@ -81,6 +81,8 @@ class Instance:
     draining_seconds: int = 0
     sleeps: bool = False
     variables: dict[str, str] = field(default_factory=dict)
+    sealed: set[str] = field(default_factory=set)
+    """Names of variables whose values nobody is shown again."""
     limits: JSON | None = None
     deleted_at: float | None = None
 

@@ -254,10 +254,22 @@ TRAPS = {
         "A slot whose receiver has stopped fills the volume",
         "`max_slot_wal_keep_size` is set",
     ),
+    "sealed-is-not-shown": Trap(
+        "1",
+        "A sealed variable is never shown again, so that nobody can tell whether it is right",
+        "the receiver's keys are sealed; a revision of all that it is told stands beside them, in "
+        "the same commit",
+    ),
+    "private-network-only": Trap(
+        "4",
+        "From outside there is no way to a service without a proxy of its own",
+        "the receiver is asked nothing: the server tells how far it is, and its log why it does "
+        "not get on",
+    ),
     "segments-leave-whole": Trap(
         "4",
         "A forced switch of segments each minute sends up to 22.6 GB a day, at $0.05 a GB",
-        "no `archive_timeout`; nothing is archived there yet",
+        "no `archive_timeout`: the receiver takes what has been written, byte by byte",
     ),
     # -- plans -----------------------------------------------------------------------------------
     "plan-limits": Trap(
@@ -283,7 +295,7 @@ TRAPS = {
         "A workspace's hard limit of usage stops all workloads, databases included",
         "told in Railway's words; it is started again once Railway takes it",
     ),
-    # -- not used yet ----------------------------------------------------------------------------
+    # -- not used, or not needed -----------------------------------------------------------------
     "backups-are-snapshots": Trap(
         "1",
         "Railway's own backups lie beside the volume, go when it is wiped, and a restore commits "
@@ -293,6 +305,6 @@ TRAPS = {
     "receiver-needs-a-volume": Trap(
         "4",
         "A service that receives the log takes a volume of its own, and half of a project's places",
-        "not made yet: `spec.pitr` is refused",
+        "ours has none: all that it must remember is in the bucket and in the server's slot",
     ),
 }

@@ -4,9 +4,10 @@ Our program is the pod's one main container: the pod ends with it, well or badly
 has the database's own image beside it, as a sidecar, for pg_dump. Keys reach our program alone: it
 signs itself a client certificate, and one for pg_dump that serves some hours.
 
-Where the server is not in this cluster (Railway) it trusts no certificate of ours: pg_dump logs in
-by the superuser's password, which its container has from the Secret, and its script comes in the
-Job, as no ConfigMap of the Database has it.
+Where the server is not in this cluster (Railway) it trusts no certificate of ours: who logs in has
+a password from the Secret as a variable, pg_dump the superuser's, and for a physical backup our
+program that of the receiver's role. The dump's script comes in the Job, as no ConfigMap of the
+Database has it.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ PROGRAM = "backup"
 ADMIN = "postbase_admin"
 SUPERUSER = "postgres"
 DUMP = "dump.sh"
+PASSWORD = "PGPASSWORD"  # noqa: S105 - the name of a variable
 
 
 def job_name(backup: Backup, attempt: int) -> str:
@@ -61,11 +63,11 @@ def backup_job(  # noqa: PLR0913 - each by its name
     image: str,
     attempt: int,
     settings: Settings,
-    superuser_secret: str = "",
+    password_secret: str = "",
 ) -> V1Job:
     """`image` is the database's own, by digest where that is known. Deadlines are the planner's.
 
-    `superuser_secret` is where a password is the way in; "": a certificate is.
+    `password_secret` is where a password is the way in; "": a certificate is.
     """
     labels = {
         "app.kubernetes.io/name": "postbase",
@@ -98,20 +100,20 @@ def backup_job(  # noqa: PLR0913 - each by its name
             ttl_seconds_after_finished=24 * 3600,
             template=V1PodTemplateSpec(
                 metadata=V1ObjectMeta(labels=labels),
-                spec=_pod(db, run, image, settings, superuser_secret),
+                spec=_pod(db, run, image, settings, password_secret),
             ),
         ),
     )
 
 
 def _pod(
-    db: Database, run: BackupRun, image: str, settings: Settings, superuser_secret: str
+    db: Database, run: BackupRun, image: str, settings: Settings, password_secret: str
 ) -> V1PodSpec:
     uid = db.spec.pod_security.run_as_user
-    signs = not superuser_secret
+    signs = not password_secret
     init = None
     if run.method is BackupMethod.LOGICAL:
-        dump = _by_password(run, superuser_secret) if superuser_secret else _by_certificate(run)
+        dump = _by_password(run, password_secret) if password_secret else _by_certificate(run)
         init = [_prepare(run, settings, signs=signs), _dump(dump, image, settings)]
     place = db.spec.scheduling
     return V1PodSpec(
@@ -128,7 +130,7 @@ def _pod(
             seccomp_profile=V1SeccompProfile(type="RuntimeDefault"),
         ),
         init_containers=init,
-        containers=[_program(run, settings, signs=signs)],
+        containers=[_reading(run, settings, password_secret)],
         volumes=_volumes(db, signs=signs),
         node_selector=dict(place.node_selector) or None,
         tolerations=[taint.to_wire() for taint in place.tolerations] or None,
@@ -159,6 +161,19 @@ def _program(run: BackupRun, settings: Settings, *, signs: bool) -> V1Container:
             V1VolumeMount(name="tmp", mount_path="/tmp"),  # noqa: S108 - the pod's own
         ],
     )
+
+
+def _reading(run: BackupRun, settings: Settings, password_secret: str) -> V1Container:
+    """The main container; it logs in itself where the backup is physical."""
+    program = _program(run, settings, signs=not password_secret)
+    if not password_secret or run.method is not BackupMethod.PHYSICAL:
+        return program
+    return program.model_copy(update={"env": [*(program.env or ()), _password(password_secret)]})
+
+
+def _password(secret: str) -> V1EnvVar:
+    key = V1SecretKeySelector(name=secret, key="password")
+    return V1EnvVar(name=PASSWORD, value_from=V1EnvVarSource(secret_key_ref=key))
 
 
 def _prepare(run: BackupRun, settings: Settings, *, signs: bool) -> V1Container:
@@ -201,12 +216,10 @@ def _by_password(run: BackupRun, secret: str) -> _Dump:
 
     The kubelet takes `$(NAME)` in a command for a variable, and `$$` for a `$`.
     """
-    key = V1SecretKeySelector(name=secret, key="password")
-    password = V1EnvVar(name="PGPASSWORD", value_from=V1EnvVarSource(secret_key_ref=key))
     told = _environment(run, PGUSER=SUPERUSER, PGSSLMODE="require", PGCHANNELBINDING="require")
     return _Dump(
         ["/bin/sh", "-c", config.SCRIPTS[DUMP].replace("$", "$$")],
-        [*told, password],
+        [*told, _password(secret)],
     )
 
 

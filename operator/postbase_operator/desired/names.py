@@ -107,6 +107,10 @@ class Names:
         Database's UID, as it stays with a kept volume, and the next of this name has its own."""
         return f"{self.database}-superuser-{uid[:8]}"
 
+    def replication(self, uid: str) -> str:
+        """On Railway alone: the password of the role that receives the log."""
+        return f"{self.database}-replication-{uid[:8]}"
+
     @property
     def store(self) -> str:
         return f"{self.database}-store"

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from postbase_operator.api.database import Database, DatabaseStatus
 from postbase_operator.api.database_spec import Provider
+from postbase_operator.api.policies import BackupMethod
 from postbase_operator.api.restore_status import RestorePlan
 from postbase_operator.archive.run import RecoveryProgress
 from postbase_operator.errors import InvalidSpec
@@ -90,5 +91,5 @@ class _BackingUpByProvider:
     def __init__(self, platforms: ByProvider) -> None:
         self._platforms = platforms
 
-    async def server(self, db: Database) -> BackupServer:
-        return await self._platforms.served(db).backing_up.server(db)
+    async def server(self, db: Database, method: BackupMethod) -> BackupServer:
+        return await self._platforms.served(db).backing_up.server(db, method)

@@ -11,6 +11,7 @@ from postbase_operator.errors import InvalidSpec
 from postbase_operator.handlers.reconcile import now
 from postbase_operator.kube.backup_objects import BackupObjects
 from postbase_operator.kube.cache import Cache
+from postbase_operator.kube.far_archives import FarArchives
 from postbase_operator.kube.far_keys import FarKeys
 from postbase_operator.kube.kinds import PROJECT
 from postbase_operator.kube.session import Session
@@ -42,10 +43,12 @@ async def railway_platform(
             client,
             place_of(settings),
             FarKeys(api, now),
+            FarArchives(api, cache, settings, now),
             region_of,
             settings.cluster_name,
             now,
             schedule=BackupObjects(api, cache),
+            image=settings.railway_image or settings.sidecar_image,
             prices=prices_of(settings),
         )
 

@@ -7,6 +7,7 @@ it there is a backup, and it can be restored from its own folder alone.
 from __future__ import annotations
 
 import hashlib
+import os
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +23,7 @@ from postbase_operator.jobs.desk import Failed, Reporter
 from postbase_operator.jobs.logical import clear, is_recorded, record_of
 from postbase_operator.objectstore.store import ObjectStore, Stored
 from postbase_operator.wal.base_backup import Options
-from postbase_operator.wal.client import RECEIVER, Replication, over_tls
+from postbase_operator.wal.client import RECEIVER, Replication, by_password, over_tls
 from postbase_operator.wal.physical import Connect, PhysicalBackup, Plan, take
 from postbase_operator.wal.shelf import digest
 
@@ -31,9 +32,14 @@ READERS = 2
 
 def back_up() -> None:
     run, folder = desk.task(), Path(names.RUN_MOUNT)
-    passport.issue(RECEIVER, folder)
+    password = os.environ.get("PGPASSWORD")
+    if password is None:
+        passport.issue(RECEIVER, folder)
 
     def connect() -> Replication:
+        if password is not None:  # the server is elsewhere, and trusts no certificate of ours
+            told = by_password(run.host, run.port, password, "postbase backup")
+            return Replication.connect(told)
         address = socket.getaddrinfo(run.host, run.port, type=socket.SOCK_STREAM)[0][4][0]
         conninfo = over_tls(run.host, str(address), folder, "postbase backup", port=run.port)
         return Replication.connect(conninfo)

@@ -47,7 +47,6 @@ from postbase_operator.planning.backup_observed import (
 from postbase_operator.planning.backup_queue import turn
 from postbase_operator.planning.database_backups import Backups as Known
 from postbase_operator.planning.database_backups import is_of
-from postbase_operator.planning.elsewhere import refused_backup
 from postbase_operator.planning.pins import Reader, Whose, pinned_backups, readers
 from postbase_operator.planning.retention import Policies
 from postbase_operator.settings import Settings
@@ -109,7 +108,6 @@ class BackupLooks:
         verified = answer.record or answer.earlier
         return BackupSeen(
             source=source,
-            refused=refused_backup(backup, db) if db is not None else None,
             job=job,
             record=answer.record,
             record_unknown=answer.unknown,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from postbase_operator.api.database import Database
+from postbase_operator.api.policies import BackupMethod
 from postbase_operator.desired import meta, names
 from postbase_operator.desired.images import image
 from postbase_operator.errors import NotReady
@@ -22,7 +23,8 @@ class BackupServers:
         self._settings = settings
         self._admin = admin
 
-    async def server(self, db: Database) -> BackupServer:
+    async def server(self, db: Database, method: BackupMethod) -> BackupServer:  # noqa: ARG002
+        """For each kind the same: a certificate opens it."""
         known = meta.names_of(db)
         pod = self._cache.get(POD, known.namespace, known.pod)
         address = observing.process(pod).address

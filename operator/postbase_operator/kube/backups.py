@@ -78,11 +78,11 @@ class Backups:
         where = self._stores.source(project)
         if db is None or source is None or project is None or where is None:
             raise NotReady("the Database, its Project or their store is gone", retry_after=1.0)
-        server = await self._backing_up.server(db)
+        server = await self._backing_up.server(db, backup.spec.method)
         keys = DatabaseSecrets(self._api, db, self._now)
         await keys.store(await self._stores.data(where))
         run = _run(backup, db, source, server)
-        opened_by = server.superuser_secret
+        opened_by = server.password_secret
         job = backup_job(backup, db, run, server.image, attempt, self._settings, opened_by)
         body = body_of(job)
         left = max(1, int((until - self._now()).total_seconds()))

@@ -16,7 +16,8 @@ from datetime import datetime
 from postbase_operator.api.database import Database
 from postbase_operator.desired import meta, names
 from postbase_operator.errors import Denied
-from postbase_operator.kube.secrets import DatabaseSecrets, annotate, bequeath
+from postbase_operator.kube.secret_marks import annotate, bequeath
+from postbase_operator.kube.secrets import DatabaseSecrets
 from postbase_operator.kube.session import Session
 from postbase_operator.postgres.credentials import Credentials, Front
 
@@ -46,6 +47,9 @@ class FarKeys:
 
     async def superuser(self, db: Database, known: str = "") -> str:
         return await self._secrets(db).superuser(known)
+
+    async def replication(self, db: Database) -> str:
+        return await self._secrets(db).replication()
 
     async def credentials(self, db: Database, front: Front) -> Credentials:
         held, now = self._held.get(db.metadata.uid), time.monotonic()

@@ -32,7 +32,7 @@ from postbase_operator.kube.kinds import (
 from postbase_operator.kube.pods import Pods
 from postbase_operator.kube.protection import Protection
 from postbase_operator.kube.restores import Restores
-from postbase_operator.kube.secrets import bequeath
+from postbase_operator.kube.secret_marks import bequeath
 from postbase_operator.kube.session import Session
 from postbase_operator.kube.volumes import Volumes, VolumeStep
 from postbase_operator.kube.workloads import Workloads

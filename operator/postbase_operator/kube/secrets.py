@@ -23,6 +23,7 @@ from postbase_operator.kube.own_secrets import OwnCertificate
 from postbase_operator.kube.ownership import is_owned, refuse_stranger
 from postbase_operator.kube.refusals import AlreadyExists
 from postbase_operator.kube.secret_data import decode, encode
+from postbase_operator.kube.secret_marks import annotations_of, made_for
 from postbase_operator.kube.session import Session
 from postbase_operator.postgres import authority as authorities
 from postbase_operator.postgres import certificates, credentials
@@ -177,6 +178,20 @@ class DatabaseSecrets:
             )
         return password.decode()
 
+    async def replication(self) -> str:
+        """The password of the receiver's role, where it has one: on Railway. It goes with the
+        Database; one that is gone, or that an edit has made unfit, is followed by another."""
+        name, made = self._names.replication(self._db.metadata.uid), credentials.new_password()
+        data = {"password": made.encode()}
+        live = await self._get(name)
+        if live is None:
+            data = await self._create(name, data)
+        elif credentials.is_plain(held := decode(live).get("password", b"")):
+            return held.decode()
+        else:
+            await self._keep(live, data)
+        return data["password"].decode()
+
     async def store(self, data: Mapping[str, bytes]) -> None:
         """The copy of the object store's keys and configuration, as they are now."""
         name = self._names.store
@@ -192,13 +207,13 @@ class DatabaseSecrets:
         live = await self._session.find(SECRET, self._names.namespace, name)
         if live is None or self._is_ours(live):
             return live
-        if name != self._names.credentials or not _made_for(live):
+        if name != self._names.credentials or not made_for(live):
             refuse_stranger(live, f"Secret {name}", self._db)
         return live
 
     def _is_ours(self, live: Body) -> bool:
         """By the mark or the owner; where somebody struck both out, by having written its data."""
-        mark, owners = _made_for(live), live["metadata"].get("ownerReferences")
+        mark, owners = made_for(live), live["metadata"].get("ownerReferences")
         struck_out = not mark and not owners and _written_by_us(live)
         return mark == self._db.metadata.uid or is_owned(live, self._db) or struck_out
 
@@ -241,7 +256,7 @@ class DatabaseSecrets:
             decode(live) == dict(data)
             and wanted["labels"].items() <= labels.items()
             and not missing
-            and _made_for(live) == self._db.metadata.uid
+            and made_for(live) == self._db.metadata.uid
         )
         if right:
             return
@@ -271,40 +286,6 @@ def new_token() -> bytes:
     return secrets.token_urlsafe(32).encode()
 
 
-def annotations_of(secret: Body) -> dict[str, str]:
-    return dict(secret["metadata"].get("annotations") or {})
-
-
-def _made_for(secret: Body) -> str:
-    """The UID of the Database that a Secret belongs to."""
-    return annotations_of(secret).get(names.ANNOTATION_DATABASE_UID, "")
-
-
 def _written_by_us(secret: Body) -> bool:
     entries = secret["metadata"].get("managedFields") or []
     return any(e["manager"] == MANAGER and "f:data" in e.get("fieldsV1", {}) for e in entries)
-
-
-async def bequeath(session: Session, db: Database, *more: str) -> None:
-    """Gives these Secrets, and the credentials, to the Database, so that they go with it.
-
-    The operator has no right to delete Secrets; garbage collection does, and only these.
-    """
-    known = meta.names_of(db)
-    for name in (known.credentials, *more):
-        live = await session.find(SECRET, known.namespace, name)
-        if live is not None and _made_for(live) == db.metadata.uid:
-            owned = {**live["metadata"], "ownerReferences": [body_of(meta.owner(db))]}
-            await session.replace(SECRET, known.namespace, {**live, "metadata": owned}, MANAGER)
-
-
-async def annotate(session: Session, db: Database, name: str, marks: Mapping[str, str]) -> None:
-    """Writes these beside what a Secret of the Database has; not where it is gone."""
-    namespace = db.metadata.namespace
-    live = await session.find(SECRET, namespace, name)
-    if live is None or _made_for(live) != db.metadata.uid:
-        return
-    held = annotations_of(live)
-    if not marks.items() <= held.items():
-        metadata = {**live["metadata"], "annotations": {**held, **marks}}
-        await session.replace(SECRET, namespace, {**live, "metadata": metadata}, MANAGER)

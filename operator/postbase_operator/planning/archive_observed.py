@@ -33,6 +33,8 @@ class ArchiveSeen:
     listing_error: str = ""
     is_entered: bool = False
     """The catalogue has its entry."""
+    watched: bool = True
+    """Somebody calls for a look where an answer of the receiver is another one."""
     may_tell: bool = False
     """Moving figures may be written now: the last ones are old, and the budget has room."""
 

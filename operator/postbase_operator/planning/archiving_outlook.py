@@ -45,6 +45,8 @@ from postbase_operator.planning.window import Log, Window, bases_of, told_since,
 
 AGAIN = 5.0
 """Seconds until the next look where archiving is not as it should be, or not yet."""
+UNWATCHED = 20.0
+"""Likewise where all is well and nobody calls for a look: a change is told within half a minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +153,9 @@ def _again(
     if not policy.enabled or seen.archive is None:
         return None
     well = told is not None and told.up and told.archiving is Archiving.STREAMING
-    return None if well and log is not None else AGAIN
+    if not well or log is None:
+        return AGAIN
+    return None if seen.archive.watched else UNWATCHED
 
 
 # -- the status ----------------------------------------------------------------------------

@@ -95,8 +95,6 @@ def _again(
 
 def _begin(backup: Backup, seen: BackupSeen, limits: Limits, now: datetime) -> BackupPlan:
     """The first attempt begins, unless something is in the way."""
-    if seen.refused is not None:
-        return fail(backup, seen, seen.refused.reason, seen.refused.message, now)
     reason, message = _obstacle(backup, seen)
     if not reason:
         return start(backup, seen, limits, now)

@@ -103,8 +103,6 @@ class BackupSeen:
     """Everything that the planner of a Backup may know beside the Backup itself."""
 
     source: Source | None = None
-    refused: Trouble | None = None
-    """Why it is not taken of this Database, however long one waits (elsewhere.refused_backup)."""
     job: JobState | None = None
     record: BackupRecord | None = None
     """Of this very Backup: it is complete, whatever became of the process."""

@@ -92,7 +92,7 @@ def check_spec(db: Database, context: Context) -> None:
     """What the schema cannot know. Raises InvalidSpec naming field and remedy."""
     settings = context.settings
     if db.spec.provider is Provider.RAILWAY:  # whose images and regions are no matter of ours
-        check_elsewhere(db, context.defaults, settings)
+        check_elsewhere(db, settings)
         return
     if db.spec.image is None:
         settings.image_for(str(db.spec.postgres_version))

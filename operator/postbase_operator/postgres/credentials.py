@@ -157,6 +157,12 @@ def new_password() -> str:
     return "".join(secrets.choice(ALPHABET) for _ in range(PASSWORD_LENGTH))
 
 
+def is_plain(password: bytes) -> bool:
+    """One that we would make: nothing in it to quote, and as hard to guess."""
+    text = password.decode("ascii", errors="replace")
+    return len(text) >= PASSWORD_LENGTH and all(letter in ALPHABET for letter in text)
+
+
 def _moment(text: str | None) -> datetime | None:
     """None for what cannot be read: an edited mark must not stop anything."""
     try:

@@ -116,7 +116,9 @@ class Proxies(Result):
 
 
 class Variables(Result):
-    variables: dict[str, str]
+    """None: sealed, so that nobody is shown its value."""
+
+    variables: dict[str, str | None]
 
 
 class LimitOverride(Result):

@@ -1,7 +1,8 @@
 """The servers that backups are taken of, where they are on Railway: platforms.BackingUp.
 
-The Jobs run in the cluster, and come in as the operator does: through the TCP proxy, by the
-superuser's password. What they read leaves Railway, and is billed as that.
+The Jobs run in the cluster, and come in as the operator does: through the TCP proxy, by a password.
+A dump takes the superuser's; a physical backup that of the receiver's role, as pg_hba lets no other
+replicate. What they read leaves Railway, and is billed as that.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from postbase_operator.api.database import Database
+from postbase_operator.api.policies import BackupMethod
 from postbase_operator.desired import meta
 from postbase_operator.platforms import BackupServer
 from postbase_operator.railway import services
@@ -23,12 +25,17 @@ class BackupServers:
         self._ground = ground
         self._servers = servers
 
-    async def server(self, db: Database) -> BackupServer:
-        front, facts = await self._servers.describe(await self._ground(), db)
+    async def server(self, db: Database, method: BackupMethod) -> BackupServer:
+        ground, known = await self._ground(), meta.names_of(db)
+        front, facts = await self._servers.describe(ground, db)
+        secret = known.superuser(db.metadata.uid)
+        if method is BackupMethod.PHYSICAL:
+            await self._servers.replication(ground, db, again=True)
+            secret = known.replication(db.metadata.uid)
         return BackupServer(
             host=front.host,
             port=front.port,
             image=services.image(db),
             facts=facts,
-            superuser_secret=meta.names_of(db).superuser(db.metadata.uid),
+            password_secret=secret,
         )

@@ -15,10 +15,11 @@ from datetime import timedelta
 from postbase_operator.api.database import Database
 from postbase_operator.errors import InvalidSpec, NotReady, PostbaseError
 from postbase_operator.planning import plan as steps
-from postbase_operator.railway import changes, patches, plans, reads, services
+from postbase_operator.railway import changes, patches, plans, services
 from postbase_operator.railway.deployments import Standing
-from postbase_operator.railway.faults import AlreadyExists, PlanLimit, UnknownOutcome
+from postbase_operator.railway.faults import PlanLimit, UnknownOutcome
 from postbase_operator.railway.ground import Ground
+from postbase_operator.railway.making import create_service
 from postbase_operator.railway.models import EnvironmentState, ServiceInstance, VolumeInstance
 from postbase_operator.railway.observe import (
     SYSTEM_ID,
@@ -29,7 +30,7 @@ from postbase_operator.railway.observe import (
 )
 from postbase_operator.railway.values import NULL
 
-VOLUME, DEPLOYMENT, SERVICE = "volume", "deployment", "service"
+VOLUME, DEPLOYMENT = "volume", "deployment"
 FAILED_AGAIN = timedelta(minutes=5)
 """After which a deployment that failed, and nobody has mended, is tried once more."""
 
@@ -74,29 +75,11 @@ class Builder:
         plans.check_resources(spec.resources.cpu, spec.resources.memory, plan)
 
     async def _create_service(self, db: Database, password: str) -> str:
-        ground, name = self._ground, self._ground.name(db)
-        ground.wait_for(SERVICE, name)
+        ground = self._ground
         wanted = services.variables(db, ground.cluster, password)
-        self._sight.changed()
-        try:
-            made = await changes.create_service(ground.client, ground.place, name, wanted)
-        except AlreadyExists:
-            await self._explain(db, name)
-            raise
-        except UnknownOutcome:
-            ground.asked(SERVICE, name)
-            raise
-        ground.asked(SERVICE, name)
-        ground.was_not_done(VOLUME, made.id)  # no other has had the time to
-        return made.id
-
-    async def _explain(self, db: Database, name: str) -> None:
-        """There is one of this name, and the environment does not show it: late, or another's."""
-        found = await reads.services(self._ground.client, self._ground.place.project_id)
-        held = next((each for each in found if each.name == name), None)
-        if held is not None:
-            self._ground.refuse_stranger(db, await self._sight.variables(held.id))
-        raise NotReady(f"Railway does not show the service {name} yet", 2.0)
+        made = await create_service(ground, db, ground.name(db), wanted)
+        ground.was_not_done(VOLUME, made)  # no other has had the time to
+        return made
 
     async def _create_volume(self, service_id: str, region: str) -> None:
         """Not a second time for an outcome that is not known: it would be another one. Raises
@@ -156,14 +139,14 @@ class Builder:
         )
         await self._set_instance(db, service, one_volume(state, service))
         if step.stopped or db.spec.paused:
-            if _goes(service):
+            if goes(service):
                 await before_stop()
-                await self._stop(service)
+                await self.stop(service)
             return
         await self._set_limits(db, service)
         if state.proxy_of(service.service_id) is None:
             await self._open(db, service)
-        if self._lacks_deployment(service):
+        if self.lacks_deployment(service):
             await self.deploy(service)
 
     async def _there(
@@ -228,7 +211,8 @@ class Builder:
             patches.public_port(service.service_id, open_=True), message
         )
 
-    def _lacks_deployment(self, service: ServiceInstance) -> bool:
+    def lacks_deployment(self, service: ServiceInstance) -> bool:
+        """Nothing runs of it, and nothing is on its way to."""
         latest = service.latest_deployment
         if latest is None or latest.standing is Standing.STOPPED or latest.status == "REMOVED":
             return True
@@ -251,7 +235,8 @@ class Builder:
             ground.was_not_done(DEPLOYMENT, service_id)
             raise
 
-    async def _stop(self, service: ServiceInstance) -> None:
+    async def stop(self, service: ServiceInstance) -> None:
+        """Takes its process down."""
         self._sight.changed()
         if service.latest_deployment is not None:
             await changes.stop(self._ground.client, service.latest_deployment.id)
@@ -277,6 +262,7 @@ class Builder:
             await self._set_variables(service.service_id, {SYSTEM_ID: system_id})
 
 
-def _goes(service: ServiceInstance) -> bool:
+def goes(service: ServiceInstance) -> bool:
+    """It runs, or is about to."""
     latest = service.latest_deployment
     return latest is not None and latest.standing in (Standing.COMING, Standing.RUNNING)

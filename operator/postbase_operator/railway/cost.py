@@ -113,9 +113,9 @@ LISTED = Prices()
 """Where an installation sets none."""
 
 
-def told(db: Database, volume_mb: int, prices: Prices) -> RailwayCost:
-    """For the status: it changes with the spec, the volume and the prices alone."""
-    found = estimate(at_most(db, volume_mb), prices)
+def told(db: Database, volume_mb: int, prices: Prices, receiver: Use | None = None) -> RailwayCost:
+    """For the status: it changes with the spec, the volume, the receiver and the prices alone."""
+    found = estimate(at_most(db, volume_mb, receiver), prices)
     return RailwayCost(at_most=str(found.total), prices_of=prices.as_of.isoformat())
 
 

@@ -46,6 +46,9 @@ class Ground:
     def name(self, db: Database) -> str:
         return services.service_name(db, self.cluster)
 
+    def receiver_name(self, db: Database) -> str:
+        return services.receiver_name(db, self.cluster)
+
     async def look(
         self, db: Database, *, fresh: bool = False
     ) -> tuple[EnvironmentState, ServiceInstance | None]:
@@ -55,17 +58,29 @@ class Ground:
         state = await self.sight.look(name, fresh=fresh)
         service = state.named(name)
         if service is not None:
-            self.refuse_stranger(db, await self.sight.variables(service.service_id))
+            self.refuse_stranger(db, await self.sight.variables(service.service_id), name)
         return state, service
 
-    def refuse_stranger(self, db: Database, variables: dict[str, str]) -> None:
+    async def look_receiver(
+        self, db: Database, *, fresh: bool = False
+    ) -> tuple[EnvironmentState, ServiceInstance | None]:
+        """Likewise, the service that receives its log. By the same look, which asks for no proxy
+        of it: it has none."""
+        name = self.receiver_name(db)
+        state = await self.sight.look(self.name(db), fresh=fresh)
+        service = state.named(name)
+        if service is not None:
+            self.refuse_stranger(db, await self.sight.variables(service.service_id), name)
+        return state, service
+
+    def refuse_stranger(self, db: Database, variables: dict[str, str], name: str) -> None:
         found = services.whose(variables, db, self.cluster)
         if found is not Whose.OURS:
             owner = variables.get(services.MARKER) or "nobody that we know"
             raise InvalidSpec(
                 "metadata.name",
-                f"on Railway there is a service {self.name(db)} that belongs to {owner}, and is "
-                "not touched: rename or delete it there",
+                f"on Railway there is a service {name} that belongs to {owner}, and is not "
+                "touched: rename or delete it there",
                 reason="NameTaken",
             )
 

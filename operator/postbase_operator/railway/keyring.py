@@ -23,6 +23,11 @@ class Keyring(Protocol):
         Database was made with; a new one where there is no service."""
         ...
 
+    async def replication(self, db: Database) -> str:
+        """The password of the receiver's role, made where there is none that can be used. Nothing
+        is lost with it: the role is given what it says."""
+        ...
+
     async def credentials(self, db: Database, front: Front) -> Credentials:
         """The application's, made where there are none, with this address in them."""
         ...

@@ -122,13 +122,18 @@ def volume(
 
 
 def parts(
-    place: Place, service: ServiceInstance, held: VolumeInstance | None, cost: RailwayCost | None
+    place: Place,
+    service: ServiceInstance,
+    held: VolumeInstance | None,
+    cost: RailwayCost | None,
+    receiver_id: str | None = None,
 ) -> RailwayStatus:
     """By their ids, as Railway's pages have them in their addresses."""
     return RailwayStatus(
         project_id=place.project_id,
         environment_id=place.environment_id,
         service_id=service.service_id,
+        receiver_service_id=receiver_id,
         volume_id=held.volume_id if held is not None else None,
         cost=cost,
     )

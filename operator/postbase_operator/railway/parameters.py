@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from postbase_operator.api.database import Database
 from postbase_operator.api.quantity import whole_bytes
+from postbase_operator.archive.receiver import APPLICATION
 from postbase_operator.desired import postgresql_conf
 from postbase_operator.desired.postgresql_conf import Sizes
 
@@ -24,8 +25,11 @@ DERIVED = (
 OWNED = ("ssl_min_protocol_version", "password_encryption", "max_slot_wal_keep_size")
 
 
-def wanted(db: Database) -> dict[str, str]:
-    """Name to value; what the operator stands on last, so that nothing overrides it."""
+def wanted(db: Database, *, synchronous: bool = False) -> dict[str, str]:
+    """Name to value; what the operator stands on last, so that nothing overrides it.
+
+    `synchronous`: each commit waits until the receiver has it in the archive.
+    """
     sizes = Sizes(
         volume=whole_bytes(db.spec.storage.size), memory=whole_bytes(db.spec.resources.memory)
     )
@@ -34,10 +38,11 @@ def wanted(db: Database) -> dict[str, str]:
         **{name: derived[name] for name in DERIVED},
         **db.spec.parameters,
         **{name: owned[name] for name in OWNED},
+        **({postgresql_conf.SYNCHRONOUS: APPLICATION} if synchronous else {}),
     }
 
 
-def revision(db: Database) -> str:
-    chosen = wanted(db)
+def revision(db: Database, *, synchronous: bool = False) -> str:
+    chosen = wanted(db, synchronous=synchronous)
     lines = (f"{name} = {postgresql_conf.quoted(chosen[name])}" for name in sorted(chosen))
     return postgresql_conf.revision("\n".join(lines))

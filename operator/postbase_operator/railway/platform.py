@@ -6,20 +6,32 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
 from postbase_operator.api.database import Database, DatabaseStatus
 from postbase_operator.api.upkeep import DeletionPolicy
+from postbase_operator.archive.wish import OFF, ArchivingWish
 from postbase_operator.desired import meta
 from postbase_operator.errors import InvalidSpec
 from postbase_operator.planning import plan as steps
+from postbase_operator.planning.archive_observed import NONE_EARLIER, Earlier
+from postbase_operator.planning.archiving import revision
 from postbase_operator.planning.observed import Access, Observed, ProcessState
 from postbase_operator.planning.plan import Plan, Step
 from postbase_operator.platforms import BackupSchedule
 from postbase_operator.railway import cost as costs
 from postbase_operator.railway import observe as observing
-from postbase_operator.railway import parameters, reads, services, taking_away
+from postbase_operator.railway import (
+    parameters,
+    reads,
+    receiver_service,
+    services,
+    taking_away,
+)
+from postbase_operator.railway.archive_books import ArchiveBooks
+from postbase_operator.railway.archiving import Archiving, Receiver
 from postbase_operator.railway.backup_servers import BackupServers
 from postbase_operator.railway.building import Builder
 from postbase_operator.railway.client import Client
@@ -42,8 +54,9 @@ class RailwayPlatform:
     """Implements platforms.Platform on one environment of Railway.
 
     `place` None: the one that a project's token is for. `region_of` answers the spec's or the
-    Project's region; `settles` is as in ground.SETTLES, `clock` monotonic, in seconds. `servers`:
-    who asks PostgreSQL, by default through its TCP proxy.
+    Project's region; `image` is our own, for the receiver, as Railway pulls it; `settles` is as in
+    ground.SETTLES, `clock` monotonic, in seconds. `servers`: who asks PostgreSQL, by default
+    through its TCP proxy.
     """
 
     def __init__(  # noqa: PLR0913 - what it stands on, each by name
@@ -51,11 +64,13 @@ class RailwayPlatform:
         client: Client,
         place: Place | None,
         keyring: Keyring,
+        books: ArchiveBooks,
         region_of: Callable[[Database], str | None],
         cluster: str,
         now: Callable[[], datetime],
         *,
         schedule: BackupSchedule,
+        image: str,
         prices: Prices = costs.LISTED,
         settles: float = SETTLES,
         clock: Callable[[], float] = time.monotonic,
@@ -71,6 +86,8 @@ class RailwayPlatform:
         self._settles = settles
         self._clock = clock
         self._servers = servers or Servers(keyring, now)
+        self._books = books
+        self._archiving = Archiving(self._servers, books, image, now)
         self._found: Ground | None = None
         self._finding = asyncio.Lock()
         self._schedule = schedule
@@ -93,39 +110,56 @@ class RailwayPlatform:
         state, service = await ground.look(db)
         if service is None:
             observing.check_beginning(state, ground.name(db), db)
-            wanted = parameters.revision(db)
-            return Observed(wanted_revision=wanted, synchronous_revision=wanted)
+            return Observed(
+                wanted_revision=parameters.revision(db),
+                synchronous_revision=parameters.revision(db, synchronous=True),
+                earlier=await self._earlier(db),
+            )
         return await self._seen(ground, db, state, service)
+
+    async def _earlier(self, db: Database) -> Earlier:
+        """Asked once, before the first volume of a Database that is to begin empty."""
+        if db.spec.bootstrap is not None or db.status.system_id:
+            return NONE_EARLIER
+        return await self._books.earlier(db)
 
     async def _seen(
         self, ground: Ground, db: Database, state: EnvironmentState, service: ServiceInstance
     ) -> Observed:
-        wanted, variables = (
-            parameters.revision(db),
-            await ground.sight.variables(service.service_id),
-        )
+        variables = await ground.sight.variables(service.service_id)
         proxy, held = state.proxy_of(service.service_id), observing.one_volume(state, service)
         volume, limits, cost = None, None, None
         if held is not None:
             services.region(db, db.spec.region, (), held=held.region)
             volume = observing.volume(held, db, ground.name(db), variables)
             limits = await ground.sight.limits(service.service_id)
-            cost = costs.told(db, held.size_mb, self._prices)
+        receiver = await self._archiving.receiver(ground, db)
+        if held is not None:
+            also = receiver_service.AT_MOST if receiver.service is not None else None
+            cost = costs.told(db, held.size_mb, self._prices, also)
         process = observing.process(service, proxy, volume.name if volume else "", db, limits)
         server, server_error = None, ""
         if process.state is ProcessState.RUNNING and proxy is not None:
             server, server_error = await self._servers.ask(ground, db, proxy)
         secret = meta.names_of(db).credentials
+        system_id = volume.system_id if volume is not None else ""
+        answering = proxy if server is not None else None
+        archive = await self._archiving.look(ground, db, receiver, system_id, answering)
+        process = replace(process, receiver_revision=told_revision(receiver))
         return Observed(
-            wanted_revision=wanted,
-            synchronous_revision=wanted,
+            wanted_revision=parameters.revision(db),
+            synchronous_revision=parameters.revision(db, synchronous=True),
+            archiving=ArchivingWish(
+                receiver.config, synchronous=server is not None and server.facts.synchronous
+            ),
+            archive=archive,
             access=Access(secret, proxy.domain, proxy.proxy_port) if proxy is not None else None,
             volumes=(volume,) if volume is not None else (),
             process=process,
             server=server,
             server_error=server_error,
             unanswered_since=self._servers.unanswered_since(db),
-            railway=observing.parts(ground.place, service, held, cost),
+            railway=observing.parts(ground.place, service, held, cost, receiver.service_id),
         )
 
     # -- execute ---------------------------------------------------------------------------
@@ -136,10 +170,26 @@ class RailwayPlatform:
     async def carry_out(self, db: Database, todo: Sequence[Step]) -> None:
         for step in todo:
             await self._take(db, step)
+        for step in todo:  # last, so that trouble with the receiver holds up nothing else
+            if isinstance(step, steps.ApplyWorkload):
+                await self._archiving.apply(await self._ground(), db, step.archiving)
+
+    async def _take_here(self, db: Database, step: Step) -> bool:
+        """What is not done on Railway; False where it is."""
+        match step:
+            case steps.CreateBackup() | steps.ExpireBackup():
+                await self._schedule.take(db, step)
+            case steps.EnterCatalogue():
+                await self._books.enter(db)
+            case steps.BringStore() | steps.PokeReceiver():
+                pass  # what the receiver is told goes with its service, as ApplyWorkload has it
+            case _:
+                return False
+        return True
 
     async def _take(self, db: Database, step: Step) -> None:
-        if isinstance(step, steps.CreateBackup | steps.ExpireBackup):
-            return await self._schedule.take(db, step)
+        if await self._take_here(db, step):
+            return
         ground = await self._ground()
         builder = Builder(ground)
         match step:
@@ -198,6 +248,8 @@ class RailwayPlatform:
             await taking_away.delete_service(ground, db, service, state)
             return False
         taking_away.wait_for_service(ground, db)
+        if not await self._archiving.is_gone(ground, db):
+            return False
         own = observing.own_volumes(state, ground.name(db))
         policy, stays = db.spec.deletion_policy, db.spec.retain_volume_for is not None
         backed_up = policy is DeletionPolicy.FINAL_BACKUP and not stays
@@ -211,5 +263,13 @@ class RailwayPlatform:
             await self._keyring.keep(db, kept)
         else:
             await self._keyring.let_go(db)
+        if policy is DeletionPolicy.DELETE and not keep:
+            await self._books.give_up(db)
         self._servers.forget(db)
+        self._archiving.forget(db)
         return True
+
+
+def told_revision(receiver: Receiver) -> str:
+    """Of what the receiver was last told; "" where it never was told anything."""
+    return "" if receiver.config == OFF else revision(receiver.config)

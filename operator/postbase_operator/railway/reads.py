@@ -183,13 +183,14 @@ async def tcp_proxies(client: Client, place: Place, service_id: str) -> tuple[Tc
 
 
 async def variables(client: Client, place: Place, service_id: str) -> dict[str, str]:
-    """As they were written. Passwords are among them."""
+    """As they were written, but for those that are sealed. Passwords are among them."""
     asked = {
         "projectId": place.project_id,
         "environmentId": place.environment_id,
         "serviceId": service_id,
     }
-    return (await client.ask(operations.READ_VARIABLES, answers.Variables, asked)).variables
+    found = (await client.ask(operations.READ_VARIABLES, answers.Variables, asked)).variables
+    return {name: value for name, value in found.items() if value is not None}
 
 
 async def limits(client: Client, place: Place, service_id: str) -> models.Limits | None:

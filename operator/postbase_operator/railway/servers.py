@@ -23,6 +23,7 @@ from postbase_operator.postgres.connect import password_session
 from postbase_operator.postgres.credentials import Credentials, Front, begun, finished
 from postbase_operator.postgres.faults import POSTGRESQL
 from postbase_operator.postgres.looks import Door, Looks, ServerStep
+from postbase_operator.postgres.replication import ReceiverSeen, ensure_role, receiver_seen
 from postbase_operator.railway import parameters, services
 from postbase_operator.railway.ground import Ground
 from postbase_operator.railway.keyring import Keyring
@@ -40,9 +41,11 @@ class Servers:
         self._keyring = keyring
         self._now = now
         self._looks = Looks(now, pg.ALTERED)
+        self._roles: dict[str, str] = {}  # by UID: the password that the receiver's role was given
 
     def forget(self, db: Database) -> None:
         self._looks.forget(db)
+        self._roles.pop(db.metadata.uid, None)
 
     def unanswered_since(self, db: Database) -> datetime | None:
         return self._looks.unanswered_since(db)
@@ -78,9 +81,10 @@ class Servers:
         proxy = await _ready_proxy(ground, db)
         match step:
             case steps.PokeConfig(revision):
+                waits = revision == parameters.revision(db, synchronous=True)
                 door = await self._door(ground, db, proxy)
                 async with door("postgres") as connection:
-                    await alter(connection, parameters.wanted(db), revision)
+                    await alter(connection, parameters.wanted(db, synchronous=waits), revision)
             case steps.BeginRotation() | steps.FinishRotation():
                 await self._keyring.change(db, front(proxy), partial(self._rotated, db, step))
             case _:
@@ -102,6 +106,28 @@ class Servers:
         door = await self._door(ground, db, proxy)
         async with door(names.DATABASE) as connection:
             return front(proxy), await pg.described(connection, names.DATABASE)
+
+    async def receiver(self, ground: Ground, db: Database, proxy: TcpProxy) -> ReceiverSeen | None:
+        """What the server says of the receiver; None where it says nothing."""
+        door = await self._door(ground, db, proxy)
+        try:
+            async with door("postgres") as connection:
+                return await receiver_seen(connection)
+        except (Unavailable, Denied) as error:
+            if error.service != POSTGRESQL:
+                raise
+            return None
+
+    async def replication(self, ground: Ground, db: Database, *, again: bool) -> str:
+        """The password of the receiver's role, which has it when this returns. The server is told
+        once, and `again`. Raises as `take`."""
+        password = await self._keyring.replication(db)
+        if again or self._roles.get(db.metadata.uid) != password:
+            door = await self._door(ground, db, await _ready_proxy(ground, db))
+            async with door("postgres") as connection:
+                await ensure_role(connection, password)
+            self._roles[db.metadata.uid] = password
+        return password
 
     async def checkpoint(self, ground: Ground, db: Database) -> None:
         """Railway's stop does not reach PostgreSQL, which is killed after a while: what it then

@@ -15,6 +15,7 @@ from typing import Any
 
 from postbase_operator.api.database import Database
 from postbase_operator.api.quantity import parse_quantity, whole_bytes
+from postbase_operator.archive.receiver import ROLE
 from postbase_operator.desired import config
 from postbase_operator.errors import InvalidSpec
 from postbase_operator.railway.models import Limits, Region
@@ -30,7 +31,7 @@ MOUNT = "/var/lib/postgresql/data"
 """The image refuses to start with any other, in 18 too."""
 PGDATA = f"{MOUNT}/pgdata"
 """A folder of the volume: its root has a lost+found, and initdb wants an empty one."""
-RECEIVER = "postbase_walrx"
+RECEIVER = ROLE
 DRAINING_SECONDS = 10
 """From SIGTERM to SIGKILL, and so about what each new deployment keeps the database down.
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from postbase_operator.api.database import Database
 from postbase_operator.railway import changes
-from postbase_operator.railway.building import SERVICE, VOLUME
+from postbase_operator.railway.building import VOLUME
 from postbase_operator.railway.ground import Ground
+from postbase_operator.railway.making import SERVICE
 from postbase_operator.railway.models import EnvironmentState, ServiceInstance, VolumeInstance
 from postbase_operator.railway.observe import volume_name
 

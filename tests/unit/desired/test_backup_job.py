@@ -39,8 +39,12 @@ CASES: dict[str, tuple[Backup, Database]] = {
         ),
     ),
     "backup-railway": (backup(), database(provider="Railway")),
+    "backup-railway-physical": (backup(method="Physical"), database(provider="Railway")),
 }
-BY_PASSWORD = {"backup-railway": "shop-main-superuser-4b1e4f5c"}
+BY_PASSWORD = {
+    "backup-railway": "shop-main-superuser-4b1e4f5c",
+    "backup-railway-physical": "shop-main-replication-4b1e4f5c",
+}
 """Where the server trusts no certificate of ours: whose password it takes."""
 
 
@@ -128,6 +132,14 @@ def test_a_superusers_password_reaches_pg_dump_alone_and_stands_in_no_manifest()
                 told[container["name"], each["name"]] = each["valueFrom"]
     key = {"name": "shop-main-superuser-4b1e4f5c", "key": "password"}
     assert told == {("dump", "PGPASSWORD"): {"secretKeyRef": key}}
+
+
+def test_the_receivers_password_reaches_our_program_alone() -> None:
+    (program,) = pod("backup-railway-physical")["containers"]
+    told = [each["valueFrom"] for each in program["env"] if "valueFrom" in each]
+    key = {"name": "shop-main-replication-4b1e4f5c", "key": "password"}
+    assert told == [{"secretKeyRef": key}]
+    assert "initContainers" not in pod("backup-railway-physical")
 
 
 def test_its_script_is_the_one_that_the_kubelet_makes_of_the_command() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from postbase_operator.api.database import DatabaseStatus
 from postbase_operator.api.database_status import RailwayStatus
+from postbase_operator.api.policies import BackupMethod
 from postbase_operator.errors import InvalidSpec
 from postbase_operator.handlers.by_provider import ByProvider
 from postbase_operator.handlers.far import place_of
@@ -20,6 +21,7 @@ from postbase_operator.railway.reads import Place
 from postbase_operator.settings import Settings
 from unit.conftest import database
 
+LOGICAL = BackupMethod.LOGICAL
 HERE, THERE = database(), database(provider="Railway")
 TODO = Plan(DatabaseStatus(), (steps.EnsureSecrets(),))
 
@@ -65,7 +67,7 @@ class Server:
 
     name: str
 
-    async def server(self, _: object) -> Any:
+    async def server(self, _: object, __: object) -> Any:
         return self.name
 
 
@@ -73,11 +75,11 @@ async def test_a_backups_server_is_asked_for_at_its_own() -> None:
     railway = Noted(backing_up=Server("railway"))
     made, kubernetes = platforms(railway)
     kubernetes.backing_up = Server("kubernetes")
-    told = [cast(Any, await made.backing_up.server(each)) for each in (HERE, THERE)]
+    told = [cast(Any, await made.backing_up.server(each, LOGICAL)) for each in (HERE, THERE)]
     assert told == ["kubernetes", "railway"]
     alone, _ = platforms(None)
     with pytest.raises(InvalidSpec, match=r"railway\.tokenSecretRef"):
-        await alone.backing_up.server(THERE)
+        await alone.backing_up.server(THERE, LOGICAL)
 
 
 async def test_without_railway_nothing_is_done_and_nothing_forgotten() -> None:

@@ -134,3 +134,20 @@ async def test_a_cluster_that_lets_nobody_own_them_holds_no_deletion_up() -> Non
     api.denies = True
     await ring.let_go(DB)
     assert "ownerReferences" not in api.held[SUPERUSER]["metadata"]
+
+
+async def test_the_receivers_password_is_made_once_goes_with_the_database_and_is_never_weak() -> (
+    None
+):
+    api, name = Api(), NAMES.replication(DB.metadata.uid)
+    made = await keys(api).replication(DB)
+    assert await keys(api).replication(DB) == made
+    assert api.held[name]["metadata"]["ownerReferences"]
+    for data in ({}, {"password": "c2hvcnQ="}):  # "short"
+        api.held[name]["data"] = data
+        after = await keys(api).replication(DB)
+        assert credentials.is_plain(after.encode())
+        assert after != made
+        assert await keys(api).replication(DB) == after
+    del api.held[name]
+    assert credentials.is_plain((await keys(api).replication(DB)).encode())

@@ -192,13 +192,6 @@ def test_a_later_verification_is_told() -> None:
     assert made.status == done.status.model_copy(update={"verified_at": NOW})
 
 
-def test_what_is_never_taken_of_its_database_fails_at_once_and_says_why() -> None:
-    made = plan(replace(SEEN, refused=Trouble("NotImplemented", "spec.method: Logical")))
-    assert (made.status.phase, reason(made)) == ("Failed", "NotImplemented")
-    assert "spec.method: Logical" in message(made)
-    assert made.steps == ()
-
-
 BLOCKED = [
     (BackupSeen(), "DatabaseNotFound"),
     (replace(SEEN, source=replace(SOURCE, project_id="")), "ProjectNotFound"),

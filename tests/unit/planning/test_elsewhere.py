@@ -8,11 +8,9 @@ import pytest
 
 from postbase_operator.api.conditions import find_condition
 from postbase_operator.planning.database_backups import Backups
-from postbase_operator.planning.elsewhere import refused_backup
 from postbase_operator.planning.observed import Observed
 from postbase_operator.settings import Settings
 from unit.conftest import database
-from unit.planning.test_backup import backup
 from unit.planning.test_database import plan, verdict
 
 TOKEN = Settings(sidecar_image="i", railway_token="t")
@@ -36,13 +34,10 @@ def test_without_a_token_the_setting_is_named() -> None:
 @pytest.mark.parametrize(
     ("field", "spec"),
     [
-        ("spec.backup.method", {"backup": {"method": "Physical", "suspend": True}}),
-        ("spec.pitr.enabled", {"pitr": {"enabled": True}}),
         ("spec.retainVolumeFor", {"retainVolumeFor": "72h"}),
         ("spec.bootstrap", {"bootstrap": {"latest": {}}}),
     ],
 )
-@pytest.mark.trap("receiver-needs-a-volume")
 def test_what_is_not_done_there_yet(field: str, spec: dict[str, Any]) -> None:
     reason, message = refused(**spec)
     assert reason == "NotImplemented"
@@ -55,25 +50,13 @@ def test_all_else_begins_whatever_this_clusters_regions_and_images_are() -> None
         sidecar_image="i", railway_token="t", regions=("us-west1",), postgres_images={}
     )
     spec = {
-        "backup": {"retentionDays": 7},
+        "backup": {"retentionDays": 7, "method": "Physical"},
+        "pitr": {"enabled": True},
         "deletionPolicy": "FinalBackup",
         "region": "us-west2",
         "bootstrap": {"empty": {}},
     }
     assert refused(settings, **spec)[0] == "Starting"
-
-
-@pytest.mark.parametrize("provider", ["Railway", "Kubernetes"])
-@pytest.mark.parametrize("method", ["Logical", "Physical"])
-def test_a_physical_backup_of_it_says_so_and_any_other_is_taken(method: str, provider: str) -> None:
-    found = refused_backup(backup(method=method), database(provider=provider))
-    if (method, provider) != ("Physical", "Railway"):
-        assert found is None
-        return
-    assert found is not None
-    assert found.reason == "NotImplemented"
-    assert found.message.startswith("spec.method: with provider Railway")
-    assert "method Logical" in found.message
 
 
 def test_the_token_is_in_no_repr() -> None:

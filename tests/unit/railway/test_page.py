@@ -9,7 +9,6 @@ import pytest
 import yaml
 
 from postbase_operator.api.database import Database
-from postbase_operator.api.project import ProjectDefaults
 from postbase_operator.planning.elsewhere import check_elsewhere
 from postbase_operator.railway import plans
 from postbase_operator.railway.cost import Prices
@@ -28,7 +27,7 @@ def test_the_example_is_taken() -> None:
     db = Database.model_validate(body)
     check_support(db)
     settings = Settings(sidecar_image="i", railway_token="t")
-    check_elsewhere(db, ProjectDefaults(), settings)
+    check_elsewhere(db, settings)
 
 
 @pytest.mark.parametrize("field", [*REFUSED, *PARAMETERS])

@@ -30,3 +30,9 @@ def test_the_revision_is_of_the_values() -> None:
     assert revision(database()) != revision(database(parameters={"work_mem": "8MB"}))
     one, two = {"a.b": "1", "c.d": "2"}, {"c.d": "2", "a.b": "1"}
     assert revision(database(parameters=one)) == revision(database(parameters=two))
+
+
+def test_commits_wait_for_the_receiver_where_they_are_told_to() -> None:
+    db, waits = database(), {"synchronous_standby_names": "postbase_walrx"}
+    assert wanted(db, synchronous=True) == wanted(db) | waits
+    assert revision(db, synchronous=True) != revision(db)

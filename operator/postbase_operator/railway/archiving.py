@@ -1,0 +1,226 @@
+"""Archiving of Databases on Railway: what is seen of it, and what is done for it.
+
+The receiver is a service beside the database's (receiving.py), and is asked nothing: it has no
+port. How it does is asked of the server (receiver_report.py). Trouble with it is told, and holds up
+nothing else of its Database.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from postbase_operator.api.database import Database
+from postbase_operator.archive.receiver import ReceiverConfig, ReceiverReport
+from postbase_operator.archive.receiver_environment import REPORT, report_in
+from postbase_operator.archive.wish import OFF, ArchivingWish
+from postbase_operator.errors import InvalidSpec, NotReady, PostbaseError
+from postbase_operator.planning.archive_observed import ArchiveSeen, Silence
+from postbase_operator.railway import reads, receiver_report, receiver_service
+from postbase_operator.railway.archive_books import ArchiveBooks
+from postbase_operator.railway.building import goes
+from postbase_operator.railway.deployments import Standing
+from postbase_operator.railway.ground import Ground
+from postbase_operator.railway.making import SERVICE
+from postbase_operator.railway.models import ServiceInstance, TcpProxy
+from postbase_operator.railway.receiver_report import Known
+from postbase_operator.railway.receiving import Receiving
+from postbase_operator.railway.servers import Servers
+
+logger = logging.getLogger(__name__)
+SAID_EVERY = 30.0
+"""Seconds for which the receiver's last words count as read: each reading is a request to Railway,
+of which an hour has a thousand."""
+LINES = 20
+STANDINGS = {
+    Standing.COMING: "its deployment is on its way",
+    Standing.FAILED: "its deployment has failed",
+    Standing.GONE: "its deployment is being removed",
+    Standing.STOPPED: "its deployment is stopped",
+    Standing.RUNNING: "it runs, and has no connection to the server",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """The service as it is seen. `config`: what it was last told, OFF where it is not there."""
+
+    service: ServiceInstance | None = None
+    config: ReceiverConfig = OFF
+
+    @property
+    def service_id(self) -> str | None:
+        return self.service.service_id if self.service is not None else None
+
+
+@dataclass(slots=True)
+class _Memory:
+    """Of one Database, between looks. `said`: of which deployment, when (monotonic), what."""
+
+    known: Known = field(default_factory=Known)
+    silent_since: datetime | None = None
+    trouble: str = ""
+    said: tuple[str, float, ReceiverReport | None] = ("", 0.0, None)
+
+
+@dataclass(slots=True)
+class Archiving:
+    """One for all Databases of the platform. `image` is our own, as Railway pulls it."""
+
+    servers: Servers
+    books: ArchiveBooks
+    image: str
+    now: Callable[[], datetime]
+    _memories: dict[str, _Memory] = field(default_factory=dict)  # by the Database's UID
+
+    def forget(self, db: Database) -> None:
+        self._memories.pop(db.metadata.uid, None)
+        self.books.forget(db)
+
+    # -- looking -----------------------------------------------------------------------------
+
+    async def receiver(self, ground: Ground, db: Database) -> Receiver:
+        """A stranger's service of that name is nobody's to us: told once one is to be made."""
+        try:
+            _, service = await ground.look_receiver(db)
+            if service is None:
+                return Receiver()
+            held = await ground.sight.variables(service.service_id)
+        except (InvalidSpec, NotReady):
+            return Receiver()
+        return Receiver(service, receiver_service.told_last(held))
+
+    async def look(
+        self,
+        ground: Ground,
+        db: Database,
+        receiver: Receiver,
+        system_id: str,
+        answering: TcpProxy | None,
+    ) -> ArchiveSeen | None:
+        """`answering`: the way in to a server that answers now. None where there is no store."""
+        if not self.books.wants(db) or not system_id:
+            self._memories.pop(db.metadata.uid, None)
+            return await self.books.look(db, system_id, None, None)
+        report, silence = None, None
+        if answering is not None:
+            report, silence = await self._heard(ground, db, receiver, answering)
+        seen = await self.books.look(db, system_id, report, silence)
+        if seen is None:
+            return None
+        return replace(seen, report=receiver_report.completed(seen.report, seen.log))
+
+    async def _heard(
+        self, ground: Ground, db: Database, receiver: Receiver, proxy: TcpProxy
+    ) -> tuple[ReceiverReport | None, Silence | None]:
+        """One of the two, or none of them where the server has not answered this time."""
+        seen = await self.servers.receiver(ground, db, proxy)
+        if seen is None:
+            return None, None
+        memory = self._memory(db)
+        memory.known = receiver_report.learnt(memory.known, seen)
+        report = receiver_report.report(seen, memory.known, receiver.config)
+        if not receiver_report.is_well(report):
+            said = await self._said(ground, memory, receiver)
+            report = receiver_report.explained(report, said, seen, memory.known)
+        if report is not None:
+            memory.silent_since = None
+            return report, None
+        memory.silent_since = memory.silent_since or self.now()
+        return None, Silence(memory.silent_since, "ReceiverDown", _why(memory, receiver))
+
+    async def _said(
+        self, ground: Ground, memory: _Memory, receiver: Receiver
+    ) -> ReceiverReport | None:
+        """Its last words, by the log of its deployment. They only explain: without them the
+        condition says less, so that no error of Railway's is worth ending a look for."""
+        latest = receiver.service.latest_deployment if receiver.service is not None else None
+        if latest is None:
+            return None
+        deployment, at, said = memory.said
+        now = ground.sight.clock()
+        if deployment == latest.id and now - at < SAID_EVERY:
+            return said
+        try:
+            lines = await reads.logs(ground.client, latest.id, limit=LINES, text=REPORT.strip())
+        except PostbaseError as error:
+            logger.info("the receiver's log was not read", extra={"error": str(error)})
+            lines = ()
+        found = (report_in(line.message) for line in reversed(lines))
+        said = next((each for each in found if each is not None), None)
+        memory.said = (latest.id, now, said)
+        return said
+
+    def _memory(self, db: Database) -> _Memory:
+        return self._memories.setdefault(db.metadata.uid, _Memory())
+
+    # -- doing -------------------------------------------------------------------------------
+
+    async def apply(self, ground: Ground, db: Database, wish: ArchivingWish) -> None:
+        """The service as it is wanted, or none. What is in the way the next look tells."""
+        try:
+            if wish.receiver.enabled:
+                await self._bring(ground, db, wish.receiver)
+            elif (await ground.look_receiver(db))[1] is not None:
+                await Receiving(ground).remove(db)
+        except PostbaseError as error:
+            self._memory(db).trouble = str(error)
+            logger.info(
+                "the receiver is not as wanted yet",
+                extra={"object": str(db.metadata.name), "error": str(error)},
+            )
+            return
+        if db.metadata.uid in self._memories:
+            self._memories[db.metadata.uid].trouble = ""
+
+    async def _bring(self, ground: Ground, db: Database, config: ReceiverConfig) -> None:
+        state, database = await ground.look(db)
+        if database is None:
+            raise NotReady(f"the service {ground.name(db)} is not seen", 2.0)
+        runs = goes(database)
+        if db.spec.paused and not runs:
+            _, service = await ground.look_receiver(db)
+            return await Receiving(ground).stop(service)
+        volumes = state.volumes_of(database.service_id)
+        region = (volumes[0].region if volumes else None) or database.region
+        if region is None:
+            raise NotReady(f"Railway does not say where {ground.name(db)} runs", 2.0)
+        silent = self._memory(db).silent_since is not None
+        password = await self.servers.replication(ground, db, again=silent)
+        store = await self.books.store(db)
+        told = receiver_service.told(config, ground.name(db), password, store)
+        wanted = receiver_service.wanted(db, ground.cluster, self.image, region, told)
+        await Receiving(ground).apply(db, wanted)
+
+    async def is_gone(self, ground: Ground, db: Database) -> bool:
+        """At the deletion of its Database, once the server's service is gone: what that has sent is
+        archived by then. Raises NotReady within the time in which one may still show."""
+        name, told = ground.receiver_name(db), db.status
+        known = told.railway is not None and told.railway.receiver_service_id is not None
+        may_be_there = known or (told.pitr is not None and told.pitr.enabled)
+        if may_be_there:
+            ground.is_met(SERVICE, name)
+        try:
+            gone = await Receiving(ground).remove(db)
+        except InvalidSpec as error:
+            extra = {"object": str(db.metadata.name), "error": str(error)}
+            logger.warning("left alone on Railway", extra=extra)
+            return True
+        if gone and may_be_there:
+            ground.wait_for(SERVICE, name)
+        return gone
+
+
+def _why(memory: _Memory, receiver: Receiver) -> str:
+    latest = receiver.service.latest_deployment if receiver.service is not None else None
+    if memory.trouble:
+        why = memory.trouble
+    elif receiver.service is None:
+        why = "its service is not there yet"
+    elif latest is None:
+        why = "its service has no deployment yet"
+    else:
+        why = STANDINGS[latest.standing]
+    return f"The WAL receiver does not stream: {why}"

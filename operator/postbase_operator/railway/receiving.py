@@ -1,0 +1,69 @@
+"""The service that receives a Database's log, made and taken away: asks Railway for as little as it
+takes, and for nothing where all is so already.
+
+The order is the same as for the database's own: first the service, with the marker of whose it is
+in the same request, and once it shows, one commit of all the rest, which Railway deploys. It has no
+volume and no proxy, so that nothing of it is left behind by itself.
+"""
+
+from __future__ import annotations
+
+from postbase_operator.api.database import Database
+from postbase_operator.errors import NotReady
+from postbase_operator.railway import changes, receiver_service, services
+from postbase_operator.railway.building import DEPLOYMENT, Builder, goes
+from postbase_operator.railway.ground import Ground
+from postbase_operator.railway.making import SERVICE, create_service
+from postbase_operator.railway.models import ServiceInstance
+from postbase_operator.railway.receiver_service import Wanted
+
+
+class Receiving:
+    """Each method may be killed anywhere and run again."""
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+        self._sight = ground.sight
+
+    async def apply(self, db: Database, wanted: Wanted) -> None:
+        """Raises NotReady until it is as wanted, and what Railway refuses."""
+        ground = self._ground
+        _, service = await ground.look_receiver(db)
+        if service is None:
+            _, service = await ground.look_receiver(db, fresh=True)
+        if service is None:
+            name = ground.receiver_name(db)
+            marker = {services.MARKER: services.marker(db, ground.cluster)}
+            await create_service(ground, db, name, marker)
+            raise NotReady(f"Railway does not show the service {name} yet", 2.0)
+        await self._describe(service, wanted)
+        builder = Builder(ground)
+        if builder.lacks_deployment(service):
+            await builder.deploy(service)
+
+    async def _describe(self, service: ServiceInstance, wanted: Wanted) -> None:
+        """Railway deploys what a commit changes: a deployment of our own would be a second one."""
+        service_id = service.service_id
+        held = await self._sight.variables(service_id)
+        if receiver_service.is_as_wanted(service, held, wanted):
+            return
+        self._ground.asked(DEPLOYMENT, service_id)
+        self._sight.changed(service_id)
+        message = f"postbase: {service.service_name} becomes {wanted.revision}"
+        await self._ground.commits.make(receiver_service.patch(service_id, wanted), message)
+
+    async def stop(self, service: ServiceInstance | None) -> None:
+        """Its process goes, and all else stays: a paused database has no log to receive."""
+        if service is not None and goes(service):
+            await Builder(self._ground).stop(service)
+
+    async def remove(self, db: Database) -> bool:
+        """True where there is none."""
+        ground = self._ground
+        _, service = await ground.look_receiver(db, fresh=True)
+        if service is None:
+            return True
+        self._sight.changed(service.service_id)
+        await changes.delete_service(ground.client, ground.place, service.service_id)
+        ground.was_not_done(SERVICE, ground.receiver_name(db))
+        return False
