@@ -60,7 +60,7 @@ class Pod:
     """Of the environment of pg_dump's container."""
 
     def container(self, name: str) -> Body:
-        every = [*self.spec["containers"], *self.spec["initContainers"]]
+        every = [*self.spec["containers"], *self.spec.get("initContainers", ())]
         return next(each for each in every if each["name"] == name)
 
     def prepare(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,7 +70,8 @@ class Pod:
 
     @property
     def run(self) -> BackupRun:
-        told = {each["name"]: each["value"] for each in self.container("backup")["env"]}
+        every = self.container("backup")["env"]
+        told = {each["name"]: each["value"] for each in every if "value" in each}
         return BackupRun.from_bytes(told[VARIABLE].encode())
 
     def back_up(self, store: S3Store) -> None:
@@ -107,9 +108,11 @@ def backup_of(db: Database, method: str = "Logical") -> Backup:
     return Backup.model_validate({"metadata": meta, "spec": spec})
 
 
-async def started(ours: Operator, db: Database, folder: Path) -> tuple[Pod, Api]:
+async def started(
+    ours: Operator, db: Database, folder: Path, method: str = "Logical"
+) -> tuple[Pod, Api]:
     """The first attempt at a Backup, as the operator starts it; nothing of it has run yet."""
-    api, cache, backup = Api(), Cache(), backup_of(db)
+    api, cache, backup = Api(), Cache(), backup_of(db, method)
     cache.put(DATABASE, db.to_wire())
     cache.put(PROJECTS, PROJECT.to_wire())
     session = cast(Session, cast(Any, api))

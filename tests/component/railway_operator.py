@@ -231,8 +231,9 @@ async def operator(
     ring: Ring | None = None,
     dies_after: int = 0,
     store: StoreConfig | None = None,
+    image: str = "",
 ) -> AsyncIterator[Operator]:
-    """`store`: where backups and the log go; None: there is no object store."""
+    """`store`: where backups and the log go; None: there is no object store. `image`: our own."""
     ring, schedule = ring or Ring(), Schedule()
     token = Token(TokenKind.WORKSPACE, double.token())
     async with MortalClient(token, Budgets(PRO), double.url) as client:
@@ -246,7 +247,7 @@ async def operator(
             CLUSTER,
             _now,
             schedule=schedule,
-            image=f"{double.settings.operator_image}:1",
+            image=image or f"{double.settings.operator_image}:1",
             settles=SETTLES,
             clock=double.clock.now,
         )
