@@ -10,8 +10,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from postbase_operator.api.conditions import ConditionType, find_condition
 from postbase_operator.api.database import Database
 from postbase_operator.archive.receiver import ReceiverConfig, ReceiverReport
 from postbase_operator.archive.receiver_environment import REPORT, report_in
@@ -21,7 +22,7 @@ from postbase_operator.planning.archive_observed import ArchiveSeen, Silence
 from postbase_operator.railway import reads, receiver_report, receiver_service
 from postbase_operator.railway.archive_books import ArchiveBooks
 from postbase_operator.railway.building import goes
-from postbase_operator.railway.deployments import Standing
+from postbase_operator.railway.deployments import Deployment, Standing
 from postbase_operator.railway.ground import Ground
 from postbase_operator.railway.making import SERVICE
 from postbase_operator.railway.models import ServiceInstance, TcpProxy
@@ -34,6 +35,8 @@ SAID_EVERY = 30.0
 """Seconds for which the receiver's last words count as read: each reading is a request to Railway,
 of which an hour has a thousand."""
 LINES = 20
+BEGINS_WITHIN = timedelta(minutes=3)
+"""How long its first beginning may take."""
 STANDINGS = {
     Standing.COMING: "its deployment is on its way",
     Standing.FAILED: "its deployment has failed",
@@ -51,6 +54,15 @@ class Receiver:
     config: ReceiverConfig = OFF
 
     @property
+    def deployment(self) -> Deployment | None:
+        return self.service.latest_deployment if self.service is not None else None
+
+    @property
+    def standing(self) -> Standing | None:
+        """None where nothing was deployed yet."""
+        return self.deployment.standing if self.deployment is not None else None
+
+    @property
     def service_id(self) -> str | None:
         return self.service.service_id if self.service is not None else None
 
@@ -61,7 +73,7 @@ class _Memory:
 
     known: Known = field(default_factory=Known)
     silent_since: datetime | None = None
-    trouble: str = ""
+    trouble: PostbaseError | None = None
     said: tuple[str, float, ReceiverReport | None] = ("", 0.0, None)
 
 
@@ -129,14 +141,25 @@ class Archiving:
             memory.silent_since = None
             return report, None
         memory.silent_since = memory.silent_since or self.now()
+        if self._may_yet_begin(db, memory, receiver):
+            return None, None
         return None, Silence(memory.silent_since, "ReceiverDown", _why(memory, receiver))
+
+    def _may_yet_begin(self, db: Database, memory: _Memory, receiver: Receiver) -> bool:
+        """It is made for the first time: to Railway that is a minute or two, and no trouble."""
+        held = find_condition(db.status.conditions, ConditionType.ARCHIVING)
+        first = held is None or held.reason == "Starting"
+        waits = memory.trouble is None or isinstance(memory.trouble, NotReady)
+        comes = receiver.standing in (None, Standing.COMING, Standing.RUNNING)
+        since = memory.silent_since or self.now()
+        return first and waits and comes and self.now() - since < BEGINS_WITHIN
 
     async def _said(
         self, ground: Ground, memory: _Memory, receiver: Receiver
     ) -> ReceiverReport | None:
         """Its last words, by the log of its deployment. They only explain: without them the
         condition says less, so that no error of Railway's is worth ending a look for."""
-        latest = receiver.service.latest_deployment if receiver.service is not None else None
+        latest = receiver.deployment
         if latest is None:
             return None
         deployment, at, said = memory.said
@@ -166,14 +189,14 @@ class Archiving:
             elif (await ground.look_receiver(db))[1] is not None:
                 await Receiving(ground).remove(db)
         except PostbaseError as error:
-            self._memory(db).trouble = str(error)
+            self._memory(db).trouble = error
             logger.info(
                 "the receiver is not as wanted yet",
                 extra={"object": str(db.metadata.name), "error": str(error)},
             )
             return
         if db.metadata.uid in self._memories:
-            self._memories[db.metadata.uid].trouble = ""
+            self._memories[db.metadata.uid].trouble = None
 
     async def _bring(self, ground: Ground, db: Database, config: ReceiverConfig) -> None:
         state, database = await ground.look(db)
@@ -214,13 +237,12 @@ class Archiving:
 
 
 def _why(memory: _Memory, receiver: Receiver) -> str:
-    latest = receiver.service.latest_deployment if receiver.service is not None else None
-    if memory.trouble:
-        why = memory.trouble
+    if memory.trouble is not None:
+        why = str(memory.trouble)
     elif receiver.service is None:
         why = "its service is not there yet"
-    elif latest is None:
+    elif receiver.standing is None:
         why = "its service has no deployment yet"
     else:
-        why = STANDINGS[latest.standing]
+        why = STANDINGS[receiver.standing]
     return f"The WAL receiver does not stream: {why}"

@@ -129,12 +129,11 @@ class RailwayPlatform:
         variables = await ground.sight.variables(service.service_id)
         proxy, held = state.proxy_of(service.service_id), observing.one_volume(state, service)
         volume, limits, cost = None, None, None
+        receiver = await self._archiving.receiver(ground, db)
         if held is not None:
             services.region(db, db.spec.region, (), held=held.region)
             volume = observing.volume(held, db, ground.name(db), variables)
             limits = await ground.sight.limits(service.service_id)
-        receiver = await self._archiving.receiver(ground, db)
-        if held is not None:
             also = receiver_service.AT_MOST if receiver.service is not None else None
             cost = costs.told(db, held.size_mb, self._prices, also)
         process = observing.process(service, proxy, volume.name if volume else "", db, limits)
@@ -145,7 +144,6 @@ class RailwayPlatform:
         system_id = volume.system_id if volume is not None else ""
         answering = proxy if server is not None else None
         archive = await self._archiving.look(ground, db, receiver, system_id, answering)
-        process = replace(process, receiver_revision=told_revision(receiver))
         return Observed(
             wanted_revision=parameters.revision(db),
             synchronous_revision=parameters.revision(db, synchronous=True),
@@ -155,7 +153,7 @@ class RailwayPlatform:
             archive=archive,
             access=Access(secret, proxy.domain, proxy.proxy_port) if proxy is not None else None,
             volumes=(volume,) if volume is not None else (),
-            process=process,
+            process=replace(process, receiver_revision=told_revision(receiver)),
             server=server,
             server_error=server_error,
             unanswered_since=self._servers.unanswered_since(db),

@@ -24,6 +24,7 @@ from postbase_operator.railway import services
 from postbase_operator.railway.cost import Use
 from postbase_operator.railway.models import ServiceInstance
 from postbase_operator.railway.plans import GB
+from postbase_operator.railway.values import NULL
 
 REVISION = "POSTBASE_REVISION"
 COMMAND = "postbase-operator wal-receiver"
@@ -76,18 +77,24 @@ def private_host(service_name: str) -> str:
     return f"{service_name}.railway.internal"
 
 
-def patch(service_id: str, wanted: Wanted) -> dict[str, Any]:
-    """One commit: what is run, where, with what, and how much of it. Railway deploys it."""
+def patch(service: ServiceInstance, wanted: Wanted) -> dict[str, Any]:
+    """One commit: what is run, where, with what, and how much of it. Railway deploys it.
+
+    A new service is in some region already, and what a commit does not name stays: two would run.
+    """
     variables: dict[str, Any] = {
         name: {"value": value} | ({"isSealed": True} if name in SEALED else {})
         for name, value in wanted.variables.items()
     }
     variables[REVISION] = {"value": wanted.revision}
-    service = {
+    regions = services.one_region(wanted.region)
+    if service.region not in (None, wanted.region):
+        regions[str(service.region)] = NULL
+    described = {
         "source": {"image": wanted.image},
         "deploy": {
             "startCommand": COMMAND,
-            "multiRegionConfig": services.one_region(wanted.region),
+            "multiRegionConfig": regions,
             "restartPolicyType": "ALWAYS",
             "drainingSeconds": DRAINING_SECONDS,
             "sleepApplication": False,
@@ -95,12 +102,13 @@ def patch(service_id: str, wanted: Wanted) -> dict[str, Any]:
         },
         "variables": variables,
     }
-    return {"services": {service_id: service}}
+    return {"services": {service.service_id: described}}
 
 
 def is_as_wanted(service: ServiceInstance, variables: Mapping[str, str], wanted: Wanted) -> bool:
     """As far as it can be seen: a sealed value cannot."""
     described = service.image == wanted.image and service.start_command == COMMAND
+    described = described and service.region in (None, wanted.region)
     shown = {name: value for name, value in wanted.variables.items() if name not in SEALED}
     same = all(variables.get(name) == value for name, value in shown.items())
     return described and same and variables.get(REVISION) == wanted.revision

@@ -50,7 +50,7 @@ class Receiving:
         self._ground.asked(DEPLOYMENT, service_id)
         self._sight.changed(service_id)
         message = f"postbase: {service.service_name} becomes {wanted.revision}"
-        await self._ground.commits.make(receiver_service.patch(service_id, wanted), message)
+        await self._ground.commits.make(receiver_service.patch(service, wanted), message)
 
     async def stop(self, service: ServiceInstance | None) -> None:
         """Its process goes, and all else stays: a paused database has no log to receive."""

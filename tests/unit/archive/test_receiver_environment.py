@@ -23,6 +23,7 @@ from postbase_operator.archive.receiver_environment import (
     report_in,
 )
 from postbase_operator.archive.record import UnreadableRecord
+from postbase_operator.jobs import wal_receiver
 from postbase_operator.objectstore.settings import KEYS
 from unit.archive.test_receiver import AT, OWNER
 
@@ -54,6 +55,10 @@ def test_what_is_written_is_what_is_read() -> None:
 
 def test_each_key_of_the_mounted_secret_has_a_variable() -> None:
     assert set(STORE) == set(KEYS)
+
+
+def test_the_idle_sidecar_knows_the_variable_by_which_it_is_none() -> None:
+    assert wal_receiver.TOLD == CONFIG
 
 
 def test_what_opens_something_is_sealed_and_in_no_repr() -> None:

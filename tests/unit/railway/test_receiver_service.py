@@ -26,6 +26,7 @@ from postbase_operator.railway.receiver_service import (
     wanted,
 )
 from postbase_operator.railway.services import LONGEST_NAME, MARKER, receiver_name, service_name
+from postbase_operator.railway.values import NULL
 from unit.archive.test_receiver import OWNER
 from unit.conftest import database
 
@@ -52,7 +53,7 @@ def service(**more: Any) -> ServiceInstance:
 
 def shown(made: Wanted = WANTED) -> dict[str, str]:
     """As Railway shows the variables of a service that got this commit."""
-    committed = patch("s1", made)["services"]["s1"]["variables"]
+    committed = patch(service(), made)["services"]["s1"]["variables"]
     return {name: each["value"] for name, each in committed.items() if "isSealed" not in each}
 
 
@@ -65,7 +66,7 @@ def test_its_name_is_another_one_and_the_database_is_reached_by_its_private_name
 
 @pytest.mark.trap("sealed-is-not-shown")
 def test_one_commit_says_all_of_it_and_seals_what_opens_something() -> None:
-    (described,) = patch("s1", WANTED)["services"].values()
+    (described,) = patch(service(), WANTED)["services"].values()
     assert described["source"] == {"image": "registry/postbase:1"}
     assert described["deploy"]["startCommand"] == COMMAND
     assert described["deploy"]["multiRegionConfig"] == {"us-west2": {"numReplicas": 1}}
@@ -77,6 +78,15 @@ def test_one_commit_says_all_of_it_and_seals_what_opens_something() -> None:
     assert is_as_wanted(service(), shown(), WANTED)
     assert "hidden" not in repr(WANTED)
     assert "hidden" not in str(shown())
+
+
+def test_it_runs_in_one_region_though_it_was_made_in_another() -> None:
+    elsewhere = service(region="us-east4-eqdc4a")
+    (described,) = patch(elsewhere, WANTED)["services"].values()
+    regions = described["deploy"]["multiRegionConfig"]
+    assert regions == {"us-west2": {"numReplicas": 1}, "us-east4-eqdc4a": NULL}
+    assert not is_as_wanted(elsewhere, shown(), WANTED)
+    assert is_as_wanted(service(region="us-west2"), shown(), WANTED)
 
 
 @pytest.mark.parametrize(
