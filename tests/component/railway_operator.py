@@ -20,6 +20,7 @@ from postbase_operator.api.backup import Backup
 from postbase_operator.api.database import Database, DatabaseStatus
 from postbase_operator.api.project import Project
 from postbase_operator.errors import InvalidSpec, NotReady, PostbaseError, Unavailable
+from postbase_operator.kube.cache import Cache
 from postbase_operator.objectstore.settings import StoreConfig
 from postbase_operator.planning import plan as steps
 from postbase_operator.planning.database import Context, plan_database
@@ -150,6 +151,8 @@ class Operator:
     ring: Ring
     double: RailwayDouble
     schedule: Schedule
+    cache: Cache = field(default_factory=Cache)
+    """What its archives know of the cluster: its Project."""
     backups: Backups = NO_BACKUPS
     """What the planner is told of them."""
     refusals: list[str] = field(default_factory=list)
@@ -234,7 +237,7 @@ async def operator(
     image: str = "",
 ) -> AsyncIterator[Operator]:
     """`store`: where backups and the log go; None: there is no object store. `image`: our own."""
-    ring, schedule = ring or Ring(), Schedule()
+    ring, schedule, cache = ring or Ring(), Schedule(), Cache()
     token = Token(TokenKind.WORKSPACE, double.token())
     async with MortalClient(token, Budgets(PRO), double.url) as client:
         client.dies_after = dies_after
@@ -242,7 +245,7 @@ async def operator(
             client,
             place,
             ring,
-            archives(store, PROJECT, SETTINGS, _now),
+            archives(store, PROJECT, SETTINGS, _now, cache),
             lambda db: db.spec.region,
             CLUSTER,
             _now,
@@ -251,7 +254,7 @@ async def operator(
             settles=SETTLES,
             clock=double.clock.now,
         )
-        yield Operator(client, platform, ring, double, schedule)
+        yield Operator(client, platform, ring, double, schedule, cache)
 
 
 def instances(double: RailwayDouble, place: Place) -> list[Instance]:

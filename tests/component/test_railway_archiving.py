@@ -43,6 +43,7 @@ from postbase_operator.archive.receiver_environment import PASSWORD, SEALED, STO
 from postbase_operator.archive.record import BackupRecord
 from postbase_operator.archive.run import VARIABLE
 from postbase_operator.jobs import desk, physical
+from postbase_operator.kube.kinds import BACKUP
 from postbase_operator.objectstore.settings import StoreConfig
 from postbase_operator.planning.database_backups import Backups
 from postbase_operator.railway.services import MARKER, receiver_name
@@ -293,7 +294,9 @@ async def test_a_base_backup_through_the_proxy_opens_the_window(
     record = assert_whole(store, pod.run)
     assert record.checksums_verified
 
-    ours.backups = Backups(all=[taken(db, record)], has_store=True)
+    backup = taken(db, record)
+    ours.backups = Backups(all=[backup], has_store=True)
+    ours.cache.put(BACKUP, backup.to_wire())  # as the watch shows it: the archive is listed anew
     await reached(site, site.owner(), position(ours, db))
     db = await ours.until(db, lambda each: has_window(each))
     pitr = db.status.pitr

@@ -31,7 +31,7 @@ from postbase_operator.kube.stores import Source, Stores
 from postbase_operator.objectstore.store import Reason, StoreUnavailable
 from postbase_operator.planning.archive_observed import NONE_EARLIER, ArchiveSeen, Earlier
 from postbase_operator.planning.archiving import incarnation
-from postbase_operator.planning.window import Log
+from postbase_operator.planning.window import Log, settled
 from postbase_operator.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -142,15 +142,16 @@ class Books:
         mark = (source, self._bases(db), _turn(report), more)
         if listing.is_due(mark):
             listing.mark, listing.began = mark, time.monotonic()
-            listing.task = asyncio.create_task(self._list(listing, source))
+            listing.task = asyncio.create_task(self._list(listing, source, report))
         if listing.task is not None and not listing.task.done():
             await asyncio.wait([listing.task], timeout=PATIENCE)
         return listing
 
-    async def _list(self, listing: Listing, source: Source) -> None:
+    async def _list(self, listing: Listing, source: Source, before: ReceiverReport | None) -> None:
         try:
             store = await self.stores.client(source)
-            listing.log = await asyncio.to_thread(listed, store, listing.archive, listing.ends)
+            found = await asyncio.to_thread(listed, store, listing.archive, listing.ends)
+            listing.log = settled(found, before)
             listing.error = ""
         except (PostbaseError, UnreadableRecord) as error:
             listing.error = str(error)

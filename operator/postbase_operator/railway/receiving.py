@@ -60,7 +60,7 @@ class Receiving:
     async def remove(self, db: Database) -> bool:
         """True where there is none."""
         ground = self._ground
-        _, service = await ground.look_receiver(db, fresh=True)
+        _, service = await ground.look_receiver(db)
         if service is None:
             return True
         self._sight.changed(service.service_id)
