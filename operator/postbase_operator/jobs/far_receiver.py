@@ -1,8 +1,8 @@
 """The receiver where it is no sidecar (Railway): told by variables, and asked by nobody.
 
 It opens no port. How far it is the server knows, which hears of every byte that is durable; why it
-does not get on stands in its log, a line whenever that has changed. Other variables come with
-another process.
+does not get on stands in its log, a line whenever that has changed, and again while it lasts. Other
+variables come with another process.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from dataclasses import replace
 
 from postbase_operator import __version__
@@ -31,6 +32,9 @@ from postbase_operator.wal.receiver import Receiver
 from postbase_operator.wal.standing import Standing
 
 logger = logging.getLogger(__name__)
+SAID_AGAIN = 120.0
+"""Seconds after which trouble that lasts is told again: whoever reads the last lines of a log finds
+it among those of the attempts."""
 
 
 class FarReceiver:
@@ -44,6 +48,7 @@ class FarReceiver:
         self._failed: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="receiver", daemon=True)
         self._said: tuple[object, ...] = ()
+        self._said_at = 0.0
 
     def supervise(self) -> int:
         """Until SIGTERM. Raises what has ended the receiver."""
@@ -62,10 +67,11 @@ class FarReceiver:
 
     def tell(self) -> None:
         """Its report as a line of the log, where another one is due."""
-        report = self.standing.report(self.orders.config)
+        report, now = self.standing.report(self.orders.config), time.monotonic()
         gist = gist_of(report)
-        if gist != self._said:
-            self._said = gist
+        well = report.state is ReceiverState.RUNNING and report.store_failing_since is None
+        if gist != self._said or (not well and now - self._said_at >= SAID_AGAIN):
+            self._said, self._said_at = gist, now
             logger.info("%s%s", REPORT, one_line(report))
 
     def _run(self) -> None:

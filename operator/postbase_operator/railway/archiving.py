@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from postbase_operator.api.conditions import ConditionType, find_condition
 from postbase_operator.api.database import Database
 from postbase_operator.archive.receiver import ReceiverConfig, ReceiverReport
-from postbase_operator.archive.receiver_environment import REPORT, report_in
+from postbase_operator.archive.receiver_environment import report_in
 from postbase_operator.archive.wish import OFF, ArchivingWish
 from postbase_operator.errors import InvalidSpec, NotReady, PostbaseError
 from postbase_operator.planning.archive_observed import ArchiveSeen, Silence
@@ -34,7 +34,8 @@ logger = logging.getLogger(__name__)
 SAID_EVERY = 30.0
 """Seconds for which the receiver's last words count as read: each reading is a request to Railway,
 of which an hour has a thousand."""
-LINES = 20
+LINES = 100
+"""Of its log, from the end: without a filter, whose language Railway may change."""
 BEGINS_WITHIN = timedelta(minutes=3)
 """How long its first beginning may take."""
 STANDINGS = {
@@ -167,7 +168,7 @@ class Archiving:
         if deployment == latest.id and now - at < SAID_EVERY:
             return said
         try:
-            lines = await reads.logs(ground.client, latest.id, limit=LINES, text=REPORT.strip())
+            lines = await reads.logs(ground.client, latest.id, limit=LINES)
         except PostbaseError as error:
             logger.info("the receiver's log was not read", extra={"error": str(error)})
             lines = ()
