@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from postbase_operator.api.database_status import ReceiverState
@@ -23,8 +25,10 @@ from postbase_operator.archive.receiver_environment import (
     report_in,
 )
 from postbase_operator.archive.record import UnreadableRecord
+from postbase_operator.errors import InvalidSpec
 from postbase_operator.jobs import wal_receiver
-from postbase_operator.objectstore.settings import KEYS
+from postbase_operator.jobs.far_receiver import from_outside, gist_of
+from postbase_operator.objectstore.settings import KEYS, StoreConfig
 from unit.archive.test_receiver import AT, OWNER
 
 ON = ReceiverConfig(enabled=True, owner=OWNER)
@@ -82,3 +86,21 @@ def test_a_report_is_one_line_and_other_lines_are_none() -> None:
     assert report_in("Unavailable: the store does not answer") is None
     assert report_in(f"{REPORT}{{") is None
     assert ReceiverConfig.from_bytes(one_line(ON).encode()) == ON
+
+
+def test_the_store_is_reached_as_from_outside_of_the_cluster() -> None:
+    inside = StoreConfig(
+        bucket="b1", endpoint="http://s3.team.svc", access_key_id="AK", secret_access_key="key"
+    )
+    assert from_outside(inside) == inside
+    public = replace(inside, public_endpoint="https://s3.example.com")
+    assert from_outside(public).endpoint == "https://s3.example.com"
+    with pytest.raises(InvalidSpec, match="credentialsSecretRef"):
+        from_outside(StoreConfig(bucket="b1"))
+
+
+def test_what_is_worth_a_line() -> None:
+    further = SAID.model_copy(update={"durable_lsn": "0/28", "bytes_received": 40, "errors": 7})
+    assert gist_of(further) == gist_of(SAID)
+    assert gist_of(SAID.model_copy(update={"last_error": None})) != gist_of(SAID)
+    assert gist_of(SAID.model_copy(update={"state": ReceiverState.RUNNING})) != gist_of(SAID)
