@@ -40,8 +40,8 @@ BEGINS_WITHIN = timedelta(minutes=3)
 """How long its first beginning may take."""
 STANDINGS = {
     Standing.COMING: "its deployment is on its way",
-    Standing.FAILED: "its deployment has failed; its log is on Railway's page of the service. Railway "
-    "must be able to pull its image without a login (railway.image of the chart)",
+    Standing.FAILED: "its deployment has failed; its log is on Railway's page of the service. The "
+    "image must be one that Railway can pull without a login (railway.image of the chart)",
     Standing.GONE: "its deployment is being removed",
     Standing.STOPPED: "its deployment is stopped",
     Standing.RUNNING: "it runs, and has no connection to the server",
