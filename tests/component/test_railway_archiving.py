@@ -7,12 +7,13 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from component.job_runs import assert_whole
+from component.job_runs import record_in
 from component.railway_caller import Caller
 from component.railway_jobs import backup_of, started
 from component.railway_operator import (
@@ -80,8 +81,10 @@ async def ours(site: Site) -> AsyncIterator[Operator]:
 
 async def archiving(ours: Operator, **spec: object) -> Database:
     """A Database that streams. Of the version whose pg_dump is at hand."""
-    db = await ours.ready(railway_database(postgresVersion="15", **({"pitr": ON} | spec)))
-    return await ours.until(db, streams)
+    body = railway_database(postgresVersion="15", **({"pitr": ON} | spec)).to_wire()
+    body["metadata"]["creationTimestamp"] = datetime.now(UTC).isoformat()
+    db = await ours.ready(Database.model_validate(body))
+    return await ours.until(db, lambda each: streams(each) and each.status.archive is not None)
 
 
 @pytest.mark.trap("receiver-needs-a-volume", "replication-not-in-all", "sealed-is-not-shown")
@@ -225,8 +228,8 @@ async def test_what_keeps_it_from_archiving_is_told_in_its_own_words(
     right = site.store
     site.store = replace(right, secret_access_key="wrong")
     async with process(site, ring) as ours:
-        db = await ours.until(db, lambda each: said(each, "Archiving")[0] == "False")
-        assert said(db, "Archiving")[1] == "StoreDenied"
+        db = await ours.until(db, lambda each: said(each, "Archiving")[1] == "StoreDenied")
+        assert said(db, "Archiving")[0] == "False"
         assert said(db, "Degraded")[1] == "StoreDenied"
         assert right.secret_access_key not in db.model_dump_json() + site.log()
         assert ring.replications[db.metadata.uid] not in db.model_dump_json() + site.log()
@@ -291,7 +294,7 @@ async def test_a_base_backup_through_the_proxy_opens_the_window(
     monkeypatch.setenv("PGPASSWORD", password)
     monkeypatch.setattr(desk, "store", lambda: store)
     await asyncio.to_thread(physical.back_up)
-    record = assert_whole(store, pod.run)
+    record = record_in(store, pod.run)
     assert record.checksums_verified
 
     backup = taken(db, record)

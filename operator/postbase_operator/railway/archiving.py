@@ -88,8 +88,14 @@ class Archiving:
     image: str
     now: Callable[[], datetime]
     _memories: dict[str, _Memory] = field(default_factory=dict)  # by the Database's UID
+    _awaited: set[str] = field(default_factory=set)  # UIDs: commits wait for the receiver
+
+    def commits_wait(self, db: Database, *, waits: bool) -> None:
+        """As its server says. Such a receiver is not taken away: no commit would end any more."""
+        (self._awaited.add if waits else self._awaited.discard)(db.metadata.uid)
 
     def forget(self, db: Database) -> None:
+        self._awaited.discard(db.metadata.uid)
         self._memories.pop(db.metadata.uid, None)
         self.books.forget(db)
 
@@ -188,7 +194,7 @@ class Archiving:
         try:
             if wish.receiver.enabled:
                 await self._bring(ground, db, wish.receiver)
-            elif (await ground.look_receiver(db))[1] is not None:
+            elif db.metadata.uid not in self._awaited:
                 await Receiving(ground).remove(db)
         except PostbaseError as error:
             self._memory(db).trouble = error

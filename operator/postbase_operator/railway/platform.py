@@ -140,6 +140,8 @@ class RailwayPlatform:
         server, server_error = None, ""
         if process.state is ProcessState.RUNNING and proxy is not None:
             server, server_error = await self._servers.ask(ground, db, proxy)
+        if server is not None:
+            self._archiving.commits_wait(db, waits=server.facts.synchronous)
         secret = meta.names_of(db).credentials
         system_id = volume.system_id if volume is not None else ""
         answering = proxy if server is not None else None

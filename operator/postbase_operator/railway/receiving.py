@@ -36,19 +36,29 @@ class Receiving:
             marker = {services.MARKER: services.marker(db, ground.cluster)}
             await create_service(ground, db, name, marker)
             raise NotReady(f"Railway does not show the service {name} yet", 2.0)
-        await self._describe(service, wanted)
+        if not await self._is_right(service, wanted):
+            # Of this moment: what was seen before the commit of the last look was applied would
+            # make it twice, and two deployments.
+            self._sight.changed(service.service_id)
+            _, service = await ground.look_receiver(db, fresh=True)
+            if service is None or not await self._is_right(service, wanted):
+                await self._describe(db, service, wanted)
         builder = Builder(ground)
-        if builder.lacks_deployment(service):
+        if service is not None and builder.lacks_deployment(service):
             await builder.deploy(service)
 
-    async def _describe(self, service: ServiceInstance, wanted: Wanted) -> None:
+    async def _is_right(self, service: ServiceInstance, wanted: Wanted) -> bool:
+        held = await self._sight.variables(service.service_id)
+        return receiver_service.is_as_wanted(service, held, wanted)
+
+    async def _describe(
+        self, db: Database, service: ServiceInstance | None, wanted: Wanted
+    ) -> None:
         """Railway deploys what a commit changes: a deployment of our own would be a second one."""
-        service_id = service.service_id
-        held = await self._sight.variables(service_id)
-        if receiver_service.is_as_wanted(service, held, wanted):
-            return
-        self._ground.asked(DEPLOYMENT, service_id)
-        self._sight.changed(service_id)
+        if service is None:
+            raise NotReady(f"{self._ground.receiver_name(db)} is gone", 2.0)
+        self._ground.asked(DEPLOYMENT, service.service_id)
+        self._sight.changed(service.service_id)
         message = f"postbase: {service.service_name} becomes {wanted.revision}"
         await self._ground.commits.make(receiver_service.patch(service, wanted), message)
 
