@@ -36,11 +36,14 @@ def test_several_in_a_row_each_on_a_timeline_of_its_own(
     server = servers.new(major, **TRACKED)
     server.sql("CREATE TABLE journal (n bigint PRIMARY KEY, body text)")
     archive, key = backed_up(server, store)
+    left: tuple[datetime, set[int]] | None = None
     for number in range(1, 4):
         write(server, 40, start=number * 1000)
         ledger = told(server)
         mine = sorted(time for n, time in ledger.rows.items() if n >= number * 1000)
         moment = mine[20] + (mine[21] - mine[20]) / 2
+        between = mine[30] + (mine[31] - mine[30]) / 2
+        left = left or (between, ledger.at(between))
         archive_log(store, archive, server)
         server.kill()
         archived = load(store, archive)
@@ -64,6 +67,16 @@ def test_several_in_a_row_each_on_a_timeline_of_its_own(
     server, word = recovered(servers, major, store, key, task(plan, keeps_archive=True), **TRACKED)
     assert word.timeline == 5
     assert journal(server) == {n for n, at in ledger.rows.items() if at <= moment}
+    archive_log(store, archive, server)
+    server.kill()
+    # And to what the first of them had left behind, which none of the others has.
+    assert left is not None
+    target, archived = Target(time=left[0], timeline=1), load(store, archive)
+    plan = plan_recovery(archived, StoredLog(store), target, datetime.now(UTC))
+    assert plan.timelines == (1,)
+    server, word = recovered(servers, major, store, key, task(plan, keeps_archive=True), **TRACKED)
+    assert word.timeline == 6
+    assert journal(server) == left[1]
     server.kill()
 
 

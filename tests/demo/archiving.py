@@ -41,6 +41,7 @@ def any_second() -> None:
     moment = psql(NOW)
     write(9, 10)
     psql("DELETE FROM ledger WHERE n <= 5")
+    later = psql(NOW)
 
     tell("What a restore to the second before it would do and give: nothing is touched")
     restore("only-plans", f'{{targetTime: "{moment}"}}', dry_run=True)
@@ -52,11 +53,32 @@ def any_second() -> None:
     restore("undo-the-delete", f'{{targetTime: "{moment}"}}')
     expect("the rows", psql(f"{ROWS} WHERE n <= 8"), "8")
     expect("what came later", psql(f"{ROWS} WHERE n > 8"), "0")
+    write(20, 20)
+    other = psql(NOW)
 
     tell("Taken back: the rows of after are there, and the deleted ones are not")
     restore("undo-that-restore", "{previous: {}}")
     expect("the rows", psql(ROWS), "5")
     expect("the last one", psql("SELECT max(n) FROM ledger"), "10")
+
+    tell("Each branch can still be had to a second: this one, and the one that was just left")
+    expect("the way to the second after the mistake", timelines("present", later), "[1]")
+    expect("the way to row 20, by its timeline", timelines("left", other, 2), "[1, 2]")
+    kubectl("get", "database", "shop-main", "-o", "jsonpath={.status.pitr.branches}", show=True)
+    restore("row-20", f'{{targetTime: "{other}", timeline: 2}}', new="shop-branch")
+    wait_for_client("shop-branch")
+    expect("the last row of that branch", psql("SELECT max(n) FROM ledger"), "20")
+    expect("the rows that were not deleted on it", psql(f"{ROWS} WHERE n <= 8"), "8")
+    kubectl("delete", "database", "shop-branch", "--wait=false", show=True)
+    wait_for_client("shop-main")
+
+
+def timelines(name: str, moment: str, timeline: int | None = None) -> str:
+    """Along which the log would be followed."""
+    branch = f", timeline: {timeline}" if timeline is not None else ""
+    restore(name, f'{{targetTime: "{moment}"{branch}}}', dry_run=True)
+    plan = json.loads(kubectl("get", "pitrrestore", name, "-o", "json"))["status"]["plan"]
+    return str(plan["timelines"])
 
 
 def a_lost_volume() -> None:

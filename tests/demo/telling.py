@@ -21,7 +21,7 @@ metadata: {name: %(name)s}
 spec:
   databaseRef: {name: shop-main}
   source: %(source)s
-  target: {inPlace: {}}
+  target: %(target)s
   dryRun: %(dry_run)s
 """
 
@@ -68,8 +68,11 @@ def apply(manifest: str) -> None:
     kubectl("apply", "-f", "-", stdin=manifest, show=True)
 
 
-def restore(name: str, source: str, *, dry_run: bool = False) -> None:
-    apply(RESTORE % {"name": name, "source": source, "dry_run": str(dry_run).lower()})
+def restore(name: str, source: str, *, dry_run: bool = False, new: str = "") -> None:
+    """In place, or into a new Database."""
+    target = f"{{newDatabase: {{name: {new}}}}}" if new else "{inPlace: {}}"
+    dry = str(dry_run).lower()
+    apply(RESTORE % {"name": name, "source": source, "target": target, "dry_run": dry})
     began = time.monotonic()
     kubectl("wait", f"pitrrestore/{name}", "--for=condition=Ready", "--timeout=180s", show=True)
     done = "Planned" if dry_run else "Restored"

@@ -101,6 +101,10 @@ class Mistake:
 
     at: datetime
     rows: dict[int, datetime]
+    deleted: datetime
+    """A moment after it, and before it was undone."""
+    restored: datetime | None = None
+    """A moment of the branch that the restore began and the undo left."""
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +115,7 @@ def mistake(db: Db) -> Mistake:
         client.grows(40)
     rows = journal(db)
     db.rows("DELETE FROM journal WHERE n < 20")
-    return Mistake(moment, rows)
+    return Mistake(moment, rows, db.value("SELECT clock_timestamp()"))
 
 
 def by(mistake: Mistake) -> set[int]:
@@ -156,9 +160,28 @@ def test_to_the_second_before_the_mistake_and_back(db: Db, mistake: Mistake) -> 
     assert datetime.fromisoformat(status["recoveredTo"]) <= mistake.at
     assert status["walFilesApplied"] >= 1
     db.rows("INSERT INTO journal VALUES (1000000)")
+    mistake.restored = db.value("SELECT clock_timestamp()")
     restore(db, "undo-the-restore", PREVIOUS).apply().wait()
     db.wait_answers()
     assert set(journal(db)) == {n for n in mistake.rows if n >= 20}
+
+
+def test_each_branch_can_be_had_to_a_second(db: Db, mistake: Mistake, new_db: NewDb) -> None:
+    """Planned at once after the undo, when its branch has nothing new: the other looks newer."""
+    assert mistake.restored is not None
+    present, other = zulu(mistake.deleted), zulu(mistake.restored)
+    plan = (
+        restore(db, "of-the-present", {"targetTime": present}, dryRun=True).apply().wait()["plan"]
+    )
+    assert plan["timelines"] == [1]
+    plan = restore(db, "of-then", {"targetTime": other}, dryRun=True).apply().wait()["plan"]
+    assert plan["timelines"] == [1]
+    assert any("source.timeline: 2" in each for each in plan["warnings"])
+    twin = new_db("other")
+    source, target = {"targetTime": other, "timeline": 2}, {"newDatabase": {"name": twin.name}}
+    status = restore(db, "the-other", source, target).apply().wait(seconds=240)
+    assert status["plan"]["timelines"] == [1, 2]
+    assert set(journal(twin)) == {*by(mistake), 1000000}
 
 
 def test_latest_in_place_loses_nothing(db: Db) -> None:

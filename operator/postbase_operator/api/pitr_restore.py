@@ -21,7 +21,7 @@ from postbase_operator.api.base import (
 from postbase_operator.api.database_server import Resources
 from postbase_operator.api.ids import public_id
 from postbase_operator.api.restore_status import PitrRestoreStatus
-from postbase_operator.api.rules import Rule, immutable, short_name
+from postbase_operator.api.rules import NAMES_A_BRANCH, Rule, immutable, short_name
 from postbase_operator.api.scalars import (
     LSN,
     Duration,
@@ -37,14 +37,20 @@ class Source(Model):
     """What to restore; exactly one."""
 
     exactly_one_of = ("target_time", "lsn", "latest", "backup_ref", "previous")
+    rules = (NAMES_A_BRANCH,)
 
     target_time: TargetTime | None = Field(
         None,
         description="The moment, in RFC 3339 with a zone: 2026-11-23T14:30:00.5Z. Everything "
-        "that was committed before it is there. Must lie in status.pitr.recoveryWindow or on one "
-        "of the branches.",
+        "that was committed before it is there. Must lie in status.pitr.recoveryWindow, or with "
+        "timeline on one of status.pitr.branches.",
     )
     lsn: LSN | None = Field(None, description="The position in the log, as 16/B374D848.")
+    timeline: Annotated[int, Field(ge=1, le=2147483647)] | None = Field(
+        None,
+        description="With targetTime or lsn: the PostgreSQL timeline of the branch that is meant, "
+        "one of status.pitr.branches[].timeline. Default: the branch that is written now.",
+    )
     latest: Empty | None = Field(
         None, description="`{}`: everything; in place not even what is written meanwhile is lost."
     )

@@ -20,6 +20,7 @@ class RestoreReason(StrEnum):
     TARGET_AFTER_WINDOW = "TargetAfterWindow"
     WAL_GAP = "WalGap"
     NO_BASE_BACKUP = "NoBaseBackup"
+    TIMELINE_NOT_FOUND = "TimelineNotFound"
     NO_PREVIOUS_VOLUME = "NoPreviousVolume"
     CHECKSUM_MISMATCH = "ChecksumMismatch"
     WAITING_FOR_ARCHIVE = "WaitingForArchive"

@@ -100,3 +100,10 @@ def exactly_one(names: Sequence[str]) -> Rule:
         f"[{present}].exists_one(x, x)",
         message=f"set exactly one of {', '.join(names)}: keep one and take the others away",
     )
+
+
+NAMES_A_BRANCH = Rule(
+    "!has(self.timeline) || has(self.targetTime) || has(self.lsn)",
+    message="timeline says on which branch targetTime or lsn is meant: set one of them with it, "
+    "or take it away",
+)

@@ -17,6 +17,7 @@ from postbase_operator.kube.cache import Cache
 from postbase_operator.kube.kinds import BACKUP, DATABASE, PITR_RESTORE
 from postbase_operator.planning.database_backups import is_of
 from postbase_operator.planning.observed import Observed
+from postbase_operator.planning.restore_branch import UNSAID, is_unsaid, written_timeline
 from postbase_operator.planning.restore_recovery import is_stopped, is_stopping, wish_of
 from postbase_operator.planning.restore_rehearsal import rehearsal
 from postbase_operator.planning.restore_seen import RestoreSeen
@@ -48,14 +49,14 @@ class RestoreLooks:
         if db is None:
             return known
         known = replace(known, backups=tuple(self._backups(db)))
-        known = await self._with_archive(restore, db, known)
+        known = await self._with_archive(restore, db, known, now)
         wish = rehearsal(restore, known, now)
         if wish is None:
             return known
         return replace(known, rehearsed=await self._platform.restoring.rehearse(wish))
 
     async def _with_archive(
-        self, restore: PitrRestore, db: Database, known: RestoreSeen
+        self, restore: PitrRestore, db: Database, known: RestoreSeen, now: datetime
     ) -> RestoreSeen:
         """What the object store has to say, where it has to be asked."""
         plan, wish = restore.status.plan, wish_of(restore.spec.source)
@@ -63,7 +64,10 @@ class RestoreLooks:
             return known
         ask = self._platform.restoring
         if plan is None:
-            return replace(known, offer=await ask.offer(db, wish))
+            live = written_timeline(known.seen)
+            if live is None and is_unsaid(restore, db, known.seen, now):
+                return replace(known, offer=UNSAID)
+            return replace(known, offer=await ask.offer(db, replace(wish, live=live)))
         seen, fill = known.seen, known.seen.fill
         if fill is not None and fill.recovers:
             progress = await ask.progress(db, plan, restore.metadata.uid)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from postbase_operator.api.bootstrap import RestoreFrom
@@ -117,12 +117,12 @@ def _find(store: ObjectStore, cluster: str, namespace: str, whose: Whose) -> Arc
 
 
 def _offer(store: ObjectStore, archive: Archive, wish: Wish, now: datetime) -> Offer:
-    archived = load(store, archive)
+    archived = replace(load(store, archive), live=wish.live)
     if wish.backup_id is not None:
         base = next((each for each in archived.bases if each.id == wish.backup_id), None)
         return _as_it_is(base, wish.backup_id)
     size = archived.index.segment_size
-    target = Target(wish.time, wish.lsn)
+    target = Target(wish.time, wish.lsn, wish.timeline)
     try:
         found = plan_recovery(archived, StoredLog(store, size), target, now)
     except Refused as error:
@@ -147,7 +147,8 @@ def _as_it_is(base: BackupRecord | None, wanted: str) -> Offer:
 def _stopped(store: ObjectStore, archive: Archive, plan: RestorePlan) -> Stopped | None:
     archived = load(store, archive)
     reader = StoredLog(store, archived.index.segment_size)
-    way = way_from(archived, reader, plan.backup_id or "")
+    timeline = plan.timelines[-1] if plan.timelines else None
+    way = way_from(archived, reader, plan.backup_id or "", timeline)
     if way is None or not way.files:
         return None
     found = reader.records(way.files[-1])

@@ -26,7 +26,7 @@ from postbase_operator.archive.template import Key
 from postbase_operator.archive.wal_index import WalIndex
 from postbase_operator.archive.wal_object import Damaged, WalHeader, decode, header_of
 from postbase_operator.objectstore.store import NotFound, ObjectStore
-from postbase_operator.planning.recovery import Archived
+from postbase_operator.planning.recovery_branch import Archived
 
 HEAD = 4096
 """Bytes that hold any header."""

@@ -23,12 +23,16 @@ class Wish:
     time: datetime | None = None
     lsn: Lsn | None = None
     backup_id: str | None = None
+    timeline: int | None = None
+    """Of the branch that is meant; None: the one that is written now."""
+    live: int | None = None
+    """The timeline that the server is known to write; None: the archive's own word is taken."""
 
 
 def wish_from(wanted: RestoreFrom) -> Wish:
     """What spec.bootstrap.restore asks for."""
     lsn = Lsn.parse(wanted.lsn) if wanted.lsn is not None else None
-    return Wish(wanted.target_time, lsn, wanted.backup_id)
+    return Wish(wanted.target_time, lsn, wanted.backup_id, wanted.timeline)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,16 +7,15 @@ where the log ends, so that a second attempt gives the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from postbase_operator.api.restore_status import RestoreReason
-from postbase_operator.archive.keys import ChunkKey, SegmentKey
-from postbase_operator.archive.log_path import ArchivedLog, BrokenHistory, LogPath
+from postbase_operator.archive.log_path import ArchivedLog, LogPath
 from postbase_operator.archive.lsn import Lsn
-from postbase_operator.archive.record import BackupRecord
-from postbase_operator.archive.wal_index import WalIndex
+from postbase_operator.archive.record import BackupRecord, UnreadableRecord
+from postbase_operator.planning.recovery_branch import Archived, other_paths, path_to
 from postbase_operator.planning.recovery_way import (
     LogReader,
     Recovery,
@@ -38,15 +37,8 @@ class Target:
 
     time: datetime | None = None
     lsn: Lsn | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Archived:
-    """One incarnation's archive: its base backups, the listing of its log, its histories."""
-
-    bases: Sequence[BackupRecord]
-    index: WalIndex
-    histories: Mapping[int, bytes]
+    timeline: int | None = None
+    """Of the branch that is meant; None: the one that is written now."""
 
 
 def plan_recovery(archived: Archived, reader: LogReader, target: Target, now: datetime) -> Recovery:
@@ -55,35 +47,62 @@ def plan_recovery(archived: Archived, reader: LogReader, target: Target, now: da
     All times of an archive are the server's. `now` is another clock, which may be wrong by any
     amount: it refuses at once what is not there, and nothing that is.
     """
-    ways = _ways(archived, reader)
+    path = path_to(archived, reader, target.timeline)
+    ways = _ways(archived, reader, path)
     span = _span(ways)
     if target.time is not None and max(now, span.until) < target.time:
         why = f"{text(target.time)} lies in the future; it is {text(now)} here"
         raise Refused(RestoreReason.TARGET_AFTER_WINDOW, f"{why}: {window(span)}")
     if target.time is not None:
         made = _to_time(ways, target.time)
+        if target.timeline is None:
+            made = replace(made, warnings=_left_out(archived, reader, path, target.time, made))
     elif target.lsn is not None:
         made = _to_lsn(ways, target.lsn)
     else:
-        made = ways[-1].to_end()
+        made = _to_end(ways[-1], path)
     return replace(made, span=span)
 
 
-def _ways(archived: Archived, reader: LogReader) -> list[Way]:
-    """One for each base backup of the live branch, the oldest first."""
-    path = live_path(archived, reader)
+def _ways(archived: Archived, reader: LogReader, path: LogPath) -> list[Way]:
+    """One for each base backup of a branch, the oldest first."""
     found = [way for each in archived.bases if (way := _way(each, archived, path, reader))]
     if not found:
-        why = "there is no physical backup that the live branch of the log goes on from"
+        why = f"there is no physical backup that timeline {path.timeline} of the log goes on from"
         if not archived.bases:
             why = "there is no physical backup to begin with"
         raise Refused(RestoreReason.NO_BASE_BACKUP, why)
     return sorted(found, key=lambda way: way.base.completed_at)
 
 
-def way_from(archived: Archived, reader: LogReader, backup_id: str) -> Way | None:
-    """Along the live branch from one backup, as far as the log goes."""
-    return next((way for way in _ways(archived, reader) if way.base.id == backup_id), None)
+def way_from(
+    archived: Archived, reader: LogReader, backup_id: str, timeline: int | None = None
+) -> Way | None:
+    """Along a branch from one backup, as far as the log goes."""
+    ways = _ways(archived, reader, path_to(archived, reader, timeline))
+    return next((way for way in ways if way.base.id == backup_id), None)
+
+
+def _left_out(
+    archived: Archived, reader: LogReader, path: LogPath, time: datetime, made: Recovery
+) -> tuple[str, ...]:
+    """Where another branch had later commits by that moment: it may be the one that served then.
+
+    What cannot be read there is no concern of a recovery that does not go there.
+    """
+    found: list[str] = []
+    for other in other_paths(archived, path):
+        try:
+            ways = _ways(archived, reader, other)
+            last = _to_time(ways, min(time, _span(ways).until)).last_commit
+        except (Refused, UnreadableRecord):
+            continue
+        if last is not None and (made.last_commit is None or last > made.last_commit):
+            found.append(
+                f"Timeline {other.timeline} has commits up to {text(last)} that are not on the "
+                f"branch which is restored: source.timeline: {other.timeline} restores that one"
+            )
+    return tuple(found)
 
 
 def _span(ways: Sequence[Way]) -> Span:
@@ -91,34 +110,6 @@ def _span(ways: Sequence[Way]) -> Span:
     newest = ways[-1]
     oldest = next(way for way in ways if way.end == newest.end)
     return Span(oldest.span.begin, newest.span.until)
-
-
-def live_path(archived: Archived, reader: LogReader) -> LogPath:
-    """To the timeline that was written last, by the server's clock: not the highest number, as a
-    restore that was undone leaves a higher one. Raises Refused where its history is missing."""
-    index = archived.index
-    written = [
-        (reader.header(_last_key(index, timeline)).sent_at, timeline)
-        for timeline in index.timelines
-    ]
-    newest = max(archived.bases, key=lambda base: base.completed_at, default=None)
-    of_backup = newest.timeline if newest is not None and newest.timeline is not None else 1
-    timeline = max(written)[1] if written else of_backup
-    try:
-        return LogPath.to(timeline, archived.histories)
-    except BrokenHistory as error:
-        raise Refused(RestoreReason.WAL_GAP, str(error)) from None
-
-
-def _last_key(index: WalIndex, timeline: int) -> SegmentKey | ChunkKey:
-    """The object that reaches furthest on a timeline which has some."""
-    ends: list[tuple[int, SegmentKey | ChunkKey]] = [
-        (segment.end, key)
-        for segment, key in index.segments.items()
-        if segment.timeline == timeline
-    ]
-    ends += [(chunk.end, chunk) for chunk in index.chunks(timeline)]
-    return max(ends, key=lambda each: each[0])[1]
 
 
 def _way(base: BackupRecord, archived: Archived, path: LogPath, reader: LogReader) -> Way | None:
@@ -146,6 +137,15 @@ def _to_lsn(ways: Sequence[Way], lsn: Lsn) -> Recovery:
         why = f"{lsn} lies before {first}, where the oldest backup ends: {window(_span(ways))}"
         raise Refused(RestoreReason.TARGET_BEFORE_WINDOW, why)
     return _first_that_can(ways, before, lambda way: way.to_lsn(lsn))
+
+
+def _to_end(way: Way, path: LogPath) -> Recovery:
+    """Of a branch that has begun in the archive; else it would end where that left another one,
+    and a run that follows the log would go on there."""
+    if path.legs[-1].start and way.end <= path.legs[-1].start:
+        why = f"timeline {path.timeline}, which is written now, has no log in the archive yet"
+        raise Refused(RestoreReason.WAITING_FOR_ARCHIVE, why, passing=True)
+    return way.to_end()
 
 
 def _first_that_can(

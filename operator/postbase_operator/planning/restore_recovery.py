@@ -50,9 +50,9 @@ class Waits(PostbaseError):
 def wish_of(source: Source) -> Wish | None:
     """None where the archive is not asked."""
     if source.target_time is not None:
-        return Wish(time=source.target_time)
+        return Wish(time=source.target_time, timeline=source.timeline)
     if source.lsn is not None:
-        return Wish(lsn=Lsn.parse(source.lsn))
+        return Wish(lsn=Lsn.parse(source.lsn), timeline=source.timeline)
     return Wish() if source.latest is not None else None
 
 
@@ -99,6 +99,7 @@ def bootstrap_of(restore: PitrRestore, db: Database) -> Bootstrap:
             target_time=source.target_time,
             lsn=source.lsn,
             latest=Empty() if source.latest is not None else None,
+            timeline=source.timeline,
         )
     )
 

@@ -79,6 +79,8 @@ class Streaming:
         self._needless = [(time.monotonic() + GRACE_SECONDS, replaced(index))]
         self._beats = list(index.heartbeats(origin.timeline))
         self._beat_at = EPOCH
+        self._is_back = any(other != origin.timeline for other in index.timelines)
+        """There is a branch that may look newer: one heartbeat says that this one is written."""
         self._told = (NOTHING, 0.0)
         self._end: StreamEnd | None = None
         self._left_at: float | None = None
@@ -262,13 +264,17 @@ class Streaming:
             self._told = (acknowledged, now)
 
     def _tidy(self, now: float) -> None:
-        """Chunks that have been replaced go; a heartbeat when nothing was written for long."""
+        """Chunks that have been replaced go; a heartbeat when nothing was written for long, and
+        one at the beginning where other timelines have log too: after an undo a server may write
+        nothing for hours, and whoever asks for all that there is must not get what was left."""
         while self._needless and self._needless[0][0] <= now:
             _, keys = self._needless.pop(0)
             self._uploader.submit(lambda keys=keys: self._uploader.delete(keys))  # type: ignore[misc]
         idle = now - self._standing.health.last_put >= HEARTBEAT_SECONDS
-        covered = self._standing.covered_until
-        if not idle or not self._is_settled or covered is None:
+        covered, before = self._standing.covered_until, self._last.sent_at if self._last else EPOCH
+        if covered is None or not self._is_settled:
+            return
+        if not idle and not (self._is_back and covered > before):
             return
         if covered - self._beat_at >= timedelta(seconds=HEARTBEAT_SECONDS / 2):
             self._beat_at = covered
@@ -289,7 +295,7 @@ class Streaming:
             writer=place.writer,
         )
         former = [beat for beat in self._beats if beat != key]
-        self._beats = [key]
+        self._beats, self._is_back = [key], False
         self._uploader.submit(lambda: self._uploader.beat(key, header, former))
 
     def _breaks_off(self, now: float) -> bool:

@@ -20,8 +20,9 @@ from postbase_operator.archive.record import BackupRecord, Tool
 from postbase_operator.archive.template import Key
 from postbase_operator.archive.wal_index import WalIndex
 from postbase_operator.archive.wal_object import Commits, WalHeader
-from postbase_operator.planning.recovery import Archived, Recovery, Target, plan_recovery
-from postbase_operator.planning.recovery_way import Refused
+from postbase_operator.planning.recovery import Target, plan_recovery
+from postbase_operator.planning.recovery_branch import Archived
+from postbase_operator.planning.recovery_way import Recovery, Refused, text
 from unit.archive.test_keys import ARCHIVE, BKP, PROJ, UID
 from unit.archive.test_wal_index import SIZE, STEP, chunk, whole
 from unit.conftest import NOW
@@ -130,7 +131,7 @@ class World:
         number = file.segment.start // STEP
         return self.commits(file.segment.timeline, number, file.end // STEP)
 
-    def plan(self, target: Target, now: datetime = NOW) -> Recovery:
+    def plan(self, target: Target, now: datetime = NOW, live: int | None = None) -> Recovery:
         histories = {}
         for timeline in self.forks if self.has_histories else ():
             lines = [
@@ -139,7 +140,7 @@ class World:
                 if each <= timeline
             ]
             histories[timeline] = "".join(lines).encode()
-        archived = Archived(self.bases, WalIndex(self.keys, SIZE), histories)
+        archived = Archived(self.bases, WalIndex(self.keys, SIZE), histories, live)
         return plan_recovery(archived, self, target, now)
 
 
@@ -292,6 +293,64 @@ def test_a_moment_of_the_abandoned_branch_gives_the_present_one_as_it_was_then(
     made = branched().plan(Target(time=at(moment)))
     assert made.timelines == (1, 2)
     assert made.last_commit == at(20)
+    left_out = [f"Timeline 1 has commits up to {text(at(min(int(moment), 35)))} that are not on"]
+    told = [warning[: len(left_out[0])] for warning in made.warnings]
+    assert told == (left_out if moment > 21 else []), made.warnings
+
+
+def test_what_the_present_branch_has_itself_is_not_missed() -> None:
+    assert branched().plan(Target(time=at(53))).warnings == ()
+
+
+@settings(deadline=None)
+@given(st.integers(200, 350), st.integers(510, 580))
+def test_each_branch_can_be_had_to_any_second(left: int, present: int) -> None:
+    """Tenths of one."""
+    there = branched()
+    made = there.plan(Target(time=at(left / 10), timeline=1))
+    assert (made.timelines, made.last_commit) == ((1,), at(left // 10))
+    assert made.warnings == ()
+    for timeline in (2, None):
+        made = there.plan(Target(time=at(present / 10), timeline=timeline))
+        assert (made.timelines, made.last_commit) == ((1, 2), at(present // 10))
+
+
+def test_a_position_of_a_branch_that_was_left() -> None:
+    made = branched().plan(Target(lsn=Lsn(30 * STEP), timeline=1))
+    assert (made.timelines, made.end, made.last_commit) == ((1,), 30 * STEP, at(30))
+
+
+def test_a_timeline_that_the_archive_does_not_have_is_refused() -> None:
+    with pytest.raises(Refused, match="no timeline 7; it has 1, 2") as caught:
+        branched().plan(Target(time=at(15), timeline=7))
+    assert caught.value.reason is RestoreReason.TIMELINE_NOT_FOUND
+
+
+def test_a_server_that_an_undo_brought_back_and_that_writes_nothing_is_the_live_one() -> None:
+    """By its heartbeat; else all that there is would be what the undo has left."""
+    there = branched()
+    there.keys.append(HeartbeatKey(ARCHIVE, 1, Lsn(35 * STEP)))
+    assert there.plan(Target()).timelines == (1,)
+    made = there.plan(Target(time=at(30)))
+    assert (made.timelines, made.last_commit) == ((1,), at(30))
+    (warning,) = there.plan(Target(time=at(56))).warnings
+    assert warning.startswith("Timeline 2 has commits up to")
+    made = there.plan(Target(time=at(56), timeline=2))
+    assert (made.timelines, made.last_commit) == ((1, 2), at(56))
+
+
+def test_what_a_receiver_says_of_its_server_goes_before_the_archive() -> None:
+    made = branched().plan(Target(), live=1)
+    assert (made.timelines, made.end) == ((1,), 35 * STEP)
+
+
+def test_all_of_a_branch_that_has_only_begun_is_waited_for() -> None:
+    """The log up to where it began is another one's, which may go on beyond."""
+    there = branched()
+    there.forks[3] = (30, 90.0)
+    with pytest.raises(Refused, match=r"timeline 3, .* has no log in the archive yet") as caught:
+        there.plan(Target(), live=3)
+    assert caught.value.passing
 
 
 def test_commits_of_the_abandoned_branch_do_not_count_in_the_file_where_it_was_left() -> None:

@@ -1,0 +1,59 @@
+"""Which branch is the present one when a restore is asked for, and whether to wait for the word."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from postbase_operator.api.database_status import ReceiverState
+from postbase_operator.archive.receiver import ReceiverReport
+from postbase_operator.planning.archive_observed import ArchiveSeen
+from postbase_operator.planning.observed import Observed, Process, ProcessState
+from postbase_operator.planning.recovery import PATIENCE
+from postbase_operator.planning.restore_branch import is_unsaid, written_timeline
+from postbase_operator.planning.restore_recovery import bootstrap_of, wish_of
+from unit.conftest import NOW, database
+from unit.planning.test_restore_recovery import TO_TIME, wish
+
+ARCHIVES = database(pitr={"enabled": True})
+SERVES = Observed(process=Process(state=ProcessState.RUNNING))
+
+
+def test_the_receiver_says_it() -> None:
+    report = ReceiverReport(state=ReceiverState.RUNNING, writer="1", started_at=NOW, timeline=3)
+    assert written_timeline(replace(SERVES, archive=ArchiveSeen(report=report))) == 3
+    assert written_timeline(replace(SERVES, archive=ArchiveSeen())) is None
+    assert written_timeline(SERVES) is None
+
+
+def test_it_is_waited_for_and_not_for_long() -> None:
+    assert is_unsaid(wish(), ARCHIVES, SERVES, NOW)
+    assert is_unsaid(wish(), ARCHIVES, SERVES, NOW + PATIENCE - timedelta(seconds=1))
+    assert not is_unsaid(wish(), ARCHIVES, SERVES, NOW + PATIENCE)
+
+
+@pytest.mark.parametrize("state", [each for each in ProcessState if each != ProcessState.RUNNING])
+def test_nobody_says_it_where_postgresql_does_not_run(state: ProcessState) -> None:
+    assert not is_unsaid(wish(), ARCHIVES, Observed(process=Process(state=state)), NOW)
+
+
+def test_nobody_says_it_where_nothing_is_archived() -> None:
+    assert not is_unsaid(wish(), database(), SERVES, NOW)
+
+
+def test_a_branch_that_is_named_needs_no_word() -> None:
+    assert not is_unsaid(wish({**TO_TIME, "timeline": 1}), ARCHIVES, SERVES, NOW)
+
+
+@pytest.mark.parametrize("source", [TO_TIME, {"lsn": "0/5000000"}])
+def test_a_branch_that_is_named_is_meant_also_by_the_new_database(source: dict[str, Any]) -> None:
+    named = wish({**source, "timeline": 2}, target={"newDatabase": {"name": "twin"}})
+    wanted = wish_of(named.spec.source)
+    assert wanted is not None
+    assert wanted.timeline == 2
+    begun = bootstrap_of(named, ARCHIVES).restore
+    assert begun is not None
+    assert begun.timeline == 2
