@@ -43,6 +43,8 @@ OTHERS = (14, 16, 18)
 UNPRIVILEGED = 65534
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "postbase"
 START_SECONDS = 60.0
+MEMORY_LINE = 6
+"""Of postmaster.pid: key and id of its shared memory (src/include/utils/pidfile.h)."""
 SETTINGS = {
     "listen_addresses": "''",
     "shared_buffers": "32MB",
@@ -172,6 +174,7 @@ class Server:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             time.sleep(0.01)
+        forget_memory(self.data)
 
     def sql(self, query: str, *values: object, dbname: str = "postgres") -> list[tuple[Any, ...]]:
         """All rows, in a transaction of its own."""
@@ -271,6 +274,17 @@ class Servers:
     def stop(self) -> None:
         for server in self.made:
             server.kill()
+
+
+def forget_memory(data: Path) -> None:
+    """The segment by which a server of a folder knows that another one runs there. A killed one
+    leaves it to the next in the folder, and where the folder goes, to nobody: after 4096 of them
+    the machine has no more, and no server starts."""
+    lock = data / "postmaster.pid"
+    lines = lock.read_text().splitlines() if lock.exists() else []
+    if len(lines) > MEMORY_LINE:
+        _, segment = lines[MEMORY_LINE].split()
+        subprocess.run(["ipcrm", "-m", segment], check=False, capture_output=True)
 
 
 @functools.cache
