@@ -24,8 +24,14 @@ SLACK = 1.0
 """Seconds after a window's end before the next one is used: the end is told in whole seconds."""
 LOOK_AGAIN = 60.0
 """Seconds until what may not use the reserve asks anew."""
+LONGEST_PACE = 300.0
+"""Seconds between looks, however many others look by the same token."""
 LONGEST_SPAN = 10_000_000
 """Seconds (four months). A larger number is a moment since 1970, from 10^12 on in milliseconds."""
+
+
+class Reserved(Unavailable):
+    """What is left of the window is for changes: our own choice, and Railway was not asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +89,9 @@ class Budget:
     _sent: int = 0
     _window: int = 0
     _under_way: int = 0
+    _ours: float = 0.0
+    _others: float = 0.0
+    _heard: bool = False
 
     @property
     def left(self) -> int:
@@ -91,8 +100,15 @@ class Budget:
 
     @property
     def pace(self) -> float:
-        """Seconds between looks that use up half of a window, and no more of it."""
-        return 2 * self.rates.window / (self._limit or self.rates.per_window)
+        """Seconds between looks that use up half of a window, and no more of it, together with
+        those of others that use the token: each takes the part that it has in all requests."""
+        alone = 2 * self.rates.window / (self._limit or self.rates.per_window)
+        return max(alone, min(LONGEST_PACE, alone * self.crowd))
+
+    @property
+    def crowd(self) -> float:
+        """How many times as many requests as ours the token sends; 1 where we are alone."""
+        return 1.0 + max(0.0, self._others) / max(1.0, self._ours)
 
     async def take(self, *, urgent: bool) -> Turn:
         """Waits for the second's share, not for the window's. Give the Turn back with `settle`."""
@@ -108,7 +124,7 @@ class Budget:
 
     def enter(self, *, urgent: bool) -> Turn:
         """Counts a request against the window. Raises Throttled, or where only the reserve is left
-        Unavailable: that one is our own choice, and soon asked again."""
+        Reserved: that one is soon asked again."""
         now = self.clock()
         if now < self._closed_until:
             raise Throttled(RAILWAY, "it has asked for a pause", self._closed_until - now)
@@ -118,10 +134,11 @@ class Budget:
         if self._left <= 0:
             raise Throttled(RAILWAY, why, (self._ends or now) - now)
         if not urgent and self._left <= self._limit * self.rates.reserve:
-            raise Unavailable(RAILWAY, why, LOOK_AGAIN)
+            raise Reserved(RAILWAY, why, LOOK_AGAIN)
         turn = Turn(self._sent, self._window, self._under_way)
         self._left -= 1
         self._sent += 1
+        self._ours += 1
         self._under_way += 1
         return turn
 
@@ -134,6 +151,7 @@ class Budget:
             self._closed_until = max(self._closed_until, now + said.retry_after)
         if turn.window != self._window:
             return  # it tells of a window that is over
+        known = self._heard and said.limit in (None, self._limit)
         if said.limit:
             self._limit = said.limit
         if said.reset:
@@ -143,10 +161,15 @@ class Budget:
             self._ends = self._closed_until
         if said.remaining is not None:
             # Less all that Railway may not have counted yet when it wrote this down.
-            self._left = said.remaining - turn.others - (self._sent - turn.number - 1)
+            left = said.remaining - turn.others - (self._sent - turn.number - 1)
+            if known:  # the first answer of a window tells of a time that we have not counted
+                self._others += self._left - left
+            self._left, self._heard = left, True
 
     def _begin(self, now: float) -> None:
         self._window += 1
+        self._heard = False
+        self._ours, self._others = self._ours / 2, self._others / 2  # who has gone is forgotten
         self._limit = self._limit or self.rates.per_window
         # Those under way may be served, and counted, in the window that begins here.
         self._left = self._limit - self._under_way

@@ -1,18 +1,22 @@
 """What is seen of an environment: one look serves all Databases in it, until we change something.
 
 The budget is a thousand requests an hour on the common plan. So a look counts for as long as half
-of that allows, and what no look at the environment shows (variables, limits) for ten minutes.
+of that allows, and what no look at the environment shows (variables, limits) for ten minutes: both
+for longer where others send with the same token. Once the rest of a window is for changes, what was
+seen last counts on: a database that serves is not called unready for a look that we did not take.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from postbase_operator.errors import NotReady
 from postbase_operator.railway import models, reads
+from postbase_operator.railway.budget import Reserved
 from postbase_operator.railway.client import Client
 from postbase_operator.railway.faults import NotFound
 from postbase_operator.railway.models import EnvironmentState
@@ -21,7 +25,11 @@ from postbase_operator.railway.reads import Place
 
 NOTED = 600.0
 """Seconds for which variables, limits, regions and the plan count as they were read."""
+LONGEST_NOTED = 3600.0
+"""Likewise, however many others send with the token."""
 YOUNG = 2.0
+
+Note = TypeVar("Note")
 
 
 @dataclass(slots=True)
@@ -45,12 +53,20 @@ class Sight:
         async with self._reading:  # those that come meanwhile are served by this one
             state = self._state
             if state is None or fresh or self.clock() - self._read_at >= self.client.budget.pace:
-                state = await self._read(urgent=fresh)
+                state = await self._read_or(state, urgent=fresh)
             found = state.named(name)
             if found is not None and found.service_id not in self._watched:
                 self._watched.add(found.service_id)
                 state = await self._read(urgent=fresh)
             return state
+
+    async def _read_or(self, seen: EnvironmentState | None, *, urgent: bool) -> EnvironmentState:
+        try:
+            return await self._read(urgent=urgent)
+        except Reserved:
+            if seen is None:  # there is none, or we have changed something since
+                raise
+            return seen
 
     async def _read(self, *, urgent: bool) -> EnvironmentState:
         asked = sorted(self._watched)
@@ -67,30 +83,39 @@ class Sight:
 
     async def variables(self, service_id: str) -> dict[str, str]:
         """As they were written. NotReady for those of a service that was made a moment ago."""
-        held = self._variables.get(service_id)
-        if held is None or self.clock() >= held[0]:
-            try:
-                read = await reads.variables(self.client, self.place, service_id)
-            except NotFound as error:
-                raise NotReady(str(error), YOUNG) from error
-            held = self._variables[service_id] = (self.clock() + NOTED, read)
-        return held[1]
+        return await self._noted(service_id, self._variables, reads.variables)
 
     async def limits(self, service_id: str) -> models.Limits | None:
-        held = self._limits.get(service_id)
+        return await self._noted(service_id, self._limits, reads.limits)
+
+    async def _noted(
+        self,
+        service_id: str,
+        notes: dict[str, tuple[float, Note]],
+        read: Callable[[Client, Place, str], Awaitable[Note]],
+    ) -> Note:
+        held = notes.get(service_id)
         if held is None or self.clock() >= held[0]:
             try:
-                read = await reads.limits(self.client, self.place, service_id)
+                note = await read(self.client, self.place, service_id)
             except NotFound as error:
                 raise NotReady(str(error), YOUNG) from error
-            held = self._limits[service_id] = (self.clock() + NOTED, read)
+            except Reserved:
+                if held is None:
+                    raise
+                return held[1]
+            held = notes[service_id] = (self._until(), note)
         return held[1]
+
+    def _until(self) -> float:
+        """How long what is read now counts, by the clock."""
+        return self.clock() + min(LONGEST_NOTED, NOTED * self.client.budget.crowd)
 
     async def plan(self) -> Plan:
         """What the workspace pays for, and so may have."""
         if self._plan is None or self.clock() >= self._plan[0]:
             project = await reads.project(self.client, self.place.project_id)
-            self._plan = (self.clock() + NOTED, plan_of(project.subscription_type))
+            self._plan = (self._until(), plan_of(project.subscription_type))
         return self._plan[1]
 
     async def regions(self) -> tuple[models.Region, ...]:
