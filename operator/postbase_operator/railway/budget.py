@@ -1,5 +1,9 @@
 """How many requests a token may still send: counted here, corrected by what Railway says of it.
 
+Others may send with the same token. Of an hour they are counted by what is left, and looks get
+rarer. Of a second nothing tells but a refusal: each halves our share, which comes back slowly, and
+all wait for a time of their own, or those who were refused together would be so again for ever.
+
 Railway counts by token, so all that send with one token share one of these. Two limits: so many a
 second, for which a request waits, and so many a window (an hour), for which it does not: a worker
 that sleeps for half an hour serves nobody, so the caller is told when to come again.
@@ -8,6 +12,7 @@ that sleeps for half an hour serves nobody, so the caller is told when to come a
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
@@ -24,6 +29,11 @@ SLACK = 1.0
 """Seconds after a window's end before the next one is used: the end is told in whole seconds."""
 LOOK_AGAIN = 60.0
 """Seconds until what may not use the reserve asks anew."""
+SHORT = 5.0
+"""Seconds: a pause up to this is one of a second's limit, and a request waits for its end."""
+SMALLEST_SHARE = 1 / 64
+RECOVERS = 1 / 256
+"""Of a second's share, for each answer: half of it is back after some hundred."""
 LONGEST_PACE = 300.0
 """Seconds between looks, however many others look by the same token."""
 LONGEST_SPAN = 10_000_000
@@ -81,6 +91,7 @@ class Budget:
     rates: Rates = field(default_factory=Rates)
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    draw: Callable[[], float] = random.random
     _recent: deque[float] = field(default_factory=deque)
     _limit: int = 0
     _left: int = 0
@@ -92,6 +103,7 @@ class Budget:
     _ours: float = 0.0
     _others: float = 0.0
     _heard: bool = False
+    _share: float = 1.0
 
     @property
     def left(self) -> int:
@@ -112,15 +124,20 @@ class Budget:
 
     async def take(self, *, urgent: bool) -> Turn:
         """Waits for the second's share, not for the window's. Give the Turn back with `settle`."""
-        turn = self.enter(urgent=urgent)
-        wait = self._depart()
-        if wait > 0:
-            try:
-                await self.sleep(wait)
-            except asyncio.CancelledError:
-                self.settle(turn, Said())
-                raise
-        return turn
+        while True:
+            while 0 < (pause := self._closed_until - self.clock()) <= SHORT:
+                await self.sleep(pause + self.draw() * SECOND / self._share)
+            turn = self.enter(urgent=urgent)
+            wait = self._depart()
+            if wait > 0:
+                try:
+                    await self.sleep(wait)
+                except asyncio.CancelledError:
+                    self.settle(turn, Said())
+                    raise
+            if self.clock() >= self._closed_until:
+                return turn
+            self.settle(turn, Said())  # refused to another one meanwhile
 
     def enter(self, *, urgent: bool) -> Turn:
         """Counts a request against the window. Raises Throttled, or where only the reserve is left
@@ -149,6 +166,10 @@ class Budget:
         self._under_way -= 1
         if said.retry_after is not None:
             self._closed_until = max(self._closed_until, now + said.retry_after)
+            if said.retry_after <= SHORT:
+                self._share = max(SMALLEST_SHARE, self._share / 2)
+        else:
+            self._share = min(1.0, self._share + RECOVERS)
         if turn.window != self._window:
             return  # it tells of a window that is over
         known = self._heard and said.limit in (None, self._limit)
@@ -176,12 +197,14 @@ class Budget:
         self._ends = now + self.rates.window
 
     def _depart(self) -> float:
-        """Seconds until this request may leave: never more than per_second within one second."""
-        now = self.clock()
-        most = max(1, self.rates.per_second)
+        """Seconds until this request may leave: never more than per_second within one second, and
+        of these our share."""
+        now, own = self.clock(), self.rates.per_second * self._share
+        most = max(1, int(own))
         at = now
         if len(self._recent) >= most:
-            at = max(now, self._recent[-most] + SECOND)
+            at = max(now, self._recent[-1], self._recent[-most] + SECOND / min(1.0, own))
+        while len(self._recent) >= max(1, self.rates.per_second):
             self._recent.popleft()
         self._recent.append(at)
         return at - now
@@ -236,16 +259,18 @@ def _moment(text: str) -> float | None:
 
 
 class Budgets:
-    """One Budget for each token, whoever sends with it; `clock` and `sleep` are theirs."""
+    """One Budget for each token, whoever sends with it; `clock`, `sleep`, `draw` are theirs."""
 
     def __init__(
         self,
         rates: Rates = HOBBY,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        draw: Callable[[], float] = random.random,
     ) -> None:
-        self._rates, self._clock, self._sleep = rates, clock, sleep
+        self._rates, self._clock, self._sleep, self._draw = rates, clock, sleep, draw
         self._of: dict[str, Budget] = {}
 
     def of(self, fingerprint: str) -> Budget:
-        return self._of.setdefault(fingerprint, Budget(self._rates, self._clock, self._sleep))
+        made = Budget(self._rates, self._clock, self._sleep, self._draw)
+        return self._of.setdefault(fingerprint, made)

@@ -19,11 +19,12 @@ from pydantic import BaseModel, ValidationError
 
 from postbase_operator import metrics
 from postbase_operator.errors import PostbaseError, Throttled, Unavailable
-from postbase_operator.railway.budget import Budget, Budgets, Said, said
+from postbase_operator.railway.budget import SHORT, Budget, Budgets, Said, said
 from postbase_operator.railway.faults import (
     RAILWAY,
     InvalidDocument,
     Request,
+    TooMany,
     TooQuickly,
     UnknownOutcome,
     complaints,
@@ -43,6 +44,8 @@ CONNECT_SECONDS = 10.0
 QUERY_SECONDS = 30.0
 CHANGE_SECONDS = 90.0
 """Railway's own CLI waits as long: a volume has taken half a minute."""
+REFUSED_AT_MOST = 5
+"""Times that one request is sent again after a second in which there were too many."""
 
 Answer = TypeVar("Answer", bound=BaseModel)
 
@@ -148,6 +151,16 @@ class Client:
         raise (UnknownOutcome if asked.mutation else Unavailable)(RAILWAY, why)
 
     async def _data(self, document: Document, inputs: dict[str, Any], urgent: bool) -> Any:
+        """Asked again where Railway had too many in this second, and so has done nothing of it."""
+        for _ in range(REFUSED_AT_MOST):
+            try:
+                return await self._once(document, inputs, urgent)
+            except TooMany as error:
+                if error.seconds > SHORT:
+                    raise
+        return await self._once(document, inputs, urgent)
+
+    async def _once(self, document: Document, inputs: dict[str, Any], urgent: bool) -> Any:
         secrets = (self._token.value, *secrets_of(inputs))
         request = Request(document.name, document.mutation, secrets)
         turn = await self._budget.take(urgent=urgent)

@@ -67,6 +67,10 @@ class TooQuickly(Throttled):
     """Projects, environments or volumes were made faster than a plan allows."""
 
 
+class TooMany(Throttled):
+    """429: of requests, by all who send with the token. Nothing of this one was done."""
+
+
 class Blocked(Throttled):
     """A page for people in place of an answer: what stands before the API turned us away."""
 
@@ -242,7 +246,7 @@ def of_status(request: Request, status: int, raw: bytes, wait: float | None) -> 
     """The error to raise for an answer that is no GraphQL. `wait` in seconds is Retry-After's."""
     seconds = BLOCKED_SECONDS if wait is None else wait
     if status == 429:
-        return Throttled(RAILWAY, f"{request.name}: 429", seconds)
+        return TooMany(RAILWAY, f"{request.name}: 429", seconds)
     if status in (401, 403) and not is_page(raw):
         return Denied(RAILWAY, f"{request.name}: {status}")
     if is_page(raw) and 400 <= status < 500:

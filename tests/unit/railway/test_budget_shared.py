@@ -3,13 +3,17 @@ left for a change."""
 
 from __future__ import annotations
 
+import asyncio
 import heapq
 from dataclasses import dataclass, field
+from random import Random
 
 import pytest
 
 from postbase_operator.errors import Unavailable
 from postbase_operator.railway.budget import HOBBY, LONGEST_PACE, Budget, Said
+from railway.clock import VirtualClock
+from railway.virtual_loop import VirtualLoop
 
 HOUR = 3600.0
 ALONE = 2 * HOUR / HOBBY.per_window
@@ -98,3 +102,69 @@ def test_however_many_there_are_looks_do_not_end() -> None:
         budget.settle(budget.enter(urgent=False), Said(1000, left, HOUR))
     assert budget.crowd > 100
     assert budget.pace == LONGEST_PACE
+
+
+@dataclass
+class Second:
+    """Railway's limit of a second: it serves ten, and refuses the others until the next one."""
+
+    begins: float = 0.0
+    served: int = 0
+    refused: int = 0
+
+    def answer(self, now: float) -> Said:
+        if now >= self.begins + 1:
+            self.begins, self.served = now, 0
+        self.served += 1
+        if self.served <= HOBBY.per_second:
+            return Said(1_000_000, 999_000, HOUR)
+        self.refused += 1
+        return Said(1_000_000, 0, HOUR, retry_after=1.0)
+
+
+async def run_of(budget: Budget, second: Second, requests: int) -> None:
+    """As a look at one Database asks: one request after another, none twice."""
+    clock = asyncio.get_running_loop().time
+    for _ in range(requests):
+        while True:
+            turn = await budget.take(urgent=True)
+            heard = second.answer(clock())
+            await asyncio.sleep(0.2)
+            budget.settle(turn, heard)
+            if heard.retry_after is None:
+                break
+
+
+@pytest.mark.trap("rate-limits")
+def test_who_was_refused_together_is_not_refused_together_again() -> None:
+    clock, second = VirtualClock(), Second()
+
+    async def fleet() -> float:
+        time = asyncio.get_running_loop().time
+        began = time()
+        async with asyncio.TaskGroup() as group:
+            for number in range(10):
+                draw = Random(number).random  # noqa: S311 - that can be repeated
+                budget = Budget(HOBBY, time, asyncio.sleep, draw)
+                for _ in range(10):
+                    group.create_task(run_of(budget, second, 5))
+        return time() - began
+
+    with asyncio.Runner(loop_factory=lambda: VirtualLoop(clock)) as runner:
+        took = runner.run(asyncio.wait_for(fleet(), HOUR))
+    assert took < 4 * 500 / HOBBY.per_second  # at best it takes a second for each ten
+    assert second.refused < 500
+
+
+async def test_a_share_comes_back_once_nobody_is_refused() -> None:
+    clock = [0.0]
+    budget = Budget(HOBBY, lambda: clock[0])
+    for _ in range(20):
+        budget.settle(budget.enter(urgent=True), Said(1000, 900, HOUR, retry_after=1.0))
+        clock[0] += 2
+    assert budget._depart() == 0
+    assert budget._depart() > 1
+    for _ in range(300):
+        budget.settle(budget.enter(urgent=True), Said(1000, 900, HOUR))
+    clock[0] += 60
+    assert [budget._depart() for _ in range(9)] == [0] * 9

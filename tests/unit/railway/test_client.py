@@ -18,6 +18,7 @@ from postbase_operator.railway.faults import (
     Blocked,
     InvalidDocument,
     NotFound,
+    TooMany,
     TooQuickly,
     UnknownOutcome,
 )
@@ -88,7 +89,7 @@ async def change(railway: Client) -> None:
         (Reply({"data": {"volumeDelete": False}}), Unavailable, UnknownOutcome),
         (Reply(PAGE, 403), Blocked, Blocked),
         (Reply({"error": "no"}, 401), Denied, Denied),
-        (Reply(b"", 429, {"Retry-After": "7"}), Throttled, Throttled),
+        (Reply(b"", 429, {"Retry-After": "7"}), TooMany, TooMany),
         (error("Volume not found"), NotFound, NotFound),
         (error("creating volumes too quickly"), TooQuickly, TooQuickly),
     ],

@@ -27,6 +27,7 @@ from postbase_operator.railway.faults import (
     PlanLimit,
     Refused,
     Request,
+    TooMany,
     TooQuickly,
     UnknownOutcome,
     complaints,
@@ -173,9 +174,9 @@ def test_what_stands_before_railway_may_not_say_gone() -> None:
 @pytest.mark.parametrize(
     ("status", "raw", "wait", "query", "change", "seconds"),
     [
-        (429, b"slow down", 7.0, Throttled, Throttled, 7.0),
-        (429, b"slow down", 0.0, Throttled, Throttled, 0.0),
-        (429, PAGE, None, Throttled, Throttled, 60.0),
+        (429, b"slow down", 7.0, TooMany, TooMany, 7.0),
+        (429, b"slow down", 0.0, TooMany, TooMany, 0.0),
+        (429, PAGE, None, TooMany, TooMany, 60.0),
         (403, PAGE, None, Blocked, Blocked, 60.0),
         (403, b"no", None, Denied, Denied, None),
         (502, b"Bad Gateway", None, Unavailable, UnknownOutcome, None),
