@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
-from component.railway_operator import Operator, instances, said, volumes
+from component.railway_operator import (
+    Operator,
+    Ring,
+    instances,
+    operator,
+    railway_database,
+    said,
+    volumes,
+)
 from component.receivers import archived, hot_store, index_of
 from postbase_operator.api.database import Database
 from postbase_operator.archive.receiver import ArchiveOwner
@@ -21,6 +31,8 @@ from railway.double import RailwayDouble
 from railway.state import Deployment, Instance
 
 WITHIN = 60.0
+ON, OFF = {"enabled": True}, {"enabled": False}
+ROWS = "CREATE TABLE {} AS SELECT n, md5(n::text) FROM generate_series(1, 20000) n"
 
 
 async def eventually(what: str, condition: Callable[[], object]) -> None:
@@ -77,6 +89,20 @@ class Site:
         (volume,) = volumes(self.double, self.place)
         folder: Path = self.double.world.volume_folder(volume)
         return (folder / "pgdata" / "pg_wal" / segment.name).read_bytes()
+
+
+@asynccontextmanager
+async def process(site: Site, ring: Ring | None = None) -> AsyncIterator[Operator]:
+    async with operator(site.double, site.place, ring, store=site.store) as made:
+        yield made
+
+
+async def archiving(ours: Operator, **spec: object) -> Database:
+    """A Database that streams. Of the version whose pg_dump is at hand."""
+    body = railway_database(postgresVersion="15", **({"pitr": ON} | spec)).to_wire()
+    body["metadata"]["creationTimestamp"] = datetime.now(UTC).isoformat()
+    db = await ours.ready(Database.model_validate(body))
+    return await ours.until(db, lambda each: streams(each) and each.status.archive is not None)
 
 
 def position(ours: Operator, db: Database) -> Lsn:

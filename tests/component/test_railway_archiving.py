@@ -5,9 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
@@ -28,10 +26,15 @@ from component.railway_operator import (
     volumes,
 )
 from component.railway_receivers import (
+    OFF,
+    ON,
+    ROWS,
     Site,
+    archiving,
     assert_same,
     eventually,
     position,
+    process,
     reached,
     slots,
     streams,
@@ -52,8 +55,6 @@ from postbase_operator.railway.services import MARKER, receiver_name
 from railway.double import RailwayDouble
 
 SLOT = "postbase_walrx"
-ON, OFF = {"enabled": True}, {"enabled": False}
-ROWS = "CREATE TABLE {} AS SELECT n, md5(n::text) FROM generate_series(1, 20000) n"
 
 
 @pytest.fixture(scope="module")
@@ -67,24 +68,10 @@ def site(railway: RailwayDouble, s3_config: StoreConfig) -> Site:
     return Site(railway, new_place(railway), s3_config)
 
 
-@asynccontextmanager
-async def process(site: Site, ring: Ring | None = None) -> AsyncIterator[Operator]:
-    async with operator(site.double, site.place, ring, store=site.store) as made:
-        yield made
-
-
 @pytest.fixture
 async def ours(site: Site) -> AsyncIterator[Operator]:
     async with process(site) as made:
         yield made
-
-
-async def archiving(ours: Operator, **spec: object) -> Database:
-    """A Database that streams. Of the version whose pg_dump is at hand."""
-    body = railway_database(postgresVersion="15", **({"pitr": ON} | spec)).to_wire()
-    body["metadata"]["creationTimestamp"] = datetime.now(UTC).isoformat()
-    db = await ours.ready(Database.model_validate(body))
-    return await ours.until(db, lambda each: streams(each) and each.status.archive is not None)
 
 
 @pytest.mark.trap("receiver-needs-a-volume", "replication-not-in-all", "sealed-is-not-shown")

@@ -18,15 +18,13 @@ from component.railway_operator import (
     railway_database,
     volumes,
 )
-from component.railway_receivers import Site, slots, streams
+from component.railway_receivers import OFF, ON, Site, slots, streams
 from postbase_operator.api.database import Database
 from postbase_operator.objectstore.settings import StoreConfig
 from railway.clock import VirtualClock
 from railway.double import RailwayDouble
 from railway.faults import Fault, Gateway, Lost, NotFoundFor, PatchRejected, Problem
 from railway.settings import Settings
-
-ON, OFF = {"enabled": True}, {"enabled": False}
 
 
 @pytest.fixture(scope="module")

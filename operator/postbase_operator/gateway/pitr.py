@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from postbase_operator.api.database import Database
+from postbase_operator.api.database_spec import Provider
 from postbase_operator.api.database_status import PitrStatus, Receiver
 from postbase_operator.api.project import Project
 from postbase_operator.archive.keys import Archive
@@ -22,6 +23,7 @@ from postbase_operator.gateway.writes import Concern, refuse_managed
 from postbase_operator.kube.kinds import BACKUP
 
 WAL_PAGE = 500
+REQUEST_RESTART = "postbase.sh/request-restart-receiver"
 OFF = shapes.PitrConfig(
     enabled=False, base_backup_id=None, retention_days=None, recovery_window=None
 )
@@ -164,12 +166,18 @@ async def receiver(call: Call, db: Database) -> shapes.Receiver:
 
 
 async def restart_receiver(call: Call) -> Answer:
-    _, db = await enabled(call)
+    """Of a sidecar by its own port; on Railway, where nobody reaches it, by an annotation that
+    counts once a value."""
+    found, db = await enabled(call)
     before = await receiver(call, db)
-    try:
-        await call.services.sidecars.restart(db)
-    except (Unavailable, NotReady) as error:
-        raise unavailable("The WAL receiver cannot be reached") from error
+    if db.spec.provider is Provider.RAILWAY:
+        note = {REQUEST_RESTART: call.origin.request_id}
+        await call.writer.change(found.held, Concern.RECEIVER, call.origin, {}, note)
+    else:
+        try:
+            await call.services.sidecars.restart(db)
+        except (Unavailable, NotReady) as error:
+            raise unavailable("The WAL receiver cannot be reached") from error
     status = {"status": shapes.ReceiverStatus.RESTARTING}
     return Answer(before.model_copy(update=status), 202)
 

@@ -41,6 +41,7 @@ class Concern(StrEnum):
     PITR = "postbase-gateway-pitr"
     DELETION = "postbase-gateway-deletion"
     ROTATION = "postbase-gateway-rotation"
+    RECEIVER = "postbase-gateway-receiver"
     PROFILE = "postbase-gateway-profile"
     EXPIRY = "postbase-gateway-expiry"
 

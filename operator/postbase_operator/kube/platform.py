@@ -180,6 +180,8 @@ class KubePlatform:
                 await self._schedule.take(db, step)
             case _ if isinstance(step, VolumeStep):
                 await self._volumes.take(db, step)
+            case steps.RestartReceiver():
+                pass  # not planned here: a sidecar has a port, and the gateway asks it
             case _:
                 await self._pods.take(db, step)
 

@@ -44,6 +44,7 @@ from postbase_operator.planning.observed import (
     Volume,
 )
 from postbase_operator.planning.plan import Plan, Step
+from postbase_operator.planning.receiver_restart import receiver_restart
 from postbase_operator.planning.refusal import Context, refusal
 from postbase_operator.planning.restart import request, restart
 from postbase_operator.planning.restore_done import remember
@@ -102,6 +103,7 @@ def plan_database(db: Database, seen: Observed, context: Context) -> Plan[Databa
     todo += leftovers(seen, context.restores, own, context.now)
     todo += orphans(seen, context.restores)
     todo += left_halfway(seen, context.restores)
+    todo += receiver_restart(db)
     runs = remember(backups.finished_runs, context.restores)
     backups = replace(backups, finished_runs=runs)
     again = _again(db, seen, todo, context.now)

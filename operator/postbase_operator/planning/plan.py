@@ -173,6 +173,17 @@ class PokeReceiver:
 
 
 @dataclass(frozen=True, slots=True)
+class RestartReceiver:
+    """The receiver's process anew, where it is no sidecar. Leaves nothing that shows it: killed
+    before the status is written it is done once more, which costs a reconnection and no log.
+
+    `request`: the value that asked for it.
+    """
+
+    request: str
+
+
+@dataclass(frozen=True, slots=True)
 class BringStore:
     """The Secret by which the sidecar reaches the object store is as its sources are now."""
 
@@ -266,6 +277,7 @@ Step = (
     | CreateExtensions
     | PokeConfig
     | PokeReceiver
+    | RestartReceiver
     | BringStore
     | EnterCatalogue
     | DropSlot

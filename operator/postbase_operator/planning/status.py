@@ -10,7 +10,13 @@ from postbase_operator.api.conditions import ConditionType
 from postbase_operator.api.database import Database, DatabasePhase, DatabaseStatus
 from postbase_operator.api.database_status import Endpoint, ImageStatus, VolumeStatus
 from postbase_operator.api.quantity import format_bytes
-from postbase_operator.planning import database_backups, restart, rotation, upgrade
+from postbase_operator.planning import (
+    database_backups,
+    receiver_restart,
+    restart,
+    rotation,
+    upgrade,
+)
 from postbase_operator.planning.acceptance import accepted
 from postbase_operator.planning.archiving_outlook import ArchivingOutlook
 from postbase_operator.planning.database_backups import Outlook
@@ -71,7 +77,7 @@ def status(
         conditions = cond.set_condition(conditions, ConditionType.BACKUP_HEALTHY, *said)
     if archiving is not None:
         conditions = archiving.conditions(conditions, now, generation)
-    requests = _requests(db, seen, backups)
+    requests = _requests(db, seen, backups, archiving)
     phase = DatabasePhase(verdict.phase)
     told = (held.conditions, held.phase, held.observed_generation)
     quiet = verdict.outlook is Way.RECONCILING and not requests
@@ -202,8 +208,11 @@ def _kept(
     return cond.set_condition(held, "VolumeNotRetained", True, "Denied", message, now, generation)
 
 
-def _requests(db: Database, seen: Observed, backups: Outlook | None) -> dict[str, object]:
-    """What was asked for by annotation: written down before it is done, done until it shows."""
+def _requests(
+    db: Database, seen: Observed, backups: Outlook | None, archiving: ArchivingOutlook | None
+) -> dict[str, object]:
+    """What was asked for by annotation: written down before it is done, done until it shows. What
+    never shows is written down with the plan that does it, and so after it."""
     told: dict[str, object] = {}
     served = dict(db.status.requests)
     asked, running = restart.request(db), seen.process.identity
@@ -220,6 +229,9 @@ def _requests(db: Database, seen: Observed, backups: Outlook | None) -> dict[str
         served[upgrade.VERB] = upgraded
     if backups is not None and backups.requested is not None:
         served[database_backups.VERB] = backups.requested
+    renewed = receiver_restart.request(db) if archiving is not None else None
+    if renewed is not None:
+        served[receiver_restart.VERB] = renewed
     return told | ({"requests": served} if served != db.status.requests else {})
 
 

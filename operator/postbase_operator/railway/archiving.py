@@ -23,6 +23,7 @@ from postbase_operator.railway import reads, receiver_report, receiver_service
 from postbase_operator.railway.archive_books import ArchiveBooks
 from postbase_operator.railway.building import goes
 from postbase_operator.railway.deployments import Deployment, Standing
+from postbase_operator.railway.faults import NotFound
 from postbase_operator.railway.ground import Ground
 from postbase_operator.railway.making import SERVICE
 from postbase_operator.railway.models import ServiceInstance, TcpProxy
@@ -71,12 +72,14 @@ class Receiver:
 
 @dataclass(slots=True)
 class _Memory:
-    """Of one Database, between looks. `said`: of which deployment, when (monotonic), what."""
+    """Of one Database, between looks. `said`: of which deployment, when (monotonic), what.
+    `restarted`: the last request that was served."""
 
     known: Known = field(default_factory=Known)
     silent_since: datetime | None = None
     trouble: PostbaseError | None = None
     said: tuple[str, float, ReceiverReport | None] = ("", 0.0, None)
+    restarted: str = ""
 
 
 @dataclass(slots=True)
@@ -205,6 +208,20 @@ class Archiving:
             return
         if db.metadata.uid in self._memories:
             self._memories[db.metadata.uid].trouble = None
+
+    async def restart(self, ground: Ground, db: Database, request: str) -> None:
+        """Once a request, as long as this process lives: what fails after it in the same run does
+        not have it done again. Raises what Railway has not done, but for what lasts."""
+        memory = self._memory(db)
+        if memory.restarted == request:
+            return
+        try:
+            _, service = await ground.look_receiver(db, fresh=True)
+            await Receiving(ground).restart(service)
+        except (InvalidSpec, NotFound) as error:  # a stranger's, or gone meanwhile
+            extra = {"object": str(db.metadata.name), "error": str(error)}
+            logger.info("there is no receiver to restart", extra=extra)
+        memory.restarted = request
 
     async def _bring(self, ground: Ground, db: Database, config: ReceiverConfig) -> None:
         state, database = await ground.look(db)

@@ -183,6 +183,8 @@ class RailwayPlatform:
                 await self._books.enter(db)
             case steps.BringStore() | steps.PokeReceiver():
                 pass  # what the receiver is told goes with its service, as ApplyWorkload has it
+            case steps.RestartReceiver(request):
+                await self._archiving.restart(await self._ground(), db, request)
             case _:
                 return False
         return True

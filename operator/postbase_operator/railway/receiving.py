@@ -12,6 +12,7 @@ from postbase_operator.api.database import Database
 from postbase_operator.errors import NotReady
 from postbase_operator.railway import changes, receiver_service, services
 from postbase_operator.railway.building import DEPLOYMENT, Builder, goes
+from postbase_operator.railway.deployments import Standing
 from postbase_operator.railway.ground import Ground
 from postbase_operator.railway.making import SERVICE, create_service
 from postbase_operator.railway.models import ServiceInstance
@@ -66,6 +67,19 @@ class Receiving:
         """Its process goes, and all else stays: a paused database has no log to receive."""
         if service is not None and goes(service):
             await Builder(self._ground).stop(service)
+
+    async def restart(self, service: ServiceInstance | None) -> None:
+        """The process anew: same image, same variables, no deployment. A repeat restarts again.
+        One that has failed is deployed; one that comes or is stopped is left to what it waits for.
+        """
+        latest = service.latest_deployment if service is not None else None
+        if service is None or latest is None:
+            return
+        if latest.standing is Standing.RUNNING:
+            self._sight.changed(service.service_id)
+            await changes.restart(self._ground.client, latest.id)
+        elif latest.standing is Standing.FAILED:
+            await Builder(self._ground).deploy(service)
 
     async def remove(self, db: Database) -> bool:
         """True where there is none."""
