@@ -4,7 +4,7 @@ waited for. PostgreSQL is what the double's own record says of it; all else is t
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from random import Random
@@ -128,6 +128,11 @@ class SlowClient(Client):
         self._pace = pace
         self.before: Callable[[], None] = lambda: None
         self.after: Callable[[str], None] = lambda _: None
+        self.wire: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
+
+    async def _send(self, *given: Any) -> Any:
+        async with self.wire():
+            return await super()._send(*given)
 
     async def ask(
         self,
@@ -194,7 +199,7 @@ class Site:
     async def process(self) -> AsyncIterator[Process]:
         """One of the operator, from its start to its end."""
         clock = self.double.clock.now
-        budgets = Budgets(self.rates, clock, self.rest)
+        budgets = Budgets(self.rates, clock, self.rest, self.draw.random)
         token = Token(TokenKind.WORKSPACE, self.token)
         async with SlowClient(token, budgets, self.double.url, self._pace) as client:
             client.before = lambda: self.script.arm(self.double)
