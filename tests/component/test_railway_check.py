@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -12,11 +12,13 @@ from component.railway_operator import new_place
 from postbase_operator.railway.reads import Place
 from railway.double import RailwayDouble
 from railway.execution import Answer
-from railway.faults import Fault, PatchRejected
+from railway.faults import Fault, PatchRejected, Refuses
+from railway.state import Deployment
 from railway_check.__main__ import main, refusal
 from railway_check.telling import Telling
 
 REMEDY = "set RAILWAY_TOKEN"
+SECRET = "k" * 40
 
 
 @pytest.fixture
@@ -49,6 +51,14 @@ def changes(railway: RailwayDouble) -> list[str]:
     return [name for name in railway.counted() if any(word in name for word in words)]
 
 
+def wait_for(look: Callable[[], Deployment | None]) -> Deployment:
+    ends = time.monotonic() + 30
+    while (found := look()) is None:
+        assert time.monotonic() < ends, "nothing runs"
+        time.sleep(0.05)
+    return found
+
+
 def nothing_is_left(railway: RailwayDouble) -> bool:
     """Once the container has had the time of its drain."""
     ends = time.monotonic() + 30
@@ -74,9 +84,33 @@ def test_read_only_it_changes_nothing(
     assert not changes(railway)
 
 
+def test_the_logs_of_what_runs_are_read_and_not_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with RailwayDouble(processes=False) as quiet:
+        place = new_place(quiet)
+        call = Caller(quiet, quiet.token())
+        here = {"projectId": place.project_id, "environmentId": place.environment_id}
+        image = {"image": "ghcr.io/railwayapp-templates/postgres-ssl:17"}
+        made = call("CreateService", input=here | {"name": "web", "source": image})
+        latest = wait_for(lambda: quiet.world.running(made["id"], place.environment_id))
+        latest.logs.append((quiet.clock.now(), "a stranger's secret"))
+        quiet.calls.clear()
+        assert main(given(quiet, place, "Project"), quiet.url) == 0
+        out = capsys.readouterr().out
+        assert "held      the log of web is read: 1 of its last lines" in out
+        assert "stranger" not in out
+        assert not changes(quiet)
+        quiet.next("deploymentLogs", Refuses("Not Authorized"))
+        assert main(given(quiet, place, "Project"), quiet.url) == 1
+    assert "NOT HELD  the log of web is read: NotAuthorized" in capsys.readouterr().out
+
+
 def test_with_write_a_service_is_made_and_taken_away(
-    railway: RailwayDouble, place: Place, capsys: pytest.CaptureFixture[str]
+    railway: RailwayDouble,
+    place: Place,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("railway_check.writing.secrets.token_urlsafe", lambda _: SECRET)
     assert main(given(railway, place, "Workspace", WRITE="1"), railway.url) == 0
     out = capsys.readouterr().out
     for line in (
@@ -84,10 +118,39 @@ def test_with_write_a_service_is_made_and_taken_away(
         "its proxy is ACTIVE",
         "PostgreSQL answers through it",
         "pg_hba has the receiver's line",
+        "what is not sealed is shown beside it",
+        "a sealed variable is shown to nobody",
+        "a sealed variable reaches the process",
+        "the log of the deployment tells of its start",
         "its volume has outlived it",
         "the deleted volume counts as gone",
     ):
         assert f"held      {line}" in out
+    assert "seen      a sealed variable is read as None" in out
+    assert SECRET not in out
+    assert nothing_is_left(railway)
+
+
+class ShowsAll(Fault):
+    """A Railway on which sealing hides nothing."""
+
+    def before(self, double: RailwayDouble, field: str) -> Answer | None:  # noqa: ARG002 - a Fault's
+        for each in double.world.state.instances.values():
+            each.sealed.clear()
+        return None
+
+
+def test_what_the_receiver_relies_on_is_told_where_it_does_not_hold(
+    railway: RailwayDouble, place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    railway.next("variables", ShowsAll())
+    railway.next("deploymentLogs", Refuses("Not Authorized"))
+    assert main(given(railway, place, "Workspace", WRITE="1"), railway.url) == 1
+    out = capsys.readouterr().out
+    broken = [line for line in out.splitlines() if line.startswith("NOT HELD")]
+    assert broken[0] == "NOT HELD  a sealed variable is shown to nobody"
+    assert broken[1].startswith("NOT HELD  the log of a deployment is read: NotAuthorized")
+    assert len(broken) == 2
     assert nothing_is_left(railway)
 
 

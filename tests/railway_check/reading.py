@@ -21,7 +21,7 @@ from postbase_operator.railway import operations, reads
 from postbase_operator.railway.budget import Budgets, said
 from postbase_operator.railway.client import SOURCE, Client, Token, TokenKind
 from postbase_operator.railway.faults import NotAuthorized, NotFound
-from postbase_operator.railway.models import EnvironmentState
+from postbase_operator.railway.models import EnvironmentState, ServiceInstance
 from postbase_operator.railway.operations import Document
 from postbase_operator.railway.plans import plan_of
 from postbase_operator.railway.reads import Place
@@ -43,6 +43,7 @@ INPUTS = {
     "ServiceInstanceLimitsUpdateInput": {"serviceId", "environmentId", "vCPUs", "memoryGB"},
 }
 """What railway/changes.py sends in variables, of which a document says nothing."""
+LINES = 20
 HEADERS = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
 
 
@@ -165,6 +166,15 @@ class Reader:
             gone = f", given up for {each.replacement}" if each.replacement else ""
             self.telling.seen(f"region {each.name} ({each.location}){gone}")
 
+    async def _log(self, service: ServiceInstance) -> None:
+        """How many lines: what they say is nobody's business here."""
+        if service.latest_deployment is None:
+            return
+        what = f"the log of {service.service_name} is read"
+        with self.telling.about(what):
+            lines = await reads.logs(self.client, service.latest_deployment.id, limit=LINES)
+            self.telling.held(f"{what}: {len(lines)} of its last lines")
+
     async def _environment(self, place: Place) -> EnvironmentState:
         first = await reads.environment(self.client, place)
         ids = [each.service_id for each in first.services]
@@ -178,6 +188,7 @@ class Reader:
             variables = await reads.variables(self.client, place, each.service_id)
             limits = await reads.limits(self.client, place, each.service_id)
             self.telling.seen(f"{each.service_name}: {len(variables)} variables, limits {limits}")
+            await self._log(each)
         patches = await reads.recent_patches(self.client, place.environment_id)
         words = sorted({each.status for each in patches})
         self.telling.held(f"{len(patches)} commits are read; their words are {words}")

@@ -1,12 +1,14 @@
 """Checks that make a service with a volume and a proxy, and take them away: some cents of a bill.
 
 What the operator relies on, each by the same request that the operator sends; and what it had to
-leave open: how late things show, what a GB of memory is, whether a commit deploys.
+leave open: how late things show, what a GB of memory is, whether a commit deploys, how a sealed
+variable is read, how soon a log tells.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import secrets
 import time
 from collections.abc import Awaitable, Callable
@@ -15,7 +17,7 @@ from typing import TypeVar
 
 from postbase_operator.errors import NotReady, Unavailable
 from postbase_operator.postgres.connect import password_session
-from postbase_operator.railway import changes, patches, reads, services
+from postbase_operator.railway import answers, changes, operations, patches, reads, services
 from postbase_operator.railway.client import Client
 from postbase_operator.railway.deployments import Standing
 from postbase_operator.railway.faults import NotFound
@@ -28,6 +30,8 @@ PATIENCE = 300.0
 AGAIN = 1.0
 VERSION = "17"
 MARK = "postbase-check"
+SEALED, BESIDE = "POSTBASE_CHECK_SEALED", "POSTBASE_CHECK_BESIDE"
+READY_LINE = "ready to accept connections"
 Seen = TypeVar("Seen")
 
 
@@ -40,6 +44,7 @@ class Writer:
     service_id: str = ""
     volume_ids: list[str] = field(default_factory=list)
     password: str = field(default_factory=lambda: secrets.token_urlsafe(32))
+    sealed: str = field(default_factory=lambda: secrets.token_urlsafe(32))
 
     async def all(self) -> None:
         try:
@@ -81,7 +86,11 @@ class Writer:
         self.telling.seen(f"a new volume has {size} MB")
         await self._limits()
         await self._proxy()
+        with self.telling.about("a variable is sealed"):
+            await self._sealing()
         await self._sql()
+        with self.telling.about("the log of a deployment is read"):
+            await self._until("the log of the deployment tells of its start", self._log)
 
     def _variables(self) -> dict[str, str]:
         return {
@@ -130,7 +139,11 @@ class Writer:
 
     async def _proxy(self) -> None:
         message = f"{MARK}: a TCP proxy for {self.service_id}"
-        patch = patches.public_port(self.service_id, open_=True)
+        variables = {SEALED: {"value": self.sealed, "isSealed": True}, BESIDE: {"value": MARK}}
+        patch = patches.merged(
+            patches.public_port(self.service_id, open_=True),
+            {"services": {self.service_id: {"variables": variables}}},
+        )
         answer = await changes.commit(self.client, self.place, patch, message)
         workflow = patches.workflow_of(self.place.environment_id, answer)
         self.telling.seen(f"a commit answers {answer!r}; is it {workflow!r} of a workflow?")
@@ -161,6 +174,30 @@ class Writer:
         latest = service.latest_deployment if service is not None else None
         return True if latest is not None and latest.standing is Standing.RUNNING else None
 
+    async def _sealing(self) -> None:
+        """As the receiver's keys are: with a value that is shown beside it, in the same commit."""
+        asked = {
+            "projectId": self.place.project_id,
+            "environmentId": self.place.environment_id,
+            "serviceId": self.service_id,
+        }
+        read = await self.client.ask(operations.READ_VARIABLES, answers.Variables, asked)
+        shown = read.variables
+        self.telling.whether(shown.get(BESIDE) == MARK, "what is not sealed is shown beside it")
+        hidden = not any(self.sealed in (value or "") for value in shown.values())
+        self.telling.whether(hidden, "a sealed variable is shown to nobody")
+        if hidden:
+            how = f"as {shown[SEALED]!r}" if SEALED in shown else "not at all"
+            self.telling.seen(f"a sealed variable is read {how}")
+
+    async def _log(self) -> bool | None:
+        service = await self._service()
+        latest = service.latest_deployment if service is not None else None
+        if latest is None:
+            return None
+        lines = await reads.logs(self.client, latest.id)
+        return True if any(READY_LINE in line.message for line in lines) else None
+
     async def _sql(self) -> None:
         proxy = await self._way_in()
         if proxy is None:
@@ -182,6 +219,17 @@ class Writer:
         found = await self._until("PostgreSQL answers through it, bound to the channel", rules)
         ours = ("hostssl", services.RECEIVER)
         self.telling.whether(ours in found, "pg_hba has the receiver's line", str(found))
+        reaches = await self._in_its_process(proxy)
+        self.telling.whether(reaches, "a sealed variable reaches the process")
+
+    async def _in_its_process(self, proxy: TcpProxy) -> bool:
+        """Whether PostgreSQL was started with it. Its hash is told, and not the value."""
+        async with password_session(proxy.domain, proxy.proxy_port, self.password) as connection:
+            await connection.execute("CREATE TEMPORARY TABLE seen (line text)")
+            await connection.execute(f"COPY seen FROM PROGRAM 'printenv {SEALED} | sha256sum'")
+            cursor = await connection.execute("SELECT line FROM seen")
+            told = str(await cursor.fetchone())
+        return hashlib.sha256(f"{self.sealed}\n".encode()).hexdigest() in told
 
     async def _take_away(self) -> None:
         if not self.service_id:
