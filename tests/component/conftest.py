@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from component import railway_receivers
 from component.fault_proxy import FaultProxy
+from component.railway_operator import Operator, new_place, operator
 from component.store_server import StoreServer, store_of, store_server
 from postbase_operator.objectstore.s3 import S3Store
 from postbase_operator.objectstore.settings import StoreConfig
+from postbase_operator.railway.reads import Place
+from railway.double import RailwayDouble
 
 
 @pytest.fixture(scope="session")
@@ -39,3 +43,25 @@ def s3_proxy(s3_server: StoreServer) -> Iterator[FaultProxy]:
 @pytest.fixture
 def proxied_store(s3_config: StoreConfig, s3_proxy: FaultProxy) -> S3Store:
     return store_of(s3_config, endpoint=s3_proxy.endpoint)
+
+
+# -- for those that have a fixture `railway`, a double as they need it ----------------------------
+
+
+@pytest.fixture
+def place(railway: RailwayDouble) -> Place:
+    """An empty environment."""
+    return new_place(railway)
+
+
+@pytest.fixture
+async def ours(railway: RailwayDouble, place: Place) -> AsyncIterator[Operator]:
+    """An operator of it, without an object store."""
+    async with operator(railway, place) as made:
+        yield made
+
+
+@pytest.fixture
+def site(railway: RailwayDouble, s3_config: StoreConfig) -> railway_receivers.Site:
+    """An empty environment, and a bucket for what is received there."""
+    return railway_receivers.Site(railway, new_place(railway), s3_config)

@@ -3,7 +3,7 @@ waited for. PostgreSQL is what the double's own record says of it; all else is t
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,7 +15,6 @@ from component.railway_operator import (
     CLUSTER,
     PROJECT,
     SETTINGS,
-    Answer,
     Killed,
     Ring,
     Schedule,
@@ -134,17 +133,10 @@ class SlowClient(Client):
         async with self.wire():
             return await super()._send(*given)
 
-    async def ask(
-        self,
-        document: Document,
-        answer: type[Answer],
-        variables: Mapping[str, Any] | None = None,
-        *,
-        urgent: bool | None = None,
-    ) -> Answer:
+    async def _data(self, document: Document, inputs: dict[str, Any], urgent: bool) -> Any:
         self.before()
         try:
-            return await super().ask(document, answer, variables, urgent=urgent)
+            return await super()._data(document, inputs, urgent)
         finally:
             await self._pace()
             self.after(document.name)

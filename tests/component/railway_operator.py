@@ -5,14 +5,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 
 import psycopg
-from pydantic import BaseModel
 
 from component.railway_archives import archives
 from component.railway_caller import Caller
@@ -59,8 +58,6 @@ PROJECT = Project.model_validate(
     }
 )
 
-Answer = TypeVar("Answer", bound=BaseModel)
-
 
 class Killed(BaseException):
     """Not caught anywhere: what it ends does nothing more."""
@@ -74,19 +71,12 @@ class MortalClient(Client):
         self.asked: list[str] = []
         self.dies_after = 0
 
-    async def ask(
-        self,
-        document: Document,
-        answer: type[Answer],
-        variables: Mapping[str, Any] | None = None,
-        *,
-        urgent: bool | None = None,
-    ) -> Answer:
-        answered = await super().ask(document, answer, variables, urgent=urgent)
+    async def _data(self, document: Document, inputs: dict[str, Any], urgent: bool) -> Any:
+        data = await super()._data(document, inputs, urgent)
         self.asked.append(document.name)
         if len(self.asked) == self.dies_after:
             raise Killed(document.name)
-        return answered
+        return data
 
 
 @dataclass

@@ -18,7 +18,6 @@ from component.railway_operator import (
     Operator,
     Ring,
     changed,
-    new_place,
     operator,
     proxies,
     railway_database,
@@ -49,7 +48,6 @@ from postbase_operator.archive.record import BackupRecord
 from postbase_operator.archive.run import VARIABLE
 from postbase_operator.jobs import desk, physical
 from postbase_operator.kube.kinds import BACKUP
-from postbase_operator.objectstore.settings import StoreConfig
 from postbase_operator.planning.database_backups import Backups
 from postbase_operator.railway.services import MARKER, receiver_name
 from railway.double import RailwayDouble
@@ -61,11 +59,6 @@ SLOT = "postbase_walrx"
 def railway() -> Iterator[RailwayDouble]:
     with RailwayDouble() as double:
         yield double
-
-
-@pytest.fixture
-def site(railway: RailwayDouble, s3_config: StoreConfig) -> Site:
-    return Site(railway, new_place(railway), s3_config)
 
 
 @pytest.fixture

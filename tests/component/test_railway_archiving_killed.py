@@ -12,7 +12,6 @@ from component.railway_operator import (
     Operator,
     Ring,
     changed,
-    new_place,
     operator,
     proxies,
     railway_database,
@@ -20,7 +19,6 @@ from component.railway_operator import (
 )
 from component.railway_receivers import OFF, ON, Site, slots, streams
 from postbase_operator.api.database import Database
-from postbase_operator.objectstore.settings import StoreConfig
 from railway.clock import VirtualClock
 from railway.double import RailwayDouble
 from railway.faults import Fault, Gateway, Lost, NotFoundFor, PatchRejected, Problem
@@ -31,11 +29,6 @@ from railway.settings import Settings
 def railway() -> Iterator[RailwayDouble]:
     with RailwayDouble(Settings(rate_limited=False), VirtualClock()) as double:
         yield double
-
-
-@pytest.fixture
-def site(railway: RailwayDouble, s3_config: StoreConfig) -> Site:
-    return Site(railway, new_place(railway), s3_config)
 
 
 def check(site: Site) -> None:

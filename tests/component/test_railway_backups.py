@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,8 +20,6 @@ from component.railway_operator import (
     Operator,
     changed,
     instances,
-    new_place,
-    operator,
     railway_database,
 )
 from component.servers import Servers, servers
@@ -46,17 +44,6 @@ __all__ = ["servers"]
 def railway() -> Iterator[RailwayDouble]:
     with RailwayDouble() as double:
         yield double
-
-
-@pytest.fixture
-def place(railway: RailwayDouble) -> Place:
-    return new_place(railway)
-
-
-@pytest.fixture
-async def ours(railway: RailwayDouble, place: Place) -> AsyncIterator[Operator]:
-    async with operator(railway, place) as made:
-        yield made
 
 
 async def a_database(ours: Operator, **spec: object) -> Database:

@@ -27,11 +27,6 @@ def railway() -> Iterator[RailwayDouble]:
         yield double
 
 
-@pytest.fixture
-def place(railway: RailwayDouble) -> Place:
-    return new_place(railway)
-
-
 def given(railway: RailwayDouble, place: Place, kind: str, **more: str) -> dict[str, str]:
     tokens = {
         "Project": lambda: railway.project_token(place.environment_id),

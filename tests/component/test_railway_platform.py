@@ -3,7 +3,7 @@ really runs PostgreSQL."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -15,8 +15,6 @@ from component.railway_operator import (
     deployments,
     instances,
     is_ready,
-    new_place,
-    operator,
     proxies,
     railway_database,
     said,
@@ -33,17 +31,6 @@ from railway.double import RailwayDouble
 def railway() -> Iterator[RailwayDouble]:
     with RailwayDouble() as double:
         yield double
-
-
-@pytest.fixture
-def place(railway: RailwayDouble) -> Place:
-    return new_place(railway)
-
-
-@pytest.fixture
-async def ours(railway: RailwayDouble, place: Place) -> AsyncIterator[Operator]:
-    async with operator(railway, place) as made:
-        yield made
 
 
 @pytest.mark.trap(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -13,8 +13,6 @@ from component.railway_operator import (
     changed,
     instances,
     is_ready,
-    new_place,
-    operator,
     railway_database,
 )
 from component.tls_relay import eavesdropper
@@ -29,17 +27,6 @@ from railway.double import RailwayDouble
 def railway() -> Iterator[RailwayDouble]:
     with RailwayDouble() as double:
         yield double
-
-
-@pytest.fixture
-def place(railway: RailwayDouble) -> Place:
-    return new_place(railway)
-
-
-@pytest.fixture
-async def ours(railway: RailwayDouble, place: Place) -> AsyncIterator[Operator]:
-    async with operator(railway, place) as made:
-        yield made
 
 
 @pytest.mark.trap("password-of-an-empty-volume")

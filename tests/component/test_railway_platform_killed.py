@@ -36,11 +36,6 @@ def railway() -> Iterator[RailwayDouble]:
         yield double
 
 
-@pytest.fixture
-def place(railway: RailwayDouble) -> Place:
-    return new_place(railway)
-
-
 def check(railway: RailwayDouble, place: Place, ours: Operator, db: Database) -> None:
     (service,) = instances(railway, place)
     (volume,) = volumes(railway, place)

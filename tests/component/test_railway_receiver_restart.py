@@ -8,7 +8,7 @@ from datetime import datetime
 import pytest
 
 from component.railway_caller import Caller
-from component.railway_operator import Killed, Operator, Ring, changed, new_place, said
+from component.railway_operator import Killed, Operator, Ring, changed, said
 from component.railway_receivers import (
     OFF,
     ON,
@@ -22,7 +22,6 @@ from component.railway_receivers import (
     streams,
 )
 from postbase_operator.api.database import Database
-from postbase_operator.objectstore.settings import StoreConfig
 from postbase_operator.planning.receiver_restart import REQUEST, VERB
 from postbase_operator.railway.services import MARKER, receiver_name
 from railway.double import RailwayDouble
@@ -37,10 +36,9 @@ def railway() -> Iterator[RailwayDouble]:
         yield double
 
 
-@pytest.fixture
-def site(railway: RailwayDouble, s3_config: StoreConfig) -> Site:
+@pytest.fixture(autouse=True)
+def counted_anew(railway: RailwayDouble) -> None:
     railway.calls.clear()
-    return Site(railway, new_place(railway), s3_config)
 
 
 @pytest.fixture

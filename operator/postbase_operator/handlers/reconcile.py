@@ -34,9 +34,10 @@ from postbase_operator.kube.tenants import Tenants
 from postbase_operator.planning.backup import plan_backup
 from postbase_operator.planning.backup_observed import Limits
 from postbase_operator.planning.backup_steps import BackupPlan
-from postbase_operator.planning.database import AT_ONCE, Context, plan_database
+from postbase_operator.planning.database import Context, plan_database
 from postbase_operator.planning.final_backup import Final, final
 from postbase_operator.planning.judgement import reconciling, stalled
+from postbase_operator.planning.next_look import AT_ONCE
 from postbase_operator.planning.observed import Observed
 from postbase_operator.planning.plan import Plan
 from postbase_operator.planning.restore import hindered, plan_restore

@@ -36,6 +36,7 @@ from postbase_operator.planning.judgement import (
     switching,
 )
 from postbase_operator.planning.loading import leftovers
+from postbase_operator.planning.next_look import SECRETS_AGAIN, SOON, STOP_AGAIN, next_look
 from postbase_operator.planning.observed import (
     Observed,
     Process,
@@ -54,19 +55,8 @@ from postbase_operator.planning.status import finish
 
 __all__ = ["Context", "plan_database"]
 
-SECRETS_AGAIN = 45.0
-"""Seconds between looks at the Secrets, which are read and not watched: what is edited or deleted
-is back within a minute."""
-SOON = 0.3
-"""Seconds until a look at what a step on the server has done."""
 ANSWER_AGAIN = 2.0
 """Seconds until a server that gave no answer is asked again."""
-TURN_AGAIN = 10.0
-"""Seconds until a sidecar asks again whether it is its turn to be upgraded."""
-STOP_AGAIN = 15.0
-"""Seconds between looks at a process that is being stopped."""
-AT_ONCE = 0.0
-"""What these steps do is done when they return: the next look belongs to the same run."""
 
 
 def plan_database(db: Database, seen: Observed, context: Context) -> Plan[DatabaseStatus]:
@@ -106,7 +96,7 @@ def plan_database(db: Database, seen: Observed, context: Context) -> Plan[Databa
     todo += receiver_restart(db)
     runs = remember(backups.finished_runs, context.restores)
     backups = replace(backups, finished_runs=runs)
-    again = _again(db, seen, todo, context.now)
+    again = next_look(db, seen, todo, context.now)
     if request(db) is not None:
         again = max(SOON, min(again, SOON))  # written down first, then done
     moments = [each for each in (waiting.opens_at, backups.again) if each is not None]
@@ -164,46 +154,6 @@ def _rest(db: Database, seen: Observed, context: Context) -> Plan[DatabaseStatus
         )
     verdict = reconciling("Restoring", "Restoring", "PostgreSQL is stopped for a restore in place")
     return finish(db, seen, verdict, context.now, todo, requeue_after=STOP_AGAIN)
-
-
-def _again(db: Database, seen: Observed, todo: list[Step], now: datetime) -> float:
-    """Seconds until the next look, where no event will call for one."""
-    facts = seen.server.facts if seen.server else None
-    if facts and facts.rejected and facts.mounted_revision == seen.wanted_revision:
-        return SECRETS_AGAIN  # a reload would be refused again, three times a second
-    if any(isinstance(step, DONE_AT_ONCE) for step in todo):
-        return AT_ONCE
-    if any(isinstance(step, DONE_SOON) for step in todo):
-        return SOON
-    if any(isinstance(step, steps.UpgradeSidecar) for step in todo):
-        return TURN_AGAIN
-    if seen.process.ends_by is not None:
-        return STOP_AGAIN  # no event tells that a node does not answer
-    if not _is_on_its_way(seen, db):
-        return SECRETS_AGAIN
-    since = seen.process.since
-    fresh = since is None or (now - since).total_seconds() < SECRETS_AGAIN
-    return SOON if fresh else SECRETS_AGAIN / 6
-
-
-DONE_AT_ONCE = (
-    steps.CreateVolume,
-    steps.AdoptVolume,
-    steps.RecordOrigin,
-    steps.BeginUpgrade,
-    steps.SetUpAccess,
-    steps.CreateExtensions,
-    steps.BeginRotation,
-    steps.FinishRotation,
-)
-DONE_SOON = (steps.PokeConfig, steps.ReloadConfig, steps.DropSlot)
-
-
-def _is_on_its_way(seen: Observed, db: Database) -> bool:
-    """PostgreSQL cannot be asked yet, or its files are still coming: no event will tell."""
-    if db.spec.paused or seen.process.state is not ProcessState.RUNNING:
-        return False
-    return seen.server is None or seen.server.facts.mounted_revision != seen.wanted_revision
 
 
 def _steps(db: Database, seen: Observed, archiving: ArchivingOutlook, now: datetime) -> list[Step]:

@@ -21,8 +21,8 @@ from postbase_operator.planning import plan as steps
 from postbase_operator.planning.archive_observed import ArchiveSeen, Silence
 from postbase_operator.planning.archiving import revision
 from postbase_operator.planning.archiving_outlook import AGAIN
-from postbase_operator.planning.database import SECRETS_AGAIN
 from postbase_operator.planning.database_backups import Backups
+from postbase_operator.planning.next_look import SECRETS_AGAIN
 from postbase_operator.planning.observed import Observed, Process, ProcessState
 from postbase_operator.planning.plan import Plan
 from postbase_operator.planning.window import Log, Stretch

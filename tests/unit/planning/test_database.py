@@ -12,14 +12,8 @@ from postbase_operator.api.conditions import KStatus, find_condition, kstatus
 from postbase_operator.api.database import Database, DatabaseStatus
 from postbase_operator.api.project import Project
 from postbase_operator.planning import plan as steps
-from postbase_operator.planning.database import (
-    ANSWER_AGAIN,
-    AT_ONCE,
-    SECRETS_AGAIN,
-    SOON,
-    Context,
-    plan_database,
-)
+from postbase_operator.planning.database import ANSWER_AGAIN, Context, plan_database
+from postbase_operator.planning.next_look import AT_ONCE, SECRETS_AGAIN, SOON
 from postbase_operator.planning.observed import (
     Access,
     Observed,

@@ -9,8 +9,8 @@ import pytest
 
 from postbase_operator.api.conditions import ConditionType, KStatus, find_condition
 from postbase_operator.planning import plan as steps
-from postbase_operator.planning.database import STOP_AGAIN
 from postbase_operator.planning.judgement import OVERDUE, is_lost
+from postbase_operator.planning.next_look import STOP_AGAIN
 from postbase_operator.planning.observed import Process, ProcessState
 from unit.conftest import NOW, database
 from unit.planning.test_database import HEALTHY, kinds, plan, verdict

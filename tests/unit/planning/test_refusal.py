@@ -11,7 +11,7 @@ from postbase_operator.api.conditions import KStatus, find_condition
 from postbase_operator.api.project import Quota
 from postbase_operator.planning import plan as steps
 from postbase_operator.planning.archive_observed import Earlier
-from postbase_operator.planning.database import AT_ONCE
+from postbase_operator.planning.next_look import AT_ONCE
 from postbase_operator.planning.observed import Observed, VolumeRole
 from unit.conftest import database
 from unit.planning.test_database import CURRENT, HEALTHY, SHOP, kinds, plan, verdict

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from postbase_operator.api.database import Database
 from postbase_operator.planning import plan as steps
-from postbase_operator.planning.database import AT_ONCE
+from postbase_operator.planning.next_look import AT_ONCE
 from postbase_operator.planning.observed import Observed, Server
 from postbase_operator.planning.rotation import REQUEST
 from unit.conftest import NOW, database

@@ -12,15 +12,8 @@ from postbase_operator.railway.budget import Reserved, Said
 from postbase_operator.railway.client import Client
 from postbase_operator.railway.sight import LONGEST_NOTED, NOTED, Sight
 from unit.railway.server import Server, ok, served
+from unit.railway.test_budget import Clock
 from unit.railway.test_reads import PLACE, instance, page, proxy, seen, volume
-
-
-@dataclass
-class Clock:
-    now: float = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @dataclass
