@@ -183,7 +183,9 @@ class Budget:
         if said.remaining is not None:
             # Less all that Railway may not have counted yet when it wrote this down.
             left = said.remaining - turn.others - (self._sent - turn.number - 1)
-            if known:  # the first answer of a window tells of a time that we have not counted
+            # The first answer of a window tells of a time that we have not counted, and a refusal
+            # of a second says that nothing is left.
+            if known and said.retry_after is None:
                 self._others += self._left - left
             self._left, self._heard = left, True
 

@@ -2,8 +2,9 @@
 
 The budget is a thousand requests an hour on the common plan. So a look counts for as long as half
 of that allows, and what no look at the environment shows (variables, limits) for ten minutes: both
-for longer where others send with the same token. Once the rest of a window is for changes, what was
-seen last counts on: a database that serves is not called unready for a look that we did not take.
+for longer where others send with the same token. While Railway turns us away, or the rest of a
+window is for changes, what was seen last counts on: PostgreSQL is asked by itself, and one that
+serves is not called unready for a look that we did not get.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from postbase_operator.errors import NotReady
+from postbase_operator.errors import NotReady, Throttled
 from postbase_operator.railway import models, reads
 from postbase_operator.railway.budget import Reserved
 from postbase_operator.railway.client import Client
@@ -25,6 +26,7 @@ from postbase_operator.railway.reads import Place
 
 NOTED = 600.0
 """Seconds for which variables, limits, regions and the plan count as they were read."""
+TURNED_AWAY = (Reserved, Throttled)
 LONGEST_NOTED = 3600.0
 """Likewise, however many others send with the token."""
 YOUNG = 2.0
@@ -63,8 +65,8 @@ class Sight:
     async def _read_or(self, seen: EnvironmentState | None, *, urgent: bool) -> EnvironmentState:
         try:
             return await self._read(urgent=urgent)
-        except Reserved:
-            if seen is None:  # there is none, or we have changed something since
+        except TURNED_AWAY:
+            if urgent or seen is None:  # or we have changed something since
                 raise
             return seen
 
@@ -100,7 +102,7 @@ class Sight:
                 note = await read(self.client, self.place, service_id)
             except NotFound as error:
                 raise NotReady(str(error), YOUNG) from error
-            except Reserved:
+            except TURNED_AWAY:
                 if held is None:
                     raise
                 return held[1]

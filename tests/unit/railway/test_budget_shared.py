@@ -168,3 +168,13 @@ async def test_a_share_comes_back_once_nobody_is_refused() -> None:
         budget.settle(budget.enter(urgent=True), Said(1000, 900, HOUR))
     clock[0] += 60
     assert [budget._depart() for _ in range(9)] == [0] * 9
+
+
+def test_a_refusal_tells_nothing_of_how_many_others_there_are() -> None:
+    clock = [0.0]
+    budget = Budget(HOBBY, lambda: clock[0])
+    for heard in (Said(1000, 999, HOUR), Said(1000, 0, HOUR, retry_after=1.0)):
+        budget.settle(budget.enter(urgent=True), heard)
+    clock[0] += 1.1
+    budget.settle(budget.enter(urgent=True), Said(1000, 997, HOUR))
+    assert budget.crowd == 1

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from postbase_operator.errors import Throttled
 from postbase_operator.railway.budget import Reserved, Said
 from postbase_operator.railway.client import Client
 from postbase_operator.railway.sight import LONGEST_NOTED, NOTED, Sight
-from unit.railway.server import Server, ok, served
+from unit.railway.server import Reply, Server, ok, served
 from unit.railway.test_budget import Clock
 from unit.railway.test_reads import PLACE, instance, page, proxy, seen, volume
 
@@ -40,6 +41,9 @@ async def scene(*answers: object) -> AsyncIterator[Scene]:
         yield Scene(server, client, Sight(client, PLACE, clock), clock)
 
 
+PAGE = b"<!DOCTYPE html><html><title>Attention Required! | Cloudflare</title></html>"
+
+
 def shown() -> object:
     return seen(page([instance(1)]), page([volume(1)]), proxy0=[proxy(1)])
 
@@ -54,6 +58,18 @@ async def test_without_a_budget_for_looks_what_was_seen_last_counts_on() -> None
         assert at.asked == asked
         await at.sight.look("db-1", fresh=True)  # what must not be done twice is urgent
         assert at.asked == asked + 1
+
+
+@pytest.mark.parametrize("turn", [Reply(b"", 429, {"Retry-After": "900"}), Reply(PAGE, 403)])
+async def test_while_railway_turns_us_away_likewise(turn: Reply) -> None:
+    async with scene(shown(), shown(), turn) as at:
+        state = await at.sight.look("db-1")
+        at.clock.now += 600
+        for _ in range(3):
+            assert await at.sight.look("db-1") is state
+        assert at.asked == 3  # it is not asked on and on
+        with pytest.raises(Throttled):
+            await at.sight.look("db-1", fresh=True)
 
 
 async def test_what_we_have_changed_is_not_told_as_it_was() -> None:
