@@ -8,15 +8,20 @@ volume and no proxy, so that nothing of it is left behind by itself.
 
 from __future__ import annotations
 
+import logging
+
 from postbase_operator.api.database import Database
-from postbase_operator.errors import NotReady
+from postbase_operator.errors import Denied, NotReady
 from postbase_operator.railway import changes, receiver_service, services
 from postbase_operator.railway.building import DEPLOYMENT, Builder, goes
 from postbase_operator.railway.deployments import Standing
+from postbase_operator.railway.faults import Refused
 from postbase_operator.railway.ground import Ground
 from postbase_operator.railway.making import SERVICE, create_service
 from postbase_operator.railway.models import ServiceInstance
 from postbase_operator.railway.receiver_service import Wanted
+
+logger = logging.getLogger(__name__)
 
 
 class Receiving:
@@ -70,14 +75,23 @@ class Receiving:
 
     async def restart(self, service: ServiceInstance | None) -> None:
         """The process anew: same image, same variables, no deployment. A repeat restarts again.
-        One that has failed is deployed; one that comes or is stopped is left to what it waits for.
+
+        One that has failed, or that Railway does not restart for us, is deployed. One that comes,
+        or is stopped, is left to what it waits for.
         """
         latest = service.latest_deployment if service is not None else None
         if service is None or latest is None:
             return
         if latest.standing is Standing.RUNNING:
             self._sight.changed(service.service_id)
-            await changes.restart(self._ground.client, latest.id)
+            try:
+                await changes.restart(self._ground.client, latest.id)
+            except (Refused, Denied) as error:
+                logger.info("Railway does not restart it", extra={"error": str(error)})
+                await Builder(self._ground).deploy(service)
+            else:
+                # Meanwhile it may look stopped: that is no reason for a deployment.
+                self._ground.asked(DEPLOYMENT, service.service_id)
         elif latest.standing is Standing.FAILED:
             await Builder(self._ground).deploy(service)
 
