@@ -84,7 +84,7 @@ def test_the_logs_of_what_runs_are_read_and_not_told(capsys: pytest.CaptureFixtu
         place = new_place(quiet)
         call = Caller(quiet, quiet.token())
         here = {"projectId": place.project_id, "environmentId": place.environment_id}
-        image = {"image": "ghcr.io/railwayapp-templates/postgres-ssl:17"}
+        image = {"image": f"{quiet.settings.operator_image}:1"}
         made = call("CreateService", input=here | {"name": "web", "source": image})
         latest = wait_for(lambda: quiet.world.running(made["id"], place.environment_id))
         latest.logs.append((quiet.clock.now(), "a stranger's secret"))
