@@ -28,6 +28,7 @@ def parser() -> argparse.ArgumentParser:
     backup = roles.add_parser("backup", help="one run of one Backup, in its Job")
     backup.add_argument("part", choices=("prepare", "pipes", "logical", "physical"))
     roles.add_parser("fill", help="fill a volume with a backup, in a restore's Job")
+    roles.add_parser("stage", help="fill a volume with a backup and its log, where no Job can")
     roles.add_parser("prefetch", help="fetch the log for a recovery, beside PostgreSQL")
     catalog = roles.add_parser("catalog", help="Databases that the object stores know")
     catalog.add_argument("what", choices=("list",))
@@ -104,6 +105,12 @@ def _fill(_: argparse.Namespace) -> int:
     return desk.run(fill.fill)
 
 
+def _stage(_: argparse.Namespace) -> int:
+    from postbase_operator.jobs.stage import main
+
+    return main()
+
+
 def _prefetch(_: argparse.Namespace) -> int:
     from postbase_operator.jobs import desk, prefetch
 
@@ -143,6 +150,7 @@ ROLES: dict[str, Callable[[argparse.Namespace], int]] = {
     "wal-receiver": _wal_receiver,
     "backup": _backup,
     "fill": _fill,
+    "stage": _stage,
     "prefetch": _prefetch,
     "catalog": _catalog,
     "load": _load,

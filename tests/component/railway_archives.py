@@ -11,6 +11,7 @@ from typing import Any, cast
 from postbase_operator.api.project import Project
 from postbase_operator.kube.cache import Cache
 from postbase_operator.kube.far_archives import FarArchives
+from postbase_operator.kube.far_restores import FarRestores
 from postbase_operator.kube.kinds import PROJECT as PROJECTS
 from postbase_operator.kube.kinds import Body
 from postbase_operator.kube.secret_data import encode
@@ -49,6 +50,13 @@ def archives(
     cache.put(PROJECTS, project.to_wire())
     session = cast(Session, cast(Any, Secrets(store)))
     return FarArchives(session, cache, replace(settings, object_store=told(store)), now)
+
+
+def restores(
+    store: StoreConfig | None, settings: Settings, now: Callable[[], datetime], cache: Cache
+) -> FarRestores:
+    session = cast(Session, cast(Any, Secrets(store)))
+    return FarRestores(session, cache, replace(settings, object_store=told(store)), now)
 
 
 def told(store: StoreConfig | None) -> str:

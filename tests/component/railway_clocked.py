@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
-from component.railway_archives import archives
+from component.railway_archives import archives, restores
 from component.railway_operator import (
     CLUSTER,
     PROJECT,
@@ -22,6 +22,7 @@ from component.railway_operator import (
 )
 from postbase_operator.api.database import Database
 from postbase_operator.errors import Conflict, InvalidSpec, NotReady, PostbaseError, Unavailable
+from postbase_operator.kube.cache import Cache
 from postbase_operator.planning import plan as steps
 from postbase_operator.planning.database import Context, plan_database
 from postbase_operator.planning.judgement import reconciling, stalled
@@ -205,6 +206,7 @@ class Site:
                 CLUSTER,
                 self.now,
                 schedule=Schedule(),
+                archives=restores(None, SETTINGS, self.now, Cache()),
                 image=f"{self.double.settings.operator_image}:1",
                 clock=clock,
                 servers=Recorded(self.ring, self.now, self.double, self.disks),

@@ -13,7 +13,7 @@ from typing import Any
 
 import psycopg
 
-from component.railway_archives import archives
+from component.railway_archives import archives, restores
 from component.railway_caller import Caller
 from postbase_operator.api.backup import Backup
 from postbase_operator.api.database import Database, DatabaseStatus
@@ -240,6 +240,7 @@ async def operator(
             CLUSTER,
             _now,
             schedule=schedule,
+            archives=restores(store, SETTINGS, _now, cache),
             image=image or f"{double.settings.operator_image}:1",
             settles=SETTLES,
             clock=double.clock.now,

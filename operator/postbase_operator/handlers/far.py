@@ -13,6 +13,7 @@ from postbase_operator.kube.backup_objects import BackupObjects
 from postbase_operator.kube.cache import Cache
 from postbase_operator.kube.far_archives import FarArchives
 from postbase_operator.kube.far_keys import FarKeys
+from postbase_operator.kube.far_restores import FarRestores
 from postbase_operator.kube.kinds import PROJECT
 from postbase_operator.kube.session import Session
 from postbase_operator.railway.budget import Budgets
@@ -48,6 +49,7 @@ async def railway_platform(
             settings.cluster_name,
             now,
             schedule=BackupObjects(api, cache),
+            archives=FarRestores(api, cache, settings, now),
             image=settings.railway_image or settings.sidecar_image,
             prices=prices_of(settings),
         )

@@ -39,10 +39,7 @@ def make(run: FillRun, store: ObjectStore, volume: Path) -> None:
     data, part = volume / "pgdata", volume / "pgdata.part"
     if data.exists():
         return  # whole, by its name: a run before this one came so far
-    try:
-        record = BackupRecord.from_bytes(store.get(str(place.record)))
-    except NotFound:
-        raise Failed("BackupMissing", f"the store has no {place.record}") from None
+    record = record_of(place, store)
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(mode=0o700)
     fetch = partial(verified, store, str(place))
@@ -54,7 +51,14 @@ def make(run: FillRun, store: ObjectStore, volume: Path) -> None:
     unpack([partial(fetch, each) for each in pieces], manifest, part, WORKERS)
     settle_in(part)
     part.rename(data)
-    _sync(volume)
+    sync(volume)
+
+
+def record_of(place: PhysicalFolder, store: ObjectStore) -> BackupRecord:
+    try:
+        return BackupRecord.from_bytes(store.get(str(place.record)))
+    except NotFound:
+        raise Failed("BackupMissing", f"the store has no {place.record}") from None
 
 
 Fetch = Callable[[StoredObject], Iterator[bytes]]
@@ -82,10 +86,10 @@ def settle_in(data: Path) -> None:
     (data / "postgresql.auto.conf").write_bytes(b"")
     (data / "recovery.signal").write_bytes(b"")
     for name in ("postgresql.auto.conf", "recovery.signal", "."):
-        _sync(data / name)
+        sync(data / name)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

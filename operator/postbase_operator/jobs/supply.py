@@ -69,6 +69,12 @@ class Supply:
     def name(self, number: int) -> str:
         return self._path.file(number, self._size).name
 
+    def histories(self) -> tuple[str, ...]:
+        """Of the timelines that are known: PostgreSQL takes a number that has none."""
+        with self._lock:
+            known = (*self._index.timelines, *self._index.histories, self._task.timeline)
+        return tuple(f"{timeline:08X}.history" for timeline in range(2, max(known) + 1))
+
     def is_beyond(self, number: int) -> bool:
         """PostgreSQL will find nothing there; False as long as the end is not known."""
         return self._end is not None and number * self._size >= self._end
@@ -131,9 +137,7 @@ class Supply:
             return File(name, self._store.get(str(HistoryKey(self._archive, timeline))))
         except NotFound:
             pass
-        with self._lock:
-            known = (*self._index.timelines, *self._index.histories, self._task.timeline)
-        return File(name, STUB) if 1 < timeline <= max(known) else Answer.ABSENT
+        return File(name, STUB) if name in self.histories() else Answer.ABSENT
 
     def keep_history(self, name: str, data: bytes) -> None:
         """The timeline that the recovered database begins. Conflict where somebody was first."""

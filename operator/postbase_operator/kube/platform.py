@@ -176,6 +176,8 @@ class KubePlatform:
                 await self._admin.rotate(db, step)
             case steps.PinLog() | steps.FillVolume() | steps.LoadBackup():
                 await self.restoring.take(db, step)
+            case steps.RecoverVolume():
+                pass  # the Job that fills a volume recovers it as well
             case steps.CreateBackup() | steps.ExpireBackup() | steps.CreateDatabase():
                 await self._schedule.take(db, step)
             case _ if isinstance(step, VolumeStep):

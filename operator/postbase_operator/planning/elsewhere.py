@@ -27,8 +27,6 @@ def check_elsewhere(db: Database, settings: Settings) -> None:
         )
     if db.spec.retain_volume_for is not None:
         _refuse("spec.retainVolumeFor", "a kept volume is not deleted later", "remove it")
-    if db.spec.bootstrap is not None and db.spec.bootstrap.empty is None:
-        _refuse("spec.bootstrap", "nothing is restored", "set {empty: {}} and load a dump yourself")
 
 
 def _refuse(field: str, what: str, remedy: str) -> None:

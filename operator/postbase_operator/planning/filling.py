@@ -29,6 +29,7 @@ NEVER_AGAIN = frozenset(
         "BackupMissing",
         "BackupNotPhysical",
         "ChecksumMismatch",
+        "ImageMismatch",
         "WalGap",
         "VersionMismatch",
         "VolumeFull",
@@ -87,6 +88,10 @@ def _judge(
             return Filling(RestoreStep.VERIFYING, short, failed="RecoveryFailed")
         step = RestoreStep.SWITCHING
         return Filling(step, "Recovered", ready=volume, system_id=fill.system_id, again=0.0)
+    if fill.staged and not job.has_ended:
+        recover = steps.RecoverVolume(volume.name, volume.restore)
+        message = "PostgreSQL is started on the copy"
+        return Filling(RestoreStep.RECOVERING, message, (recover,), again=RECOVERING_AGAIN)
     if job.state not in (RunState.FAILED, RunState.SUCCEEDED):
         message = job.message or "The backup is being fetched and recovered"
         step = RestoreStep.RECOVERING if fill.recovers else RestoreStep.FILLING

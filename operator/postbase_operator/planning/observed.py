@@ -176,6 +176,9 @@ class Fill:
     """The last one that PostgreSQL says it has recovered."""
     recovers: bool = False
     """The backup is there, and PostgreSQL replays the log."""
+    staged: bool = False
+    """All that is to be recovered is on the volume, and PostgreSQL is to be started on it. Only
+    where nothing can stand beside it and fetch the log meanwhile (Railway)."""
     progress: RecoveryProgress | None = None
     content_seconds: int = 0
     """How long the backup was fetched and unpacked …"""

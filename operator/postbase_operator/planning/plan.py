@@ -36,6 +36,9 @@ from postbase_operator.planning.restore_steps import (
     PromoteVolume as PromoteVolume,
 )
 from postbase_operator.planning.restore_steps import (
+    RecoverVolume as RecoverVolume,
+)
+from postbase_operator.planning.restore_steps import (
     SwapDatabases as SwapDatabases,
 )
 
@@ -257,6 +260,7 @@ Step = (
     EnsureSecrets
     | CreateVolume
     | FillVolume
+    | RecoverVolume
     | PinLog
     | PromoteVolume
     | FailVolume

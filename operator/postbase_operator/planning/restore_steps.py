@@ -24,6 +24,16 @@ class FillVolume:
 
 
 @dataclass(frozen=True, slots=True)
+class RecoverVolume:
+    """PostgreSQL is started on a volume that holds a backup and all of its log, and recovers.
+
+    Leaves: its process in place of what has filled the volume."""
+
+    volume: str
+    restore: str
+
+
+@dataclass(frozen=True, slots=True)
 class PinLog:
     """A recovery that follows the log is told where it ends. Leaves: a note in the archive."""
 

@@ -18,6 +18,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from postbase_operator.errors import InvalidSpec
@@ -26,6 +27,8 @@ AUTHORITY_LIFE = timedelta(days=3650)
 SERVER_LIFE = timedelta(days=90)
 CLIENT_LIFE = timedelta(days=1)
 CLOCK_SKEW = timedelta(minutes=5)
+P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+"""Of the curve's base point (FIPS 186-4, D.1.2.3)."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -38,7 +41,19 @@ class Identity:
 
 def authority(name: str, now: datetime) -> Identity:
     """A new self-signed certificate authority."""
-    key = ec.generate_private_key(ec.SECP256R1())
+    return _authority(name, ec.generate_private_key(ec.SECP256R1()), now)
+
+
+def derived_authority(name: str, secret: str, now: datetime) -> Identity:
+    """A certificate authority whose key is the same whenever name and secret are, so that it need
+    be kept nowhere. `secret` is one that nobody could guess: 32 random letters or more."""
+    seed = HKDF(hashes.SHA256(), 48, None, name.encode()).derive(secret.encode())
+    # 384 bits for a number below 2^256: reduced, no value is more likely than another.
+    value = int.from_bytes(seed, "big") % (P256_ORDER - 1) + 1
+    return _authority(name, ec.derive_private_key(value, ec.SECP256R1()), now)
+
+
+def _authority(name: str, key: ec.EllipticCurvePrivateKey, now: datetime) -> Identity:
     subject = _subject(name)
     certificate = (
         _builder(subject, subject, key, now, AUTHORITY_LIFE)

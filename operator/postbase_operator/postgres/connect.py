@@ -113,6 +113,33 @@ async def password_session(
         yield connection
 
 
+@asynccontextmanager
+async def certificate_session(
+    host: str, port: int, authority: bytes, identity: Identity, dbname: str = "postgres"
+) -> AsyncIterator[Connection]:
+    """An autocommit session as SUPERUSER, of a server that `authority` has given a certificate, and
+    that trusts it, wherever it is reached. Raises as `session`."""
+    with tempfile.TemporaryDirectory(prefix="postbase-") as folder:
+        files = _write(
+            Path(folder),
+            sslrootcert=authority,
+            sslcert=identity.certificate,
+            sslkey=identity.key,
+        )
+        conninfo = make_conninfo(
+            host=host,
+            port=port,
+            user=SUPERUSER,
+            dbname=dbname,
+            sslmode="verify-ca",
+            **OURS,
+            **files,
+        )
+        connection = await _connect(conninfo)
+    async with _used(connection, SUPERUSER):
+        yield connection
+
+
 async def _connect(conninfo: str) -> Connection:
     try:
         return await psycopg.AsyncConnection.connect(conninfo, autocommit=True)

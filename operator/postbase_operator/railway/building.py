@@ -9,13 +9,14 @@ would stop the first in the middle of initdb.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 
 from postbase_operator.api.database import Database
 from postbase_operator.errors import InvalidSpec, NotReady, PostbaseError
 from postbase_operator.planning import plan as steps
-from postbase_operator.railway import changes, patches, plans, services
+from postbase_operator.railway import changes, fill_service, patches, plans, services
 from postbase_operator.railway.deployments import Standing
 from postbase_operator.railway.faults import PlanLimit, UnknownOutcome
 from postbase_operator.railway.ground import Ground
@@ -35,6 +36,14 @@ FAILED_AGAIN = timedelta(minutes=5)
 """After which a deployment that failed, and nobody has mended, is tried once more."""
 
 
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """A volume that is to be filled: for which restore, by its object's UID, and by which image."""
+
+    restore: str
+    image: str
+
+
 class Builder:
     """Each method may be killed anywhere and run again."""
 
@@ -44,8 +53,13 @@ class Builder:
 
     # -- service and volume ------------------------------------------------------------------
 
-    async def create_volume(self, db: Database, password: str, region: str | None) -> None:
-        """Service, image and region, volume. Raises NotReady until what was made shows."""
+    async def create_volume(
+        self, db: Database, password: str, region: str | None, restored: Restored | None = None
+    ) -> None:
+        """Service, image and region, volume. Raises NotReady until what was made shows.
+
+        `restored`: it is to be filled first, and is marked so from its first moment on.
+        """
         state, service = await self._ground.look(db, fresh=True)
         if service is not None:
             service_id = service.service_id
@@ -58,8 +72,11 @@ class Builder:
             check_beginning(state, self._ground.name(db), db)
             await self._check_plan(db, state)
             where = await self._region(db, region)
-            service_id = await self._create_service(db, password)
+            marks = fill_service.begun(restored.restore) if restored is not None else {}
+            service_id = await self._create_service(db, password, marks)
         instance = services.instance(db, where)
+        if restored is not None:
+            instance = fill_service.instance(restored.image, where)
         place, client = self._ground.place, self._ground.client
         await changes.update_instance(client, place, service_id, instance, young=True)
         await self._create_volume(service_id, where)
@@ -74,9 +91,9 @@ class Builder:
         plans.check_volume(spec.storage.size, plan, None)
         plans.check_resources(spec.resources.cpu, spec.resources.memory, plan)
 
-    async def _create_service(self, db: Database, password: str) -> str:
+    async def _create_service(self, db: Database, password: str, marks: Mapping[str, str]) -> str:
         ground = self._ground
-        wanted = services.variables(db, ground.cluster, password)
+        wanted = services.variables(db, ground.cluster, password) | dict(marks)
         made = await create_service(ground, db, ground.name(db), wanted)
         ground.was_not_done(VOLUME, made)  # no other has had the time to
         return made

@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from postbase_operator.api.database import Database
 from postbase_operator.api.database_status import RailwayCost, RailwayStatus
 from postbase_operator.errors import InvalidSpec
-from postbase_operator.planning.observed import Process, ProcessState, Volume, VolumeRole
-from postbase_operator.railway import services
+from postbase_operator.planning.observed import Process, ProcessState, Volume
+from postbase_operator.railway import fill_service, services
 from postbase_operator.railway.deployments import Deployment, Standing
 from postbase_operator.railway.models import (
     EnvironmentState,
@@ -75,14 +75,13 @@ def check_beginning(state: EnvironmentState, service_name: str, db: Database) ->
             "Delete this Database and apply it anew to begin empty",
             reason="ServiceLost",
         )
-    began_empty = db.spec.bootstrap is not None and db.spec.bootstrap.empty is not None
     kept = kept_volumes(state, service_name)
-    if kept and not began_empty:
+    if kept and db.spec.bootstrap is None:
         raise InvalidSpec(
             "spec.bootstrap",
             "volumes of an earlier Database of this name were kept on Railway: "
-            f"{', '.join(kept)}. To begin empty beside them set this to {{empty: {{}}}}; or delete "
-            "them there, or take another name",
+            f"{', '.join(kept)}. To begin empty beside them set this to {{empty: {{}}}}, with what "
+            "the archive has to {latest: {}}; or delete them there, or take another name",
             reason="VolumeExists",
         )
 
@@ -109,7 +108,7 @@ def volume(
     return Volume(
         name=seen.volume_id,
         generation=GENERATION,
-        role=VolumeRole.CURRENT,
+        role=fill_service.role(variables),
         database_uid=db.metadata.uid,
         system_id=variables.get(SYSTEM_ID, ""),
         image="",
@@ -117,6 +116,7 @@ def volume(
         capacity_bytes=seen.size_mb * MB,
         kept="Retain",
         image_tag=services.image(db),
+        restore=variables.get(fill_service.RESTORE, ""),
         labelled=seen.volume.name == volume_name(service_name, seen.volume_id),
     )
 

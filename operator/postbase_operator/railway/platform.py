@@ -18,29 +18,32 @@ from postbase_operator.errors import InvalidSpec
 from postbase_operator.planning import plan as steps
 from postbase_operator.planning.archive_observed import NONE_EARLIER, Earlier
 from postbase_operator.planning.archiving import revision
-from postbase_operator.planning.observed import Access, Observed, ProcessState
+from postbase_operator.planning.observed import Access, Observed, ProcessState, VolumeRole
 from postbase_operator.planning.plan import Plan, Step
 from postbase_operator.platforms import BackupSchedule
 from postbase_operator.railway import cost as costs
-from postbase_operator.railway import observe as observing
 from postbase_operator.railway import (
+    fill_service,
     parameters,
     reads,
     receiver_service,
     services,
     taking_away,
 )
+from postbase_operator.railway import observe as observing
 from postbase_operator.railway.archive_books import ArchiveBooks
 from postbase_operator.railway.archiving import Archiving, Receiver
 from postbase_operator.railway.backup_servers import BackupServers
-from postbase_operator.railway.building import Builder
+from postbase_operator.railway.building import Builder, Restored
 from postbase_operator.railway.client import Client
 from postbase_operator.railway.cost import Prices
+from postbase_operator.railway.filling import Filling, FillStep
 from postbase_operator.railway.ground import SETTLES, Ground
 from postbase_operator.railway.keyring import Keyring
 from postbase_operator.railway.models import EnvironmentState, ServiceInstance
 from postbase_operator.railway.reads import Place
 from postbase_operator.railway.refusing import RefusedRestoring, refuse
+from postbase_operator.railway.restore_books import RestoreBooks
 from postbase_operator.railway.servers import Servers, SqlStep
 from postbase_operator.railway.sight import Sight
 from postbase_operator.railway.support import check_support
@@ -70,6 +73,7 @@ class RailwayPlatform:
         now: Callable[[], datetime],
         *,
         schedule: BackupSchedule,
+        archives: RestoreBooks,
         image: str,
         prices: Prices = costs.LISTED,
         settles: float = SETTLES,
@@ -87,7 +91,9 @@ class RailwayPlatform:
         self._clock = clock
         self._servers = servers or Servers(keyring, now)
         self._books = books
+        self._image = image
         self._archiving = Archiving(self._servers, books, image, now)
+        self._filling = Filling(self._servers, books, archives, image, now)
         self._found: Ground | None = None
         self._finding = asyncio.Lock()
         self._schedule = schedule
@@ -108,14 +114,17 @@ class RailwayPlatform:
         check_support(db)
         ground = await self._ground()
         state, service = await ground.look(db)
+        seen = Observed(
+            wanted_revision=parameters.revision(db),
+            synchronous_revision=parameters.revision(db, synchronous=True),
+        )
         if service is None:
             observing.check_beginning(state, ground.name(db), db)
-            return Observed(
-                wanted_revision=parameters.revision(db),
-                synchronous_revision=parameters.revision(db, synchronous=True),
-                earlier=await self._earlier(db),
-            )
-        return await self._seen(ground, db, state, service)
+            return await self._filling.beginning(db, replace(seen, earlier=await self._earlier(db)))
+        variables = await ground.sight.variables(service.service_id)
+        if fill_service.role(variables) is VolumeRole.FILLING:
+            return await self._filling.seen(ground, db, state, service, seen)
+        return await self._seen(ground, db, state, service, seen)
 
     async def _earlier(self, db: Database) -> Earlier:
         """Asked once, before the first volume of a Database that is to begin empty."""
@@ -124,7 +133,12 @@ class RailwayPlatform:
         return await self._books.earlier(db)
 
     async def _seen(
-        self, ground: Ground, db: Database, state: EnvironmentState, service: ServiceInstance
+        self,
+        ground: Ground,
+        db: Database,
+        state: EnvironmentState,
+        service: ServiceInstance,
+        seen: Observed,
     ) -> Observed:
         variables = await ground.sight.variables(service.service_id)
         proxy, held = state.proxy_of(service.service_id), observing.one_volume(state, service)
@@ -146,9 +160,8 @@ class RailwayPlatform:
         system_id = volume.system_id if volume is not None else ""
         answering = proxy if server is not None else None
         archive = await self._archiving.look(ground, db, receiver, system_id, answering)
-        return Observed(
-            wanted_revision=parameters.revision(db),
-            synchronous_revision=parameters.revision(db, synchronous=True),
+        return replace(
+            seen,
             archiving=ArchivingWish(
                 receiver.config, synchronous=server is not None and server.facts.synchronous
             ),
@@ -197,25 +210,41 @@ class RailwayPlatform:
         match step:
             case steps.EnsureSecrets():
                 await self._servers.ensure_secrets(ground, db)
-            case steps.CreateVolume(restore=""):
-                password = await self._servers.superuser(ground, db)
-                await builder.create_volume(db, password, self._region_of(db))
+            case steps.CreateVolume():
+                await self._create(ground, db, step)
+            case _ if isinstance(step, FillStep):
+                await self._filling.take(ground, db, step)
             case steps.ApplyWorkload():
                 password = await self._servers.superuser(ground, db)
                 checkpoint = partial(self._servers.checkpoint, ground, db)
                 await builder.apply(db, step, password, checkpoint)
-            case steps.RecordOrigin():
-                await builder.record(db, step.system_id)
-            case steps.LabelVolume(volume):
-                await builder.name_volume(db, volume)
-            case steps.GrowVolume(volume):
-                await builder.grow(db, volume)
+            case steps.RecordOrigin() | steps.LabelVolume() | steps.GrowVolume():
+                await self._take_volume(builder, db, step)
             case _ if isinstance(step, SqlStep):
                 await self._servers.take(ground, db, step)
             case _ if isinstance(step, ProcessStep):
                 await self._take_process(ground, db, step)
             case _:
                 refuse(step)
+
+    async def _create(self, ground: Ground, db: Database, step: steps.CreateVolume) -> None:
+        password = await self._servers.superuser(ground, db)
+        restored = Restored(step.restore, self._image) if step.restore else None
+        await Builder(ground).create_volume(db, password, self._region_of(db), restored)
+
+    async def _take_volume(
+        self,
+        builder: Builder,
+        db: Database,
+        step: steps.RecordOrigin | steps.LabelVolume | steps.GrowVolume,
+    ) -> None:
+        match step:
+            case steps.RecordOrigin():
+                await builder.record(db, step.system_id)
+            case steps.LabelVolume(volume):
+                await builder.name_volume(db, volume)
+            case steps.GrowVolume(volume):
+                await builder.grow(db, volume)
 
     async def _take_process(self, ground: Ground, db: Database, step: ProcessStep) -> None:
         builder = Builder(ground)

@@ -26,10 +26,8 @@ _RESTORE = (
 )
 
 REFUSED: dict[type, tuple[str, str]] = {
-    steps.FillVolume: ("spec.databaseRef", _RESTORE),
     steps.LoadBackup: ("spec.databaseRef", _RESTORE),
     steps.PinLog: ("spec.databaseRef", _RESTORE),
-    steps.CreateVolume: ("spec.databaseRef", _RESTORE),
     steps.AdoptVolume: (
         "spec.adoptVolume",
         "a PersistentVolumeClaim cannot be brought to Railway: remove it",

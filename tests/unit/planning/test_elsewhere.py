@@ -35,7 +35,6 @@ def test_without_a_token_the_setting_is_named() -> None:
     ("field", "spec"),
     [
         ("spec.retainVolumeFor", {"retainVolumeFor": "72h"}),
-        ("spec.bootstrap", {"bootstrap": {"latest": {}}}),
     ],
 )
 def test_what_is_not_done_there_yet(field: str, spec: dict[str, Any]) -> None:

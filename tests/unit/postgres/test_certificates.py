@@ -86,3 +86,16 @@ def test_a_key_of_another_kind_is_refused_by_name() -> None:
 
 def test_no_key_in_a_repr() -> None:
     assert "PRIVATE" not in repr(certificates.authority("one", NOW))
+
+
+def test_a_derived_authority_is_the_same_for_the_same_secret_and_name() -> None:
+    derived_authority, serves = certificates.derived_authority, certificates.serves
+    first = derived_authority("x", "s" * 32, NOW)
+    later = derived_authority("x", "s" * 32, NOW + timedelta(days=1))
+    assert first.key == later.key
+    leaf = certificates.server(first, ["localhost"], NOW)
+    assert serves(leaf.certificate, later, ["localhost"])
+    for name, secret in (("y", "s" * 32), ("x", "t" * 32)):
+        other = derived_authority(name, secret, NOW)
+        assert other.key != first.key
+        assert not serves(leaf.certificate, other, ["localhost"])

@@ -56,11 +56,22 @@ start() { # the server, with the target in "$@"; its log goes to our own and int
 }
 # The server that serves promises to keep its log before it has had a client. Its receiver comes with
 # the first client or minutes after; without this promise two checkpoints would take away what it has
-# not seen. Nobody can connect here, so it is said by the one process that a server can be.
-keep_log() {
+# not seen. And the operator and the receiver come in by roles that data lacks which was made elsewhere
+# (on Railway). Nobody can connect here, so it is said by the one process that a server can be; each
+# line is a statement to it.
+role() {
+  echo "DO 'BEGIN IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = ''$1'')" \
+    "THEN CREATE ROLE $1 LOGIN $2; END IF; END'"
+}
+make_fit() {
+  role postbase_admin SUPERUSER
+  role "$slot" REPLICATION
   missing="NOT EXISTS (SELECT FROM pg_catalog.pg_replication_slots WHERE slot_name = '$slot')"
-  echo "SELECT pg_catalog.pg_create_physical_replication_slot('$slot', true) WHERE $missing" |
-    postgres --single -D "$pgdata" -c ssl=off -c shared_buffers=16MB -c huge_pages=off \
+  echo "SELECT pg_catalog.pg_create_physical_replication_slot('$slot', true) WHERE $missing"
+}
+keep_log() {
+  make_fit |
+    postgres --single -D "$pgdata" -c ssl=off -c shared_buffers=16MB -c huge_pages=off -c exit_on_error=true \
       -c archive_mode=off -c shared_preload_libraries= -c track_commit_timestamp="$track" \
       -c logging_collector=off -c log_destination=stderr -c lc_messages=C postgres \
       >/tmp/slot.log 2>&1 || true

@@ -1,0 +1,105 @@
+"""A Database's service while it is made out of a backup: what it is at each of its stages. PURE.
+
+It has three, of one service and one volume: our image fills the volume; the image of PostgreSQL
+recovers what lies there; then it serves. Which one it is in stands on Railway: ROLE, and whether
+the service has our command. Each change is one commit, which Railway applies whole or not at all,
+and deploys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from postbase_operator.api.database import Database
+from postbase_operator.archive.run import VARIABLE
+from postbase_operator.archive.staging import ATTEMPT, NAMES, SEALED, Staging
+from postbase_operator.planning.observed import VolumeRole
+from postbase_operator.railway import patches, services
+from postbase_operator.railway.models import ServiceInstance
+from postbase_operator.railway.plans import GB
+from postbase_operator.railway.values import NULL
+
+ROLE, RESTORE = "POSTBASE_ROLE", "POSTBASE_RESTORE"
+"""What the volume is to its Database; and the restore, by its object's UID, that it was meant for.
+In the variables of the service, as nothing on Railway can be written on a volume."""
+COMMAND = "postbase-operator stage"
+RUN_AS = "RAILWAY_RUN_UID"
+"""Railway mounts volumes as root's: our image, which is not root by itself, could write nothing."""
+CPU, MEMORY_BYTES = 2.0, GB
+"""Of what fills: it takes some 300 MB. It bounds the bill."""
+
+
+def begun(restore: str) -> dict[str, str]:
+    """What marks it from its first moment on: it is never taken for one that serves."""
+    return {ROLE: VolumeRole.FILLING.value, RESTORE: restore}
+
+
+def role(variables: Mapping[str, str]) -> VolumeRole:
+    """One that was never restored bears no mark, and serves."""
+    said = variables.get(ROLE, "")
+    return VolumeRole(said) if said in set(VolumeRole) else VolumeRole.CURRENT
+
+
+def fills(service: ServiceInstance) -> bool:
+    """Our image is what it runs; else PostgreSQL."""
+    return service.start_command == COMMAND
+
+
+def instance(image: str, region: str) -> dict[str, Any]:
+    """The input of UpdateServiceInstance for a new service. A run that has ended is not begun
+    anew by Railway: how it ended is looked at."""
+    return {
+        "source": {"image": image},
+        "multiRegionConfig": services.one_region(region),
+        "restartPolicyType": "NEVER",
+        "startCommand": COMMAND,
+        "drainingSeconds": 0,
+        "sleepApplication": False,
+    }
+
+
+def fill_patch(service: ServiceInstance, image: str, told: Staging) -> dict[str, Any]:
+    """One attempt."""
+    variables: dict[str, Any] = {
+        name: {"value": value} | ({"isSealed": True} if name in SEALED else {})
+        for name, value in told.variables().items()
+    }
+    variables[RUN_AS] = {"value": "0"}
+    described = {
+        "source": {"image": image},
+        "deploy": {
+            "startCommand": COMMAND,
+            "restartPolicyType": "NEVER",
+            "drainingSeconds": 0,
+            "limitOverride": {"containers": {"cpu": CPU, "memoryBytes": MEMORY_BYTES}},
+        },
+        "variables": variables,
+    }
+    return {"services": {service.service_id: described}}
+
+
+def recover_patch(service: ServiceInstance, db: Database) -> dict[str, Any]:
+    """PostgreSQL's image, and the way in; all that our image was told goes. One that cannot recover
+    is not started again and again: its log says why."""
+    limits = services.limits(db)
+    gone = {name: NULL for name in (*NAMES, RUN_AS) if name != ATTEMPT}
+    described = {
+        "source": {"image": services.image(db)},
+        "deploy": {
+            "startCommand": NULL,
+            "restartPolicyType": "NEVER",
+            "drainingSeconds": services.DRAINING_SECONDS,
+            "limitOverride": {
+                "containers": {"cpu": limits.cpu, "memoryBytes": limits.memory_bytes}
+            },
+        },
+        "variables": gone,
+    }
+    opened = patches.public_port(service.service_id, open_=True)
+    return patches.merged({"services": {service.service_id: described}}, opened)
+
+
+def is_told(variables: Mapping[str, str], attempt: int) -> bool:
+    """This attempt, or a later one, has been described."""
+    return VARIABLE in variables and variables.get(ATTEMPT) == str(attempt)

@@ -1,0 +1,159 @@
+"""How far a volume on Railway is that is made out of a backup.
+
+Railway tells whether its process runs or has ended; the last word in the log of a run that has
+ended, how; and once PostgreSQL has recovered, PostgreSQL does: nobody gets in before that.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from postbase_operator.api.database import Database
+from postbase_operator.archive.run import VARIABLE, FillRun
+from postbase_operator.archive.staging import attempt_in, end_in
+from postbase_operator.errors import Denied, NotReady, PostbaseError, Unavailable
+from postbase_operator.planning.backup_observed import JobState, RunState
+from postbase_operator.planning.observed import Fill
+from postbase_operator.postgres import recovered
+from postbase_operator.postgres.faults import POSTGRESQL
+from postbase_operator.railway import reads
+from postbase_operator.railway.deployments import Deployment, Standing
+from postbase_operator.railway.fill_service import fills
+from postbase_operator.railway.ground import Ground
+from postbase_operator.railway.models import ServiceInstance, TcpProxy
+from postbase_operator.railway.restore_books import RestoreBooks
+from postbase_operator.railway.restore_door import RestoreDoor
+
+LINES = 1000
+"""Of a log, from the end."""
+LAST_COMMIT = "last completed transaction was at log time "
+FATAL = re.compile(r"\b(?:FATAL|PANIC):\s+(.*)")
+ON_ITS_WAY = "Its deployment is on its way"
+
+
+@dataclass(slots=True)
+class Fills:
+    """One for all Databases."""
+
+    door: RestoreDoor
+    archives: RestoreBooks
+    now: Callable[[], datetime]
+    _silent: dict[tuple[str, int], datetime] = field(default_factory=dict)
+    """By deployment and attempt: when it was first seen to have ended, and had left no word."""
+
+    async def look(
+        self,
+        ground: Ground,
+        db: Database,
+        service: ServiceInstance,
+        volume: str,
+        proxy: TcpProxy | None,
+    ) -> Fill | None:
+        """None where no attempt was begun."""
+        variables = await ground.sight.variables(service.service_id)
+        attempt, latest = attempt_in(variables), service.latest_deployment
+        if attempt == 0:
+            return None
+        since = (latest.status_updated_at if latest is not None else None) or self.now()
+        state = JobState(attempt, RunState.RUNNING, since, message=ON_ITS_WAY)
+        if latest is None or latest.image != service.image:
+            return Fill(volume, state, recovers=not fills(service))
+        run = _Run(volume, state, latest, variables)
+        if fills(service):
+            return await self._filled(ground, db, run)
+        return await self._recovered(ground, db, run, proxy)
+
+    async def _filled(self, ground: Ground, db: Database, run: _Run) -> Fill:
+        match run.deployment.standing:
+            case Standing.COMING | Standing.GONE:
+                return run.goes(ON_ITS_WAY)
+            case Standing.RUNNING:
+                return run.goes(await self._told(db, run))
+        word = end_in(await _log(ground, run.deployment), run.state.attempt)
+        if word is None:
+            return self._without_a_word(ground, run, "RunLost", "its run left no word")
+        if word.reason:
+            return run.failed(word.reason, word.message)
+        return Fill(run.volume, run.state, staged=True)
+
+    async def _told(self, db: Database, run: _Run) -> str:
+        """How far it is; it only tells, and nothing fails by it."""
+        try:
+            task = FillRun.from_bytes(run.variables.get(VARIABLE, "").encode())
+            if task.recovery is None:
+                return "The backup is being fetched"
+            seen = await self.archives.progress(db, task.object_key, task.recovery.restore)
+        except PostbaseError:
+            return "The backup is being fetched"
+        if seen is None or not seen.wal_files:
+            return "The backup is being fetched"
+        return f"The log is being fetched: {seen.wal_files} files of {task.recovery.wal_files}"
+
+    async def _recovered(
+        self, ground: Ground, db: Database, run: _Run, proxy: TcpProxy | None
+    ) -> Fill:
+        match run.deployment.standing:
+            case Standing.COMING | Standing.GONE:
+                return run.goes(ON_ITS_WAY, recovers=True)
+            case Standing.FAILED | Standing.STOPPED:
+                lines = await _log(ground, run.deployment)
+                said = [fatal[1] for line in lines if (fatal := FATAL.search(line))]
+                if not said:
+                    return self._without_a_word(ground, run, "RecoveryFailed", "PostgreSQL ended")
+                return run.failed("RecoveryFailed", said[-1])
+        message = "PostgreSQL recovers the copy"
+        try:
+            async with self.door.open(ground, db, proxy) as connection:
+                found = await recovered.recovered(connection)
+        except NotReady:
+            return run.goes(message, recovers=True)
+        except (Unavailable, Denied) as error:
+            if error.service != POSTGRESQL:
+                raise
+            return run.goes(message, recovers=True)
+        if found is None:
+            return run.goes(message, recovers=True)
+        done = JobState(run.state.attempt, RunState.SUCCEEDED, run.state.since)
+        last = last_commit(await _log(ground, run.deployment))
+        return Fill(run.volume, done, system_id=found.system_id, last_commit=last)
+
+    def _without_a_word(self, ground: Ground, run: _Run, reason: str, message: str) -> Fill:
+        """The log may come later than the end; and what has ended may be the attempt before."""
+        key = (run.deployment.id, run.state.attempt)
+        since = self._silent.setdefault(key, self.now())
+        if self.now() - since < timedelta(seconds=ground.settles):
+            return run.goes(ON_ITS_WAY)
+        return run.failed(reason, f"{message}; see the log of {run.deployment.id} on Railway")
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What is known of an attempt before its log is read."""
+
+    volume: str
+    state: JobState
+    deployment: Deployment
+    variables: Mapping[str, str]
+
+    def goes(self, message: str, *, recovers: bool = False) -> Fill:
+        said = JobState(self.state.attempt, RunState.RUNNING, self.state.since, message=message)
+        return Fill(self.volume, said, recovers=recovers)
+
+    def failed(self, reason: str, message: str) -> Fill:
+        since = self.state.since
+        said = JobState(self.state.attempt, RunState.FAILED, since, since, reason, message)
+        return Fill(self.volume, said)
+
+
+async def _log(ground: Ground, deployment: Deployment) -> list[str]:
+    lines = await reads.logs(ground.client, deployment.id, limit=LINES)
+    return [line.message for line in lines]
+
+
+def last_commit(lines: list[str]) -> str:
+    """As PostgreSQL's log has it; "" where it names none."""
+    found = [line.partition(LAST_COMMIT)[2].strip() for line in lines if LAST_COMMIT in line]
+    return found[-1] if found else ""

@@ -1,0 +1,104 @@
+"""Databases on Railway that begin with an archive: our real process fills the volume and a real
+PostgreSQL recovers it, as services of the double; the archive was written by our receiver."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from component.railway_operator import Operator, new_place, operator, said
+from component.railway_receivers import Site
+from component.railway_restores import (
+    Parts,
+    archiving,
+    backed_up,
+    copy_of,
+    latest_of,
+    written,
+)
+from postbase_operator.api.database import Database
+from postbase_operator.archive.staging import FOLDER, NAMES
+from postbase_operator.objectstore.settings import StoreConfig
+from postbase_operator.railway.fill_service import RUN_AS
+from railway.double import RailwayDouble
+
+
+@pytest.fixture(scope="module")
+def railway() -> Iterator[RailwayDouble]:
+    with RailwayDouble() as double:
+        yield double
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A restore is three deployments and a recovery."""
+    monkeypatch.setattr("component.railway_operator.PATIENCE", 1200.0)
+    monkeypatch.setattr("component.railway_receivers.WITHIN", 900.0)
+
+
+@pytest.fixture
+def site(railway: RailwayDouble, s3_config: StoreConfig) -> Site:
+    return Site(railway, new_place(railway), s3_config)
+
+
+@pytest.fixture
+async def ours(site: Site) -> AsyncIterator[Operator]:
+    async with operator(site.double, site.place, store=site.store) as made:
+        yield made
+
+
+def count(ours: Operator, db: Database, table: str) -> int:
+    query = f"SELECT count(*) FROM {table}"  # noqa: S608 - of the test
+    return int(ours.sql(db, query, app=True)[0][0])
+
+
+@pytest.mark.timeout(2400)
+async def test_all_of_an_archive_into_a_new_service_and_volume(
+    ours: Operator, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = await archiving(ours)
+    await written(ours, site, source, "before")
+    await backed_up(ours, site, source, tmp_path / "pod", monkeypatch)
+    moment = await written(ours, site, source, "after")
+    copy = copy_of(bootstrap=latest_of(source))
+    copy = await ours.ready(copy)
+    assert count(ours, copy, "before") == count(ours, copy, "after") == 2000
+
+    parts = Parts(site, copy)
+    (service,) = parts.services
+    assert len(parts.volumes) == len(parts.proxies) == 1
+    images = [each.image.rpartition("/")[2] for each in reversed(parts.deployments)]
+    assert (
+        images
+        == [f"{site.double.settings.operator_image}:1".rpartition("/")[2]] + ["postgres-ssl:15"] * 2
+    )
+    assert service.start_command is None
+    assert service.restart_policy == "ALWAYS"
+    assert {*NAMES, RUN_AS} & set(service.variables) == {"POSTBASE_ATTEMPT"}
+    assert not (parts.folder(site) / "pgdata" / FOLDER).exists()
+    secrets = (site.store.secret_access_key, ours.ring.passwords[copy.metadata.uid])
+    logs = "\n".join(line for each in parts.deployments for _, line in each.logs)
+    assert not [each for each in secrets if each in copy.model_dump_json() + logs]
+
+    # A server as any other: a password of its own, its own system's id, nothing that waits.
+    assert ours.ring.passwords[copy.metadata.uid] != ours.ring.passwords[source.metadata.uid]
+    front = ours.ring.fronts[copy.metadata.uid]
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        psycopg.connect(
+            host=front.host,
+            port=front.port,
+            user="postgres",
+            password=ours.ring.passwords[source.metadata.uid],
+            dbname="postgres",
+        )
+    assert copy.status.system_id == source.status.system_id
+    assert ours.sql(copy, "SELECT name FROM pg_settings WHERE pending_restart") == []
+    assert ours.sql(copy, "SHOW ssl_cert_file")[0][0].endswith("certs/server.crt")
+    assert ours.sql(copy, "SHOW hot_standby") == [("on",)]
+    assert said(copy)[0] == "True"
+
+    # The same to a moment before the last rows, of the same archive, as a backup too.
+    del moment
