@@ -16,7 +16,7 @@ from postbase_operator.api.restore_status import RestorePlan
 from postbase_operator.archive.run import RecoveryProgress, ServerFacts
 from postbase_operator.planning.archived import Offer, Stopped, Wish
 from postbase_operator.planning.observed import Observed
-from postbase_operator.planning.plan import CreateBackup, ExpireBackup, Plan, Step
+from postbase_operator.planning.plan import CreateBackup, CreateDatabase, ExpireBackup, Plan, Step
 from postbase_operator.planning.restore_rehearsal import Rehearsal
 from postbase_operator.planning.restore_seen import Rehearsed
 
@@ -67,9 +67,12 @@ class BackingUp(Protocol):
 
 
 class BackupSchedule(Protocol):
-    """Makes and ends Backup objects, which are of the cluster whoever runs the database."""
+    """Makes and ends Backup objects, and makes the Databases of restores: objects of the cluster,
+    whoever runs the database."""
 
-    async def take(self, db: Database, step: CreateBackup | ExpireBackup) -> None: ...
+    async def take(
+        self, db: Database, step: CreateBackup | ExpireBackup | CreateDatabase
+    ) -> None: ...
 
 
 class Platform(Protocol):

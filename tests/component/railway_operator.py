@@ -119,13 +119,16 @@ class Schedule:
 
     made: list[Backup] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)
+    databases: list[Database] = field(default_factory=list)
 
     async def take(
         self,
         db: Database,  # noqa: ARG002 - the Protocol's
-        step: steps.CreateBackup | steps.ExpireBackup,
+        step: steps.CreateBackup | steps.ExpireBackup | steps.CreateDatabase,
     ) -> None:
         match step:
+            case steps.CreateDatabase(database):
+                self.databases.append(database)
             case steps.CreateBackup(backup):
                 self.made.append(backup)
             case steps.ExpireBackup(name):

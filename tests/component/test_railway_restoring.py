@@ -62,7 +62,7 @@ async def test_all_of_an_archive_into_a_new_service_and_volume(
     source = await archiving(ours)
     await written(ours, site, source, "before")
     await backed_up(ours, site, source, tmp_path / "pod", monkeypatch)
-    moment = await written(ours, site, source, "after")
+    await written(ours, site, source, "after")
     copy = copy_of(bootstrap=latest_of(source))
     copy = await ours.ready(copy)
     assert count(ours, copy, "before") == count(ours, copy, "after") == 2000
@@ -100,5 +100,22 @@ async def test_all_of_an_archive_into_a_new_service_and_volume(
     assert ours.sql(copy, "SHOW hot_standby") == [("on",)]
     assert said(copy)[0] == "True"
 
-    # The same to a moment before the last rows, of the same archive, as a backup too.
-    del moment
+
+@pytest.mark.timeout(2400)
+async def test_to_a_moment_and_to_a_backup_as_it_is(
+    ours: Operator, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = await archiving(ours)
+    backup = await backed_up(ours, site, source, tmp_path / "pod", monkeypatch)
+    moment = await written(ours, site, source, "before")
+    await written(ours, site, source, "after")
+    wanted = {"from": {"databaseUID": source.metadata.uid}, "targetTime": moment.isoformat()}
+    copy = await ours.ready(copy_of(bootstrap={"restore": wanted}, deletionPolicy="Delete"))
+    assert count(ours, copy, "before") == 2000
+    with pytest.raises(psycopg.errors.UndefinedTable):
+        count(ours, copy, "after")
+    await ours.gone(copy)
+    by_name = copy_of(bootstrap={"backupRef": {"name": backup.metadata.name}})
+    copy = await ours.ready(by_name)
+    with pytest.raises(psycopg.errors.UndefinedTable):
+        count(ours, copy, "before")

@@ -19,12 +19,14 @@ from postbase_operator.api.base import (
     Resource,
 )
 from postbase_operator.api.database_server import Resources
+from postbase_operator.api.database_spec import Provider
 from postbase_operator.api.ids import public_id
 from postbase_operator.api.restore_status import PitrRestoreStatus
 from postbase_operator.api.rules import NAMES_A_BRANCH, Rule, immutable, short_name
 from postbase_operator.api.scalars import (
     LSN,
     Duration,
+    ObjectName,
     Quantity,
     SecretKey,
     TargetTime,
@@ -85,6 +87,16 @@ class NewDatabase(Model):
     )
     resources: Resources | None = Field(
         None, description="Processor time and memory. Default: as the source's."
+    )
+    provider: Provider | None = Field(
+        None,
+        description="Who runs it: Kubernetes or Railway. Of another one than the source it is as "
+        "that, but for what only one of them has. Default: as the source's.",
+    )
+    region: ObjectName | None = Field(
+        None,
+        description="Where it runs. Default: as the source's; with another provider the "
+        "Project's, else the installation's.",
     )
 
 

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from postbase_operator.api.base import ObjectMeta, Reference
 from postbase_operator.api.database import Database
+from postbase_operator.api.database_spec import DatabaseSpec
 from postbase_operator.api.pitr_restore import NewDatabase, PitrRestore
 from postbase_operator.api.restore_status import PitrRestoreStatus, RestoreStep
 from postbase_operator.planning import plan as steps
@@ -38,9 +39,29 @@ def into_new(
     return Plan(after, (), AGAIN, tell.notices(restore.status, after))
 
 
+OF_A_PROVIDER = (
+    "region",
+    "image",
+    "expose",
+    "allow_from",
+    "tls",
+    "disruptions",
+    "on_node_loss",
+    "pod_security",
+    "scheduling",
+    "service_account_name",
+    "retain_volume_for",
+)
+"""Fields of a spec that say how one provider runs it, or are served by one of them."""
+
+
 def like(db: Database, restore: PitrRestore, wanted: NewDatabase) -> Database:
     """As the source, but for what belongs to the source alone; no labels, which are Git's."""
-    storage = db.spec.storage.model_copy(
+    elsewhere = wanted.provider not in (None, db.spec.provider)
+    held = db.spec.storage
+    if elsewhere:
+        held = held.model_copy(update={"storage_class_name": None})
+    storage = held.model_copy(
         update={
             key: value
             for key, value in {
@@ -53,6 +74,9 @@ def like(db: Database, restore: PitrRestore, wanted: NewDatabase) -> Database:
     spec = db.spec.model_copy(
         update={
             "storage": storage,
+            **(_moved(db) if elsewhere else {}),
+            "provider": wanted.provider or db.spec.provider,
+            **({"region": wanted.region} if wanted.region is not None else {}),
             "resources": wanted.resources or db.spec.resources,
             "bootstrap": recovery.bootstrap_of(restore, db),
             "adopt_volume": None,
@@ -62,3 +86,12 @@ def like(db: Database, restore: PitrRestore, wanted: NewDatabase) -> Database:
     )
     place = ObjectMeta(name=wanted.name, namespace=db.metadata.namespace)
     return Database(metadata=place, spec=spec)
+
+
+def _moved(db: Database) -> dict[str, object]:
+    """What another provider is not told: its own defaults count, and the stock image of the major
+    version that the data is of."""
+    fields = DatabaseSpec.model_fields
+    told = {name: fields[name].get_default(call_default_factory=True) for name in OF_A_PROVIDER}
+    major = (db.status.version or "").split(".")[0]
+    return told | {"postgres_version": db.spec.postgres_version or major or None}

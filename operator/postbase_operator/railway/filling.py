@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from postbase_operator.api.backup import Backup
 from postbase_operator.api.database import Database
 from postbase_operator.api.policies import BackupMethod
 from postbase_operator.archive.run import FillRun
@@ -22,7 +23,7 @@ from postbase_operator.errors import (
 from postbase_operator.planning import plan as steps
 from postbase_operator.planning.beginning_archive import needs_offer
 from postbase_operator.planning.elsewhere import NOT_YET
-from postbase_operator.planning.observed import Observed, VolumeRole
+from postbase_operator.planning.observed import Observed, Server, VolumeRole
 from postbase_operator.postgres import recovered
 from postbase_operator.railway import changes, fill_service, parameters, services
 from postbase_operator.railway import observe as observing
@@ -73,6 +74,11 @@ class Filling:
         if needs_offer(db, seen):
             seen = replace(seen, source_archive=await self.archives.offer_for(db))
         return seen
+
+    def awaited(self, db: Database, server: Server | None) -> Backup | None:
+        """Of one that serves: whether its application's database is to come out of a dump depends
+        on what spec.bootstrap names."""
+        return self.archives.backup(db) if server is not None and server.lacks_database else None
 
     async def seen(
         self,

@@ -44,6 +44,25 @@ def volume_name(service_name: str, volume_id: str) -> str:
     return f"{service_name}-{volume_id[:8]}"
 
 
+def part_name(service_name: str, volume_id: str) -> str:
+    """Of a volume that is left before it was whole: nothing is lost with it."""
+    return f"{volume_name(service_name, volume_id)}-part"
+
+
+def parts_of_volumes(state: EnvironmentState, service_name: str) -> tuple[VolumeInstance, ...]:
+    return tuple(
+        each
+        for each in state.volumes
+        if not each.gone and each.volume.name == part_name(service_name, each.volume_id)
+    )
+
+
+def is_gone(state: EnvironmentState, volume_id: str) -> bool:
+    """It is shown, as one that was deleted."""
+    found = [each for each in state.volumes if each.volume_id == volume_id]
+    return bool(found) and all(each.gone for each in found)
+
+
 def own_volumes(state: EnvironmentState, service_name: str) -> tuple[VolumeInstance, ...]:
     """Those that bear the service's name, whether it is there or not."""
     return tuple(

@@ -42,8 +42,9 @@ from postbase_operator.railway.ground import SETTLES, Ground
 from postbase_operator.railway.keyring import Keyring
 from postbase_operator.railway.models import EnvironmentState, ServiceInstance
 from postbase_operator.railway.reads import Place
-from postbase_operator.railway.refusing import RefusedRestoring, refuse
+from postbase_operator.railway.refusing import refuse
 from postbase_operator.railway.restore_books import RestoreBooks
+from postbase_operator.railway.restoring import Restoring
 from postbase_operator.railway.servers import Servers, SqlStep
 from postbase_operator.railway.sight import Sight
 from postbase_operator.railway.support import check_support
@@ -97,7 +98,7 @@ class RailwayPlatform:
         self._found: Ground | None = None
         self._finding = asyncio.Lock()
         self._schedule = schedule
-        self.restoring = RefusedRestoring()
+        self.restoring = Restoring(self._ground, archives, region_of)
         self.backing_up = BackupServers(self._ground, self._servers)
 
     async def _ground(self) -> Ground:
@@ -169,6 +170,7 @@ class RailwayPlatform:
             access=Access(secret, proxy.domain, proxy.proxy_port) if proxy is not None else None,
             volumes=(volume,) if volume is not None else (),
             process=replace(process, receiver_revision=told_revision(receiver)),
+            source_backup=self._filling.awaited(db, server),
             server=server,
             server_error=server_error,
             unanswered_since=self._servers.unanswered_since(db),
@@ -190,7 +192,7 @@ class RailwayPlatform:
     async def _take_here(self, db: Database, step: Step) -> bool:
         """What is not done on Railway; False where it is."""
         match step:
-            case steps.CreateBackup() | steps.ExpireBackup():
+            case steps.CreateBackup() | steps.ExpireBackup() | steps.CreateDatabase():
                 await self._schedule.take(db, step)
             case steps.EnterCatalogue():
                 await self._books.enter(db)
@@ -281,6 +283,9 @@ class RailwayPlatform:
         taking_away.wait_for_service(ground, db)
         if not await self._archiving.is_gone(ground, db):
             return False
+        if parts := observing.parts_of_volumes(state, ground.name(db)):
+            await taking_away.delete_volumes(ground, parts)
+            return False
         own = observing.own_volumes(state, ground.name(db))
         policy, stays = db.spec.deletion_policy, db.spec.retain_volume_for is not None
         backed_up = policy is DeletionPolicy.FINAL_BACKUP and not stays
@@ -289,6 +294,7 @@ class RailwayPlatform:
             await taking_away.delete_volumes(ground, own)
             return False
         known = db.status.railway.volume_id if db.status.railway is not None else None
+        known = None if known is not None and observing.is_gone(state, known) else known
         kept = [each.volume.name for each in own] or ([known] if known is not None else [])
         if kept and not delete:  # by the status, too: Railway may show a volume late
             await self._keyring.keep(db, kept)

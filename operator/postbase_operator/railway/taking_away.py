@@ -7,25 +7,29 @@ can be had back from Railway, for 48 hours; it counts as gone.
 from __future__ import annotations
 
 from postbase_operator.api.database import Database
-from postbase_operator.railway import changes
+from postbase_operator.planning.observed import VolumeRole
+from postbase_operator.railway import changes, fill_service
 from postbase_operator.railway.building import VOLUME
 from postbase_operator.railway.ground import Ground
 from postbase_operator.railway.making import SERVICE
 from postbase_operator.railway.models import EnvironmentState, ServiceInstance, VolumeInstance
-from postbase_operator.railway.observe import volume_name
+from postbase_operator.railway.observe import part_name, volume_name
 
 
 async def delete_service(
     ground: Ground, db: Database, service: ServiceInstance, state: EnvironmentState
 ) -> None:
     """First of all each volume gets its name: once the service is gone, and the marker with it,
-    nothing else tells whose it is. Raises NotReady within the time in which one may still show."""
+    nothing else tells whose it is, and whether it ever held a whole database. Raises NotReady
+    within the time in which one may still show."""
+    variables = await ground.sight.variables(service.service_id)
+    filling = fill_service.role(variables) is VolumeRole.FILLING
     volumes = state.volumes_of(service.service_id)
     if not volumes:
         ground.is_met(VOLUME, service.service_id)
         ground.wait_for(VOLUME, service.service_id)
     for volume in volumes:
-        wanted = volume_name(ground.name(db), volume.volume_id)
+        wanted = (part_name if filling else volume_name)(ground.name(db), volume.volume_id)
         if volume.volume.name != wanted:
             ground.sight.changed()
             await changes.rename_volume(ground.client, volume.volume_id, wanted)

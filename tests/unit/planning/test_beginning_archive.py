@@ -60,3 +60,17 @@ def test_the_archive_is_asked_only_where_a_fill_is_to_begin() -> None:
     assert not needs_offer(db, Observed(volumes=(BEGUN,), fill=runs))
     assert not needs_offer(db, Observed(volumes=(CURRENT,)))
     assert not needs_offer(database(), Observed())
+
+
+def test_a_copy_that_is_staged_is_recovered_by_another_step() -> None:
+    """Where nothing can stand beside PostgreSQL (Railway): not before all is on the volume."""
+    db = database(bootstrap=RESTORE)
+    runs = Fill(BEGUN.name, JobState(1, RunState.RUNNING, NOW))
+    assert "RecoverVolume" not in kinds(plan(Observed(volumes=(BEGUN,), fill=runs), db))
+    staged = replace(runs, staged=True)
+    made = plan(Observed(volumes=(BEGUN,), fill=staged), db)
+    assert made.steps[-1] == steps.RecoverVolume(BEGUN.name, BEGUN.restore)
+    assert verdict(made)[1] == "Recovering"
+    failed = replace(staged, job=replace(runs.job, state=RunState.FAILED, reason="WalGap"))
+    made = plan(Observed(volumes=(BEGUN,), fill=failed, source_archive=OFFER), db)
+    assert "RecoverVolume" not in kinds(made)

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from postbase_operator.errors import InvalidSpec
-from postbase_operator.planning.observed import ProcessState
-from postbase_operator.railway import observe, services
+from postbase_operator.planning.observed import ProcessState, VolumeRole
+from postbase_operator.railway import fill_service, observe, services
 from postbase_operator.railway.models import (
     EnvironmentState,
     Limits,
@@ -110,6 +110,31 @@ def test_what_an_earlier_one_has_left_is_told_unless_the_spec_says_empty() -> No
     observe.check_beginning(state(kept), NAME, empty)
     observe.check_beginning(state(kept.model_copy(update={"service_id": "s2"})), NAME, DB)
     observe.check_beginning(state(volume(name="another-00000000-0a1b2c3d")), NAME, DB)
+
+
+def test_with_an_archive_it_may_begin_beside_what_an_earlier_one_has_left() -> None:
+    kept = volume(name=f"{NAME.rpartition('-')[0]}-00000000-0a1b2c3d", serviceId=None)
+    latest = database(provider="Railway", bootstrap={"latest": {}})
+    observe.check_beginning(state(kept), NAME, latest)
+
+
+def test_what_a_volume_is_for_stands_in_the_variables_of_its_service() -> None:
+    assert observe.volume(volume(), DB, NAME, {}).role is VolumeRole.CURRENT
+    filled = observe.volume(volume(), DB, NAME, fill_service.begun("uid"))
+    assert (filled.role, filled.restore) == (VolumeRole.FILLING, "uid")
+
+
+def test_one_that_was_left_before_it_was_whole_is_nobodys_data() -> None:
+    part = volume(name=observe.part_name(NAME, "0a1b2c3d-4e5f"), serviceId=None)
+    assert observe.parts_of_volumes(state(part), NAME) == (part,)
+    assert observe.own_volumes(state(part), NAME) == ()
+    observe.check_beginning(state(part), NAME, DB)
+    assert observe.parts_of_volumes(state(volume()), NAME) == ()
+    gone = part.model_copy(update={"is_pending_deletion": True})
+    assert observe.parts_of_volumes(state(gone), NAME) == ()
+    assert observe.is_gone(state(gone), part.volume_id)
+    assert not observe.is_gone(state(part), part.volume_id)
+    assert not observe.is_gone(state(), part.volume_id)
 
 
 @pytest.mark.trap("volume-made-twice")

@@ -1,0 +1,69 @@
+"""What restores ask of Railway: its archive, which lies where all others do, and whether a Database
+that one would make is taken there."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from postbase_operator.api.database import Database
+from postbase_operator.api.restore_status import RestorePlan
+from postbase_operator.archive.run import RecoveryProgress
+from postbase_operator.errors import InvalidSpec
+from postbase_operator.planning import plan as steps
+from postbase_operator.planning.archived import Offer, Stopped, Wish
+from postbase_operator.planning.restore_rehearsal import Rehearsal
+from postbase_operator.planning.restore_seen import ADMITTED, Rehearsed
+from postbase_operator.railway import plans, services
+from postbase_operator.railway.ground import Ground
+from postbase_operator.railway.observe import volumes_in
+from postbase_operator.railway.refusing import IN_PLACE, LOGICAL
+from postbase_operator.railway.restore_books import RestoreBooks
+from postbase_operator.railway.support import UNSUPPORTED, check_support
+
+
+class Restoring:
+    """Implements platforms.Restoring."""
+
+    def __init__(
+        self,
+        ground: Callable[[], Awaitable[Ground]],
+        archives: RestoreBooks,
+        region_of: Callable[[Database], str | None],
+    ) -> None:
+        self._ground = ground
+        self._archives = archives
+        self._region_of = region_of
+
+    async def rehearse(self, wanted: Rehearsal) -> Rehearsed:
+        """By what is known of its limits: Railway has no way to try a request without an effect."""
+        kinds = {type(each) for each in wanted.todo}
+        if steps.LoadBackup in kinds:
+            return Rehearsed(UNSUPPORTED, LOGICAL)
+        if steps.CreateDatabase not in kinds:
+            return Rehearsed(UNSUPPORTED, IN_PLACE)
+        try:
+            await self._check(wanted.db)
+        except InvalidSpec as error:
+            return Rehearsed(error.reason, str(error))
+        return ADMITTED
+
+    async def _check(self, db: Database) -> None:
+        """Raises InvalidSpec for what would be refused once it is there."""
+        check_support(db)
+        sight = (await self._ground()).sight
+        plan, spec = await sight.plan(), db.spec
+        services.region(db, self._region_of(db), await sight.regions())
+        plans.check_volume(spec.storage.size, plan, None)
+        plans.check_resources(spec.resources.cpu, spec.resources.memory, plan)
+        plans.check_room(plan, volumes_in(await sight.look("")))
+
+    async def offer(self, db: Database, wish: Wish) -> Offer:
+        return await self._archives.offer(db, wish)
+
+    async def stopped(self, db: Database, plan: RestorePlan) -> Stopped | None:
+        return await self._archives.stopped(db, plan)
+
+    async def progress(
+        self, db: Database, plan: RestorePlan, restore: str
+    ) -> RecoveryProgress | None:
+        return await self._archives.progress(db, plan.object_key or "", restore)
