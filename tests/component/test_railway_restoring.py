@@ -77,7 +77,7 @@ async def test_all_of_an_archive_into_a_new_service_and_volume(
     )
     assert service.start_command is None
     assert service.restart_policy == "ALWAYS"
-    assert {*NAMES, RUN_AS} & set(service.variables) == {"POSTBASE_ATTEMPT"}
+    assert {*NAMES, RUN_AS} & set(service.variables) == set()
     assert not (parts.folder(site) / "pgdata" / FOLDER).exists()
     secrets = (site.store.secret_access_key, ours.ring.passwords[copy.metadata.uid])
     logs = "\n".join(line for each in parts.deployments for _, line in each.logs)

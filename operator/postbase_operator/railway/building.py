@@ -23,7 +23,6 @@ from postbase_operator.railway.ground import Ground
 from postbase_operator.railway.making import create_service
 from postbase_operator.railway.models import EnvironmentState, ServiceInstance, VolumeInstance
 from postbase_operator.railway.observe import (
-    SYSTEM_ID,
     check_beginning,
     one_volume,
     volume_name,
@@ -276,7 +275,7 @@ class Builder:
         """Whose data it is, beside the marker."""
         _, service = await self._there(db)
         if system_id:
-            await self._set_variables(service.service_id, {SYSTEM_ID: system_id})
+            await self._set_variables(service.service_id, {fill_service.SYSTEM_ID: system_id})
 
 
 def goes(service: ServiceInstance) -> bool:

@@ -26,6 +26,9 @@ In the variables of the service, as nothing on Railway can be written on a volum
 COMMAND = "postbase-operator stage"
 RUN_AS = "RAILWAY_RUN_UID"
 """Railway mounts volumes as root's: our image, which is not root by itself, could write nothing."""
+KEPT = (VARIABLE, ATTEMPT)
+"""What is known until the end: what is to be recovered, and by which attempt."""
+SYSTEM_ID = "POSTBASE_SYSTEM_ID"
 CPU, MEMORY_BYTES = 2.0, GB
 """Of what fills: it takes some 300 MB. It bounds the bill."""
 
@@ -83,7 +86,7 @@ def recover_patch(service: ServiceInstance, db: Database) -> dict[str, Any]:
     """PostgreSQL's image, and the way in; all that our image was told goes. One that cannot recover
     is not started again and again: its log says why."""
     limits = services.limits(db)
-    gone = {name: NULL for name in (*NAMES, RUN_AS) if name != ATTEMPT}
+    gone = {name: NULL for name in (*NAMES, RUN_AS) if name not in KEPT}
     described = {
         "source": {"image": services.image(db)},
         "deploy": {
@@ -98,6 +101,19 @@ def recover_patch(service: ServiceInstance, db: Database) -> dict[str, Any]:
     }
     opened = patches.public_port(service.service_id, open_=True)
     return patches.merged({"services": {service.service_id: described}}, opened)
+
+
+def serve_patch(service: ServiceInstance, restore: str, system_id: str) -> dict[str, Any]:
+    """It is the one that serves, and is started once more: as any other, and again if it dies."""
+    marks = {ROLE: VolumeRole.CURRENT.value, RESTORE: restore, SYSTEM_ID: system_id}
+    described = {
+        "deploy": {"restartPolicyType": "ALWAYS", "sleepApplication": False},
+        "variables": {
+            **{name: {"value": value} for name, value in marks.items()},
+            **dict.fromkeys(KEPT, NULL),
+        },
+    }
+    return {"services": {service.service_id: described}}
 
 
 def is_told(variables: Mapping[str, str], attempt: int) -> bool:

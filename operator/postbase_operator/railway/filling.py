@@ -25,15 +25,14 @@ from postbase_operator.planning.beginning_archive import needs_offer
 from postbase_operator.planning.elsewhere import NOT_YET
 from postbase_operator.planning.observed import Observed, Server, VolumeRole
 from postbase_operator.postgres import recovered
-from postbase_operator.railway import changes, fill_service, parameters, services
+from postbase_operator.railway import fill_service, parameters
 from postbase_operator.railway import observe as observing
 from postbase_operator.railway.archive_books import ArchiveBooks
 from postbase_operator.railway.building import DEPLOYMENT, Builder
-from postbase_operator.railway.fill_service import RESTORE, ROLE, fills
+from postbase_operator.railway.fill_service import fills
 from postbase_operator.railway.fills import Fills
 from postbase_operator.railway.ground import Ground
 from postbase_operator.railway.models import EnvironmentState, ServiceInstance
-from postbase_operator.railway.observe import SYSTEM_ID
 from postbase_operator.railway.restore_books import RestoreBooks
 from postbase_operator.railway.restore_door import RestoreDoor
 from postbase_operator.railway.servers import Servers
@@ -163,9 +162,8 @@ class Filling:
         return service, await ground.sight.variables(service.service_id)
 
     async def promote(self, ground: Ground, db: Database, step: steps.PromoteVolume) -> None:
-        """From the server outwards: it is made fit, then marked, then started as any other is. A
-        kill before the last leaves a server with settings that wait for a restart, which it gets.
-        """
+        """The server is made fit, then marked and started as any other is. Raises NotReady until
+        it shows."""
         service, variables = await self._mine(ground, db, step.volume)
         if fill_service.role(variables) is VolumeRole.CURRENT:
             return
@@ -175,12 +173,6 @@ class Filling:
         wanted, revision = parameters.wanted(db), parameters.revision(db)
         async with self.door.open(ground, db, proxy) as connection:
             await recovered.settle(connection, password, wanted, revision)
-        region = state.volumes_of(service.service_id)[0].region or service.region or ""
-        place, client = ground.place, ground.client
-        instance = services.instance(db, region)
-        await changes.update_instance(client, place, service.service_id, instance)
-        marks = {ROLE: VolumeRole.CURRENT.value, RESTORE: step.restore, SYSTEM_ID: step.system_id}
-        ground.sight.changed(service.service_id)
-        await changes.set_variables(client, place, service.service_id, marks)
-        ground.was_not_done(DEPLOYMENT, service.service_id)  # the last one has shown long since
-        await Builder(ground).deploy(service)
+        patch = fill_service.serve_patch(service, step.restore, step.system_id)
+        message = f"postbase: {service.service_name} serves, {step.restore}"
+        await self._commit(ground, service, patch, message)

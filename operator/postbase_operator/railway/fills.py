@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from postbase_operator.api.database import Database
+from postbase_operator.archive.record import UnreadableRecord
 from postbase_operator.archive.run import VARIABLE, FillRun
 from postbase_operator.archive.staging import attempt_in, end_in
 from postbase_operator.errors import Denied, NotReady, PostbaseError, Unavailable
+from postbase_operator.planning.archived import falls_short
 from postbase_operator.planning.backup_observed import JobState, RunState
 from postbase_operator.planning.observed import Fill
 from postbase_operator.postgres import recovered
@@ -81,10 +83,10 @@ class Fills:
 
     async def _told(self, db: Database, run: _Run) -> str:
         """How far it is; it only tells, and nothing fails by it."""
+        task = run.task
+        if task is None or task.recovery is None:
+            return "The backup is being fetched"
         try:
-            task = FillRun.from_bytes(run.variables.get(VARIABLE, "").encode())
-            if task.recovery is None:
-                return "The backup is being fetched"
             seen = await self.archives.progress(db, task.object_key, task.recovery.restore)
         except PostbaseError:
             return "The backup is being fetched"
@@ -118,6 +120,8 @@ class Fills:
             return run.goes(message, recovers=True)
         done = JobState(run.state.attempt, RunState.SUCCEEDED, run.state.since)
         last = last_commit(await _log(ground, run.deployment))
+        if short := falls_short(run.task.recovery if run.task is not None else None, last):
+            return run.failed("RecoveryFailed", short)
         return Fill(run.volume, done, system_id=found.system_id, last_commit=last)
 
     def _without_a_word(self, ground: Ground, run: _Run, reason: str, message: str) -> Fill:
@@ -137,6 +141,14 @@ class _Run:
     state: JobState
     deployment: Deployment
     variables: Mapping[str, str]
+
+    @property
+    def task(self) -> FillRun | None:
+        """What is recovered; None where somebody has edited it."""
+        try:
+            return FillRun.from_bytes(self.variables.get(VARIABLE, "").encode())
+        except UnreadableRecord:
+            return None
 
     def goes(self, message: str, *, recovers: bool = False) -> Fill:
         said = JobState(self.state.attempt, RunState.RUNNING, self.state.since, message=message)

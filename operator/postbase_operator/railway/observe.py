@@ -28,7 +28,6 @@ from postbase_operator.railway.models import (
 from postbase_operator.railway.plans import MB
 from postbase_operator.railway.reads import Place
 
-SYSTEM_ID = "POSTBASE_SYSTEM_ID"
 GENERATION = 1
 STATES = {
     Standing.COMING: ProcessState.STARTING,
@@ -129,7 +128,7 @@ def volume(
         generation=GENERATION,
         role=fill_service.role(variables),
         database_uid=db.metadata.uid,
-        system_id=variables.get(SYSTEM_ID, ""),
+        system_id=variables.get(fill_service.SYSTEM_ID, ""),
         image="",
         requested_bytes=seen.size_mb * MB,
         capacity_bytes=seen.size_mb * MB,

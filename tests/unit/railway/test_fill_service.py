@@ -72,8 +72,17 @@ def test_to_recover_the_image_the_way_in_and_no_command_and_nothing_of_ours() ->
     assert {name for name, value in patch["variables"].items() if value is NULL} == {
         *NAMES,
         RUN_AS,
-    } - {ATTEMPT}
+    } - {ATTEMPT, VARIABLE}
     assert set(patch["variables"]) > SEALED
+
+
+def test_the_last_start_is_as_of_any_other_and_leaves_nothing_of_the_restore() -> None:
+    patch = fill_service.serve_patch(service(), UID, "7")["services"]["s1"]
+    assert patch["deploy"]["restartPolicyType"] == "ALWAYS"
+    told = patch["variables"]
+    assert told[ROLE] == {"value": "current"}
+    assert told["POSTBASE_SYSTEM_ID"] == {"value": "7"}
+    assert {name for name, value in told.items() if value is NULL} == {ATTEMPT, VARIABLE}
 
 
 def test_which_attempt_was_described() -> None:
