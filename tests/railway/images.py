@@ -71,7 +71,10 @@ class OperatorImage:
     passes_sigterm: bool = True
 
     def check(self, spec: Spec) -> None:
+        """A volume is mounted as root's, and the image's user is another unless this says root."""
         self._arguments(spec)
+        if spec.mount_path is not None and spec.variables.get("RAILWAY_RUN_UID") != "0":
+            raise Exits(1, f"PermissionError: [Errno 13] Permission denied: '{spec.mount_path}'")
 
     def _arguments(self, spec: Spec) -> list[str]:
         """§4: a start command replaces ENTRYPOINT, in exec form: no shell."""

@@ -36,6 +36,7 @@ logger = logging.getLogger(__name__)
 WORKERS = 4
 TOLD_EVERY = 3.0
 MUSL = "musl"
+MIB = 1024 * 1024
 
 
 def main() -> int:
@@ -86,9 +87,14 @@ class Stage:
         record = fill.record_of(place, self._store)
         check_fits(record)
         self._tell(place)
+        supply = Supply(self._store, record, run.recovery) if run.recovery is not None else None
+        if not self._data.exists():
+            files = sum(1 for _ in names(supply)) if supply is not None else 0
+            needed = record.source_bytes + files * record.wal_segment_size
+            check_room(needed, shutil.disk_usage(self._volume).free)
         fill.make(run, self._store, self._volume)
-        if run.recovery is not None:
-            self._fetch_log(place, Supply(self._store, record, run.recovery))
+        if supply is not None:
+            self._fetch_log(place, supply)
         self._settle()
         if run.recovery is not None:
             self._store.delete(str(RecoveryProgressKey(place.archive, run.recovery.restore)))
@@ -104,8 +110,6 @@ class Stage:
             shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
         self._write(mark, wanted)
-        if not supply.is_pinned:
-            raise Failed("InvalidSpec", "the end of the log is not known")
         with ThreadPoolExecutor(WORKERS, thread_name_prefix="fetch") as pool:
             for taken in pool.map(lambda name: self._take(supply, folder, name), names(supply)):
                 self._files, self._bytes = self._files + 1, self._bytes + taken
@@ -172,7 +176,10 @@ class Stage:
 
 
 def names(supply: Supply) -> Iterator[str]:
-    """All files that PostgreSQL may ask for before the planned end, the histories first."""
+    """All files that PostgreSQL may ask for before the planned end, the histories first. Raises
+    Failed where there is no end: nothing here could wait for it."""
+    if not supply.is_pinned:
+        raise Failed("InvalidSpec", "the end of the log is not known")
     yield from supply.histories()
     number = supply.first
     while not supply.is_beyond(number):
@@ -187,4 +194,15 @@ def check_fits(record: BackupRecord) -> None:
             "ImageMismatch",
             "the data was written by an image of Alpine, whose C library sorts text otherwise than "
             "that of Railway's image: restore a logical backup",
+        )
+
+
+def check_room(needed: int, free: int) -> None:
+    """In bytes. Raises Failed before anything is fetched: Railway takes a volume offline that is
+    full."""
+    if needed > free:
+        raise Failed(
+            "VolumeFull",
+            f"the backup and its log take {needed // MIB} MiB, and the volume has {free // MIB}: "
+            "raise spec.storage.size",
         )
