@@ -84,7 +84,7 @@ def test_limits_that_are_not_the_specs_wait() -> None:
 
 def test_a_volume_without_its_name_is_given_it() -> None:
     held = volume()
-    seen = observe.volume(held, DB, NAME, {observe.SYSTEM_ID: "73"})
+    seen = observe.volume(held, DB, NAME, {fill_service.SYSTEM_ID: "73"})
     assert (seen.name, seen.system_id, seen.kept) == (held.volume_id, "73", "Retain")
     assert seen.capacity_bytes == seen.requested_bytes == 5_000_000_000
     assert not seen.labelled
