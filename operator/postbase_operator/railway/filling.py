@@ -115,11 +115,14 @@ class Filling:
         if fills(service) and fill_service.is_told(variables, step.attempt):
             return
         await Builder(ground).grow(db, step.volume)
+        task = step.recovery
+        if task is not None and await self.fills.ended_early(ground, service):
+            task = task.model_copy(update={"stop_at": None})
         server, authority = await self.door.server(ground, db)
         told = Staging(
             run=FillRun(object_key=step.object_key, recovery=step.recovery),
             attempt=step.attempt,
-            settings=staged.recovery(step.recovery, db.spec.parameters),
+            settings=staged.recovery(task, db.spec.parameters),
             authority=authority.decode(),
             certificate=server.certificate.decode(),
             key=server.key.decode(),

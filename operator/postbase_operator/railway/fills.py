@@ -33,6 +33,18 @@ LINES = 1000
 """Of a log, from the end."""
 LAST_COMMIT = "last completed transaction was at log time "
 FATAL = re.compile(r"\b(?:FATAL|PANIC):\s+(.*)")
+EARLY = "recovery ended before configured recovery target was reached"
+OF_CLIENTS = (
+    "the database system is",
+    "no pg_hba.conf entry",
+    "connection requires a valid client certificate",
+    "certificate authentication failed",
+    "password authentication failed",
+    "unsupported frontend protocol",
+    "role ",
+    "invalid length of startup packet",
+)
+"""What whoever knocks is told, of which an open port has many: nothing of it ends the server."""
 ON_ITS_WAY = "Its deployment is on its way"
 
 
@@ -102,10 +114,9 @@ class Fills:
                 return run.goes(ON_ITS_WAY, recovers=True)
             case Standing.FAILED | Standing.STOPPED:
                 lines = await _log(ground, run.deployment)
-                said = [fatal[1] for line in lines if (fatal := FATAL.search(line))]
-                if not said:
+                if not (said := last_fatal(lines)):
                     return self._without_a_word(ground, run, "RecoveryFailed", "PostgreSQL ended")
-                return run.failed("RecoveryFailed", said[-1])
+                return run.failed("RecoveryFailed", said)
         message = "PostgreSQL recovers the copy"
         try:
             async with self.door.open(ground, db, proxy) as connection:
@@ -123,6 +134,14 @@ class Fills:
         if short := falls_short(run.task.recovery if run.task is not None else None, last):
             return run.failed("RecoveryFailed", short)
         return Fill(run.volume, done, system_id=found.system_id, last_commit=last)
+
+    async def ended_early(self, ground: Ground, service: ServiceInstance) -> bool:
+        """PostgreSQL has found no commit after its target, up to the end that was pinned: then all
+        of that is what was asked for."""
+        latest = service.latest_deployment
+        if latest is None or fills(service) or latest.image != service.image:
+            return False
+        return last_fatal(await _log(ground, latest)) == EARLY
 
     def _without_a_word(self, ground: Ground, run: _Run, reason: str, message: str) -> Fill:
         """The log may come later than the end; and what has ended may be the attempt before."""
@@ -169,3 +188,9 @@ def last_commit(lines: list[str]) -> str:
     """As PostgreSQL's log has it; "" where it names none."""
     found = [line.partition(LAST_COMMIT)[2].strip() for line in lines if LAST_COMMIT in line]
     return found[-1] if found else ""
+
+
+def last_fatal(lines: list[str]) -> str:
+    """Why PostgreSQL has ended; "" where its log does not say."""
+    found = [fatal[1] for line in lines if (fatal := FATAL.search(line))]
+    return next((each for each in reversed(found) if not each.startswith(OF_CLIENTS)), "")
