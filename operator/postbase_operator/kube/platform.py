@@ -176,14 +176,12 @@ class KubePlatform:
                 await self._admin.rotate(db, step)
             case steps.PinLog() | steps.FillVolume() | steps.LoadBackup():
                 await self.restoring.take(db, step)
-            case steps.RecoverVolume():
-                pass  # the Job that fills a volume recovers it as well
             case steps.CreateBackup() | steps.ExpireBackup() | steps.CreateDatabase():
                 await self._schedule.take(db, step)
             case _ if isinstance(step, VolumeStep):
                 await self._volumes.take(db, step)
-            case steps.RestartReceiver():
-                pass  # not planned here: a sidecar has a port, and the gateway asks it
+            case steps.RecoverVolume() | steps.RestartReceiver():
+                pass  # not planned here: a Job that fills recovers too; a sidecar is asked itself
             case _:
                 await self._pods.take(db, step)
 
