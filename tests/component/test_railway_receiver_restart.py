@@ -127,10 +127,10 @@ async def test_what_railway_has_not_done_is_not_noted_and_asked_for_again(
 async def test_what_railway_does_not_restart_for_us_is_deployed(ours: Operator, site: Site) -> None:
     db = await archiving(ours)
     before = began(db)
-    site.double.next(RESTART, Refuses("Not Authorized"))
+    site.double.next(RESTART, Refuses("Not Authorized"), times=1000)
     db = await ours.until(asked(db, "one"), is_served)
     db = await ours.until(db, lambda each: streams(each) and began(each) > before)
-    assert (restarts(site), len(site.deployments())) == (1, 2)
+    assert len(site.deployments()) == 2
 
 
 async def test_where_none_runs_the_request_is_noted_and_nothing_is_done(
