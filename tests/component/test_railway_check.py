@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterator
 
@@ -105,7 +106,9 @@ def test_with_write_a_service_is_made_and_taken_away(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("railway_check.writing.secrets.token_urlsafe", lambda _: SECRET)
+    numbers = itertools.count()
+    drawn = "railway_check.writing.secrets.token_urlsafe"
+    monkeypatch.setattr(drawn, lambda _: f"{SECRET}{next(numbers)}")
     assert main(given(railway, place, "Workspace", WRITE="1"), railway.url) == 0
     out = capsys.readouterr().out
     for line in (
