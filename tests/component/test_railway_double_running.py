@@ -13,7 +13,7 @@ import pytest
 
 from component.railway_caller import VARIABLES, Caller, Place
 from railway.double import RailwayDouble
-from railway.images import Spec
+from railway.images import Exits, OperatorImage, Spec
 from railway.postgres_ssl import MOUNT, NAME
 
 BOTH_LINES = {"POSTGRES_HOST_AUTH_METHOD": "scram-sha-256\nhost replication all all scram-sha-256"}
@@ -217,7 +217,8 @@ def test_our_own_image_runs_as_a_process_with_its_volume(
     railway: RailwayDouble, call: Caller
 ) -> None:
     image = f"{railway.settings.operator_image}:0.1"
-    place = Place(call, variables={"A": "1"}, image=image, mount="/data").made()
+    root = {"RAILWAY_RUN_UID": "0"}
+    place = Place(call, variables=root, image=image, mount="/data").made()
     place.configure(startCommand="postbase-operator crds /data")
     place.call("Deploy", **place.where)
     place.wait(lambda: ended_by_itself(place.latest()), "its end")
@@ -225,6 +226,14 @@ def test_our_own_image_runs_as_a_process_with_its_volume(
     assert (told["status"], told["instances"][0]["status"]) == ("SUCCESS", "EXITED"), place.log()
     volume = next(iter(railway.world.folder.glob(f"v-{place.instances()[0]['id'][:8]}")))
     assert list(volume.glob("*.postbase.sh.yaml"))
+
+
+def test_an_image_with_a_user_of_its_own_writes_on_no_volume() -> None:
+    spec = Spec("x", "postbase-operator crds /data", {}, "127.1.1.1", "/data", Path("/tmp/v"))
+    with pytest.raises(Exits, match="Permission denied"):
+        OperatorImage().check(spec)
+    spec.variables["RAILWAY_RUN_UID"] = "0"
+    OperatorImage().check(spec)
 
 
 def test_a_container_knows_private_names_and_its_mount() -> None:
