@@ -30,6 +30,7 @@ TLS_FILES = {
     "ssl_key_file": "server.key",
 }
 FOLDER_OF_A_VOLUME = re.compile(r"/[^\s']*/rw-[^/\s']+/v-[0-9a-f]{8}")
+ADDRESSES = re.compile(r"(?m)^listen_addresses = .*$")
 _COPYING = threading.Lock()
 
 
@@ -186,9 +187,12 @@ class _Cluster:
             self._localize(self.data / name)
 
     def _localize(self, file: Path) -> None:
-        """The mount's path is the folder's here; also where a backup has that of another volume."""
+        """The mount's path is the folder's here; also where a backup has that of another volume.
+        And all addresses are this container's: another value than the one on the command line
+        would wait for a restart, for ever."""
         if file.exists():
             text = file.read_text().replace(MOUNT, str(self.spec.volume))
+            text = ADDRESSES.sub(f"listen_addresses = '{self.spec.address}'", text)
             file.write_text(FOLDER_OF_A_VOLUME.sub(str(self.spec.volume), text))
 
     def take_over(self) -> None:
