@@ -4,14 +4,16 @@ PostgreSQL recovers it, as services of the double; the archive was written by ou
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from component.railway_operator import Operator, new_place, operator, said
-from component.railway_receivers import Site
+from component.railway_receivers import Site, streams
 from component.railway_restores import (
+    COPY,
     Parts,
     archiving,
     backed_up,
@@ -22,8 +24,13 @@ from component.railway_restores import (
 from postbase_operator.api.database import Database
 from postbase_operator.archive.staging import FOLDER, NAMES
 from postbase_operator.objectstore.settings import StoreConfig
+from postbase_operator.planning.archived import Wish
+from postbase_operator.planning.restore import plan_restore
+from postbase_operator.planning.restore_rehearsal import rehearsal
+from postbase_operator.planning.restore_seen import ADMITTED, RestoreSeen
 from postbase_operator.railway.fill_service import RUN_AS
 from railway.double import RailwayDouble
+from unit.planning.test_filling import restore
 
 
 @pytest.fixture(scope="module")
@@ -119,3 +126,40 @@ async def test_to_a_moment_and_to_a_backup_as_it_is(
     copy = await ours.ready(by_name)
     with pytest.raises(psycopg.errors.UndefinedTable):
         count(ours, copy, "before")
+
+
+@pytest.mark.timeout(2400)
+async def test_a_pitr_restore_makes_a_new_database_that_archives_by_itself(
+    ours: Operator, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = await archiving(ours)
+    await backed_up(ours, site, source, tmp_path / "pod", monkeypatch)
+    await written(ours, site, source, "t")
+    wish = restore(
+        databaseRef={"name": source.metadata.name},
+        source={"latest": {}},
+        target={"newDatabase": {"name": "shop-copy"}},
+    )
+    now, ask = datetime.now(UTC), ours.platform.restoring
+    known = RestoreSeen(
+        source, await ours.platform.observe(source), offer=await ask.offer(source, Wish())
+    )
+    shown = rehearsal(wish, known, now)
+    assert shown is not None
+    assert await ask.rehearse(shown) == ADMITTED
+    planned = plan_restore(wish, known, now)
+    assert planned.status.plan is not None
+    assert planned.status.plan.last_commit_time is not None
+    begun = plan_restore(wish.model_copy(update={"status": planned.status}), known, now)
+    await ours.platform.carry_out(source, begun.steps)
+    (made,) = ours.schedule.databases
+    body = made.to_wire()
+    body["metadata"] |= {"uid": COPY, "generation": 1, "creationTimestamp": now.isoformat()}
+    before = len(ours.schedule.made)
+    copy = await ours.ready(Database.model_validate(body))
+    assert count(ours, copy, "t") == 2000
+    copy = await ours.until(copy, streams)
+    assert len(site.services()) == 2
+    first = [each for each in ours.schedule.made[before:] if each.origin.value == "pitr"]
+    assert [each.spec.database_ref.name for each in first][:1] == ["shop-copy"]
+    assert ours.sql(source, "SELECT count(*) FROM t", app=True) == [(2000,)]  # untouched
