@@ -87,6 +87,9 @@ class Settings:
     railway_environment: str = ""
     """Id of its environment, likewise."""
 
+    railway_endpoint: str = ""
+    """Address of Railway's API, with its path; the token goes there. Empty: Railway's own."""
+
     railway_image: str = ""
     """This product's own image as Railway pulls it, for WAL receivers there; it must be public.
     Empty: `sidecar_image`."""

@@ -55,6 +55,7 @@ RAILWAY: Body = {
         "tokenKind": "Workspace",
         "projectId": "p-1",
         "environmentId": "e-1",
+        "endpoint": "http://railway.test/graphql/v2",
         "prices": {"asOf": "2026-11-01", "volume": 0.2},
     },
     **HELD,

@@ -77,6 +77,7 @@ def test_the_versions_agree() -> None:
         ({"gateway": {"allowedOrigins": ["example.com"]}}, "/gateway/allowedOrigins/0"),
         ({"gateway": {"signIn": {"policy": "anybody"}}}, "/gateway/signIn/policy"),
         ({"railway": {"tokenKind": "Team"}}, "/railway/tokenKind"),
+        ({"railway": {"endpoint": "railway.com"}}, "/railway/endpoint"),
         ({"railway": {"prices": {"cpu": 25}}}, "asOf"),
         ({"railway": {"prices": {"cpus": 25}}}, "cpus"),
         ({"railway": {"projectId": "p"}}, "without railway.tokenSecretRef.name"),
@@ -177,6 +178,7 @@ def test_railway_is_served_with_a_token_from_a_secret() -> None:
     assert token == {"secretKeyRef": {"name": "railway", "key": "token"}}
     settings = Settings.from_env({**env, "POSTBASE_RAILWAY_TOKEN": "t"})
     assert place_of(settings) == Place("p-1", "e-1")
+    assert settings.railway_endpoint == "http://railway.test/graphql/v2"
     prices = prices_of(settings)
     assert (prices.as_of.isoformat(), prices.volume) == ("2026-11-01", Decimal("0.2"))
     env = environment({"railway": TOKEN})

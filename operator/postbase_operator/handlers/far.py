@@ -17,7 +17,7 @@ from postbase_operator.kube.far_restores import FarRestores
 from postbase_operator.kube.kinds import PROJECT
 from postbase_operator.kube.session import Session
 from postbase_operator.railway.budget import Budgets
-from postbase_operator.railway.client import Client, Token, TokenKind
+from postbase_operator.railway.client import ENDPOINT, Client, Token, TokenKind
 from postbase_operator.railway.cost import Prices
 from postbase_operator.railway.platform import RailwayPlatform
 from postbase_operator.railway.reads import Place
@@ -38,8 +38,8 @@ async def railway_platform(
         project = None if held is None else Project.model_validate(held)
         return db.region(project.spec.defaults if project is not None else ProjectDefaults())
 
-    kind = _kind(settings)
-    async with Client(Token(kind, settings.railway_token), Budgets()) as client:
+    token = Token(_kind(settings), settings.railway_token)
+    async with Client(token, Budgets(), settings.railway_endpoint or ENDPOINT) as client:
         yield RailwayPlatform(
             client,
             place_of(settings),

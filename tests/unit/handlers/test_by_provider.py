@@ -10,9 +10,11 @@ import pytest
 from postbase_operator.api.database import DatabaseStatus
 from postbase_operator.api.database_status import RailwayStatus
 from postbase_operator.api.policies import BackupMethod
-from postbase_operator.errors import InvalidSpec
+from postbase_operator.errors import InvalidSpec, PostbaseError
 from postbase_operator.handlers.by_provider import ByProvider
-from postbase_operator.handlers.far import place_of
+from postbase_operator.handlers.far import place_of, railway_platform
+from postbase_operator.kube.cache import Cache
+from postbase_operator.kube.session import Session
 from postbase_operator.planning import plan as steps
 from postbase_operator.planning.observed import Observed
 from postbase_operator.planning.plan import Plan
@@ -20,6 +22,7 @@ from postbase_operator.platforms import Platform
 from postbase_operator.railway.reads import Place
 from postbase_operator.settings import Settings
 from unit.conftest import database
+from unit.railway.server import error, served
 
 LOGICAL = BackupMethod.LOGICAL
 HERE, THERE = database(), database(provider="Railway")
@@ -103,3 +106,13 @@ def test_where_databases_are_made() -> None:
         place_of(Settings(railway_token_kind="Account", railway_project="p"))
     with pytest.raises(InvalidSpec, match=r"railway\.tokenKind"):
         place_of(Settings(railway_token_kind="project"))
+
+
+async def test_what_stands_in_railways_place_is_asked() -> None:
+    async with served(error("Not Authorized")) as (server, _):
+        settings = Settings(railway_token="t", railway_endpoint=server.url)
+        async with railway_platform(cast(Session, None), Cache(), settings) as made:
+            assert made is not None
+            with pytest.raises(PostbaseError):
+                await made.observe(THERE)
+    assert [each["operationName"] for each in server.bodies] == ["ProjectTokenScope"]
