@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -15,6 +16,7 @@ from component.railway_caller import VARIABLES, Caller, Place
 from railway.double import RailwayDouble
 from railway.images import Exits, OperatorImage, Spec
 from railway.postgres_ssl import MOUNT, NAME
+from railway.settings import Settings
 
 BOTH_LINES = {"POSTGRES_HOST_AUTH_METHOD": "scram-sha-256\nhost replication all all scram-sha-256"}
 
@@ -241,6 +243,20 @@ def test_a_container_knows_private_names_and_its_mount() -> None:
         "x", None, {}, "127.1.1.1", "/data", Path("/tmp/v"), {"a.railway.internal": "127.9"}
     )
     assert spec.on_host("host=a.railway.internal file=/data/wal") == "host=127.9 file=/tmp/v/wal"
+
+
+def test_api_and_proxies_are_where_they_are_to_be_reached() -> None:
+    """As pods do it, to whom this machine's loopback is their own."""
+    with RailwayDouble(Settings(public_address="127.0.0.77")) as railway:
+        assert urlsplit(railway.url).hostname == "127.0.0.77"
+        place = Place(Caller(railway, railway.token())).deployed()
+        place.wait(place.answers)
+        proxy = place.proxy()
+        assert proxy["domain"] == "127.0.0.77."
+        rendered = place.call("ReadRenderedVariables", projectId=place.project, **place.where)
+        assert rendered["RAILWAY_TCP_PROXY_DOMAIN"] == "127.0.0.77"
+        with pytest.raises(psycopg.OperationalError, match="refused"):
+            psycopg.connect(place.conninfo(host="127.0.0.1"))
 
 
 def test_nothing_listens_and_nothing_runs_afterwards() -> None:

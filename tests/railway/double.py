@@ -73,7 +73,7 @@ class RailwayDouble:
         async def serve() -> None:
             runner = web.AppRunner(application(self), access_log=None, shutdown_timeout=0.1)
             await runner.setup()
-            await web.TCPSite(runner, "127.0.0.1", self.port).start()
+            await web.TCPSite(runner, self.settings.public_address, self.port).start()
             self.port = int(runner.addresses[0][1])
             ready.set()
             await self._stop.wait()
@@ -87,7 +87,7 @@ class RailwayDouble:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/graphql/v2"
+        return f"http://{self.settings.public_address}:{self.port}/graphql/v2"
 
     # ---------- who calls
 

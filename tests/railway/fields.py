@@ -10,7 +10,6 @@ from railway import backups, patches, projects, proxies, reads, services, volume
 from railway.clock import stamp
 from railway.deployments import ACTIVE
 from railway.state import Deployment, Environment, Instance, Project, VolumeInstance
-from railway.variables import DOMAIN
 from railway.visit import Visit
 
 Field = Callable[[Visit, Any, dict[str, Any]], Any]
@@ -213,7 +212,8 @@ FIELDS: dict[str, dict[str, Field]] = {
     "VolumeInstanceBackupSchedule": keys("id kind cron retentionSeconds"),
     "TCPProxy": {
         **attributes(id="id", proxyPort="proxy_port", applicationPort="port"),
-        "domain": lambda visit, it, args: DOMAIN,
+        # It ends with a dot, as §1 step 12 warns.
+        "domain": lambda visit, it, args: f"{visit.world.settings.public_address}.",
         "syncStatus": attribute("status"),
         "deletedAt": moment("deleted_at"),
     },

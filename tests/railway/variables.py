@@ -12,9 +12,6 @@ if TYPE_CHECKING:
 
 REFERENCE = re.compile(r"\$\{\{\s*([^}]+?)\s*\}\}")
 DEPTH = 5
-DOMAIN = "127.0.0.1."
-"""Of every TCP proxy. It ends with a dot, as §1 step 12 warns, and is no `localhost`: by that name
-the certificate would fit (§3 TLS)."""
 
 
 def rendered(state: State, world: World, service_id: str, environment_id: str) -> dict[str, str]:
@@ -44,7 +41,7 @@ def provided(state: State, world: World, instance: Instance) -> dict[str, str]:
         own["RAILWAY_VOLUME_NAME"] = state.volumes[volume.volume_id].name
     proxy = state.live_proxy(service.id, environment.id)
     if proxy is not None and proxy.status == "ACTIVE":
-        own["RAILWAY_TCP_PROXY_DOMAIN"] = DOMAIN.rstrip(".")
+        own["RAILWAY_TCP_PROXY_DOMAIN"] = world.settings.public_address
         own["RAILWAY_TCP_PROXY_PORT"] = str(proxy.proxy_port)
         own["RAILWAY_TCP_APPLICATION_PORT"] = str(proxy.port)
     return own

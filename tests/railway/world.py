@@ -180,7 +180,8 @@ class World:
             return (self.address(running.id), proxy.port) if running else None
 
         if self.machine.real:
-            forwarder = Forwarder(target, self.settings.source_address)
+            public = self.settings.public_address
+            forwarder = Forwarder(target, self.settings.source_address, public)
             self.forwarders[proxy.id] = forwarder
             proxy.proxy_port = forwarder.port
         else:
