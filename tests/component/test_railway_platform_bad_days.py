@@ -8,12 +8,15 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from component.railway_caller import Caller
 from component.railway_operator import (
     Operator,
     changed,
     instances,
     is_ready,
     railway_database,
+    said,
+    volumes,
 )
 from component.tls_relay import eavesdropper
 from postbase_operator.api.database import Database
@@ -114,3 +117,21 @@ async def test_who_stands_between_with_a_certificate_of_his_own_does_not_get_in(
         with pytest.raises(Unavailable, match="channel binding"):
             async with password_session("127.0.0.1", port, password):
                 pass
+
+
+async def test_a_volume_that_is_deleted_on_railway_is_told_and_none_is_made_in_its_place(
+    railway: RailwayDouble, place: Place, ours: Operator
+) -> None:
+    db = await ours.ready(railway_database())
+    (volume,) = volumes(railway, place)
+    (service,) = instances(railway, place)
+    call = Caller(railway, railway.token("account"))
+    call("DeleteVolume", volumeId=volume.volume_id)
+    where = {"serviceId": service.service_id, "environmentId": place.environment_id}
+    call("RedeploySameImage", **where)
+    db = await ours.until(db, lambda each: said(each, "Stalled")[:2] == ("True", "VolumeLost"))
+    for _ in range(3):
+        db, _ = await ours.look(db)
+    assert said(db)[1] == "VolumeLost"
+    assert volumes(railway, place) == []
+    await ours.gone(db)
