@@ -12,6 +12,7 @@ NODE := PYTHONPATH=tests python3 -m node
 K ?=
 PART ?=
 RUNS ?=
+PROVIDER ?= kubernetes
 PYTEST := $(RUN) -m pytest $(if $(K),-k "$(K)")
 
 ##@ Use
@@ -23,8 +24,8 @@ setup: $(VENV)/.done ## Python environment (hash-pinned), shared by all clones o
 	@ln -sfn $(VENV) .venv
 .PHONY: setup
 
-demo: setup ## A real cluster, a database by kubectl apply, rows over TLS: told step by step, left running
-	@PYTHONPATH=tests python3 -m demo
+demo: setup ## A real cluster, a database by kubectl apply, rows over TLS: told step by step (PROVIDER=railway: on a double of it)
+	@PYTHONPATH=tests python3 -m demo $(PROVIDER)
 .PHONY: demo
 
 up: ## The cluster with the operator of this checkout; kubeconfig in .cluster/kubeconfig

@@ -139,4 +139,4 @@ def serving(github: FakeGitHub, port: int = 0, host: str = "127.0.0.1") -> Itera
 if __name__ == "__main__":
     with serving(FakeGitHub(client_id="demo"), int(sys.argv[1]), *sys.argv[2:3]) as running:
         print(running.url, flush=True)
-        threading.Event().wait()
+        sys.stdin.read()  # ends with whoever started it

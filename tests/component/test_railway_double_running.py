@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
+import sys
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +20,7 @@ from component.railway_caller import VARIABLES, Caller, Place
 from railway.double import RailwayDouble
 from railway.images import Exits, OperatorImage, Spec
 from railway.postgres_ssl import MOUNT, NAME
+from railway.schema import documents
 from railway.settings import Settings
 
 BOTH_LINES = {"POSTGRES_HOST_AUTH_METHOD": "scram-sha-256\nhost replication all all scram-sha-256"}
@@ -257,6 +262,27 @@ def test_api_and_proxies_are_where_they_are_to_be_reached() -> None:
         assert rendered["RAILWAY_TCP_PROXY_DOMAIN"] == "127.0.0.77"
         with pytest.raises(psycopg.OperationalError, match="refused"):
             psycopg.connect(place.conninfo(host="127.0.0.1"))
+
+
+def test_as_a_process_it_ends_with_its_standard_input() -> None:
+    words = [sys.executable, "-m", "railway", "127.0.0.78"]
+    path = {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    with subprocess.Popen(
+        words, env=os.environ | path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        told = json.loads(process.stdout.readline())
+        asked = urllib.request.Request(  # noqa: S310 - of the double
+            f"{told['url']}?source=test",
+            json.dumps({"query": documents()["ProjectTokenScope"]}).encode(),
+            {"Project-Access-Token": told["token"], "Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(asked, timeout=30) as answer:  # noqa: S310
+            assert json.loads(answer.read())["data"]["projectToken"]["environmentId"]
+        process.communicate(timeout=60)
+    assert process.returncode == 0
+    with pytest.raises(urllib.error.URLError, match="refused"):
+        urllib.request.urlopen(asked, timeout=30)  # noqa: S310
 
 
 def test_nothing_listens_and_nothing_runs_afterwards() -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-from demo.telling import NOW, apply, expect, kubectl, psql, restore, tell, wait_for_client
+from demo.provider import Provider
+from demo.telling import NOW, STARTED, apply, expect, kubectl, psql, restore, tell
 
-STARTED = "SELECT pg_postmaster_start_time()"
 ROWS = "SELECT count(*) FROM ledger"
 RESCUED = """\
 apiVersion: postbase.sh/v1alpha1
@@ -15,14 +15,14 @@ metadata: {name: shop-rescued}
 spec:
   projectRef: {name: shop}
   postgresVersion: "15"
-  storage: {size: 1Gi}
+%s\
   pitr: {enabled: true}
   bootstrap:
     restore: {from: {name: shop-main}, latest: {}}
 """
 
 
-def any_second() -> None:
+def archiving(_: Provider) -> None:
     tell("Every change goes to the object store from now on; PostgreSQL is not restarted for it")
     psql("CREATE TABLE ledger (n int PRIMARY KEY, at timestamptz DEFAULT clock_timestamp())")
     started = psql(STARTED)
@@ -36,6 +36,8 @@ def any_second() -> None:
     expect("the start of PostgreSQL", psql(STARTED), started)
     kubectl("get", "databases", "shop-main", "-o", "wide", show=True)
 
+
+def to_the_second(_: Provider) -> None:
     tell("Rows, one after another; and then a mistake")
     write(1, 8)
     moment = psql(NOW)
@@ -81,20 +83,18 @@ def timelines(name: str, moment: str, timeline: int | None = None) -> str:
     return str(plan["timelines"])
 
 
-def a_lost_volume() -> None:
-    tell("A last row; a second later the pod and its volume are gone for good")
+def a_lost_volume(provider: Provider) -> None:
+    tell(f"A last row; a second later {provider.loses}")
     write(11, 11)
     psql("SELECT pg_sleep(1)")
-    live = json.loads(kubectl("get", "database", "shop-main", "-o", "json"))
-    claim = live["status"]["volume"]["claimName"]
-    kubectl("delete", "persistentvolumeclaim", claim, "--wait=false", show=True)
-    kubectl("delete", "pod", "shop-main-1-0", "--force", "--grace-period=0", show=True)
-    kubectl("wait", f"persistentvolumeclaim/{claim}", "--for=delete", "--timeout=120s")
+    provider.lose_volume("shop-main")
 
+
+def out_of_the_store(provider: Provider) -> None:
     tell("A new Database, out of the object store alone")
-    apply(RESCUED)
+    apply(RESCUED % provider.spec)
     kubectl("wait", "database/shop-rescued", "--for=condition=Ready", "--timeout=240s", show=True)
-    wait_for_client("shop-rescued")
+    provider.client("shop-rescued")
     expect("the rows", psql(ROWS), "6")
     expect("the last one", psql("SELECT max(n) FROM ledger"), "11")
     expect("the first table", psql("SELECT item FROM orders WHERE id = 1"), "coffee")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from demo.provider import Provider
 from demo.telling import apply, expect, kubectl, psql, restore, tell
 
 CHECKSUM = "SELECT count(*), md5(string_agg(v, '' ORDER BY n)) FROM items"
@@ -13,15 +14,17 @@ spec: {databaseRef: {name: shop-main}, method: Physical}
 """
 
 
-def backups() -> None:
+def a_backup(_: Provider) -> None:
     tell("A table of 100,000 rows, and a backup of it, by kubectl apply")
     psql("CREATE TABLE items AS SELECT n, md5(n::text) AS v FROM generate_series(1, 100000) n")
-    before = psql(CHECKSUM)
     apply(BACKUP)
     kubectl("wait", "backup/before-the-mistake", "--for=condition=Ready", "--timeout=120s")
     kubectl("get", "backups", show=True)
 
+
+def a_mistake(_: Provider) -> None:
     tell("A mistake")
+    before = psql(CHECKSUM)
     psql("DROP TABLE items")
     psql("INSERT INTO orders (id, item) VALUES (2, 'tea, after the backup')")
 
@@ -36,6 +39,8 @@ def backups() -> None:
     gone = psql("SELECT to_regclass('items') IS NULL")
     expect("the table is gone again", gone, "t")
 
+
+def a_schedule(_: Provider) -> None:
     tell("And a backup by schedule: every minute, for a minute")
     schedule = '{"spec": {"backup": {"schedule": "* * * * *", "spread": "0s"}}}'
     kubectl("patch", "database", "shop-main", "--type=merge", f"--patch={schedule}")

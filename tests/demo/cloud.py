@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-from demo.telling import CLIENT_POD, NOW, ROOT, expect, kubectl, tell
+from demo.beside import beside, is_here
+from demo.telling import CLIENT_POD, NOW, ROOT, expect, kubectl, tell, until
 from node.errors import NodeError
 from node.network import ADDRESS
 
@@ -31,24 +30,7 @@ COUNT = "SELECT count(*) FROM orders"
 
 def github_url() -> str:
     """Of the one that is scripted; "" where pods could not reach it."""
-    ours = os.environ.get("CLUSTER", "node") == "node"
-    return f"http://{ADDRESS}:{GITHUB_PORT}" if ours else ""
-
-
-@contextmanager
-def scripted_github() -> Iterator[None]:
-    """In the tests' Python environment, until the story is told."""
-    words = [ROOT / ".venv/bin/python", "-m", "component.fake_github", str(GITHUB_PORT), ADDRESS]
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'operator'}:{ROOT / 'tests'}"}
-    process = subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        if not process.stdout.readline().strip():
-            raise NodeError(f"no scripted GitHub on {ADDRESS}:{GITHUB_PORT}: is the port taken?")
-        yield
-    finally:
-        process.kill()
-        process.wait()
+    return f"http://{ADDRESS}:{GITHUB_PORT}" if is_here() else ""
 
 
 def cloud() -> None:
@@ -56,7 +38,7 @@ def cloud() -> None:
     api = Api(f"postbase-gateway.{SYSTEM}.svc", json.loads(service)["spec"]["clusterIP"])
     tell("The same by the REST API: a login")
     if github_url():
-        with scripted_github():
+        with beside("component.fake_github", str(GITHUB_PORT), ADDRESS):
             api.token = login(api)
     else:
         api.token = by_command()
@@ -241,12 +223,3 @@ def by_url(api: Api, database: str, namespace: str) -> Callable[[str], str]:
         return answer
 
     return psql
-
-
-def until(probe: Callable[[], Any], what: str, seconds: float = 240) -> None:
-    began = time.monotonic()
-    while not probe():
-        if time.monotonic() - began > seconds:
-            raise NodeError(f"{what}: not so after {seconds:.0f} s")
-        time.sleep(2)  # a free plan has sixty requests a minute
-    print(f"        {what}, after {time.monotonic() - began:.0f} s")

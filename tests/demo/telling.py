@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from node.errors import NodeError
 
@@ -40,19 +41,15 @@ spec:
       command: [sleep, infinity]
       securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
 """
-# As any application would be one: the Secret in its environment, the authority in a file.
+# As any application would be one: the Secret in its environment.
 CLIENT = (
     CLIENT_POD
     + """\
       env:
-        - {name: PGSSLMODE, value: verify-full}
-        - {name: PGSSLROOTCERT, value: /credentials/ca.crt}
 %(variables)s
-      volumeMounts: [{name: credentials, mountPath: /credentials}]
-  volumes:
-    - {name: credentials, secret: {secretName: %(database)s-credentials}}
 """
 )
+STARTED = "SELECT pg_postmaster_start_time()"
 NOW = "SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
 VARIABLES = {
     "PGHOST": "host",
@@ -80,33 +77,44 @@ def restore(name: str, source: str, *, dry_run: bool = False, new: str = "") -> 
     kubectl("get", "pitrrestore", name, show=True)
 
 
-def wait_for_client(database: str) -> None:
-    """A pod that knows this database and no other; the one before it goes."""
+def run_client(database: str, image: str, tls: str, more: str = "") -> None:
+    """A pod that knows this database and no other; the one before it goes.
+
+    `tls`: lines of its environment; `more`: of its container and its spec.
+    """
     kubectl("delete", "pod", "client", "--ignore-not-found")
-    pod = json.loads(kubectl("get", "pod", f"{database}-1-0", "-o", "json"))
-    image = next(c["image"] for c in pod["spec"]["containers"] if c["name"] == "postgres")
     secret = f"secretKeyRef: {{name: {database}-credentials, key: %s}}"
     lines = [
         f"        - {{name: {name}, valueFrom: {{{secret % key}}}}}"
         for name, key in VARIABLES.items()
     ]
-    manifest = CLIENT % {
-        "image": image,
-        "database": database,
-        "variables": "\n".join(lines),
-    }
-    kubectl("apply", "-f", "-", stdin=manifest)
+    manifest = CLIENT % {"image": image, "variables": "\n".join(lines)}
+    kubectl("apply", "-f", "-", stdin=manifest + tls + more)
     kubectl("wait", "pod/client", "--for=condition=Ready", "--timeout=60s", show=True)
 
 
 def psql(statement: str) -> str:
     """One statement by the client pod; unaligned rows without headings."""
     print(f"  psql> {statement}")
-    quiet = ("--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1")
-    answer = kubectl("exec", "client", "--", "psql", *quiet, "--command", statement).strip()
+    answer = ask(statement)
     if answer:
         print(f"        {answer}")
     return answer
+
+
+def ask(statement: str) -> str:
+    """The same, untold."""
+    quiet = ("--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1")
+    return kubectl("exec", "client", "--", "psql", *quiet, "--command", statement).strip()
+
+
+def until(probe: Callable[[], Any], what: str, seconds: float = 240) -> None:
+    began = time.monotonic()
+    while not probe():
+        if time.monotonic() - began > seconds:
+            raise NodeError(f"{what}: not so after {seconds:.0f} s")
+        time.sleep(2)  # a free plan has sixty requests a minute
+    print(f"        {what}, after {time.monotonic() - began:.0f} s")
 
 
 def expect(what: str, found: str, wanted: str) -> None:
@@ -124,9 +132,16 @@ def kubectl(
     )
 
 
-def run(command: list[str], *, stdin: str | None = None, show: bool = False) -> str:
+def run(
+    command: list[str],
+    *,
+    stdin: str | None = None,
+    show: bool = False,
+    environment: Mapping[str, str] | None = None,
+) -> str:
     done = subprocess.run(
         command,
+        env=environment,
         input=stdin,
         stdin=None if stdin is not None else subprocess.DEVNULL,
         stdout=None if show else subprocess.PIPE,

@@ -12,6 +12,9 @@ from node.console import say, step
 from node.errors import NodeError
 
 NAMESPACE = "postbase-system"
+RAILWAY_SECRET = "railway"
+RAILWAY_IMAGE = "ghcr.io/postbase/operator:demo"
+"""The double runs the operator of this checkout by this name; Railway could pull no local image."""
 _CHART = paths.CHECKOUT / "charts" / "postbase"
 _RELEASE = "postbase"
 _WORKLOADS = "deployments,statefulsets"
@@ -66,8 +69,12 @@ def values(images: Mapping[str, Any]) -> dict[str, object]:
         "postgresPullPolicy": "IfNotPresent",  # no registry has them
         "regions": ["us-west1", "eu-west1"],  # both are this cluster
         "cpuRequestRatio": 0.05,
-        "objectStore": {"embedded": {"enabled": True, "image": images["s3"]}},
+        "objectStore": {
+            "embedded": {"enabled": True, "image": images["s3"]},
+            "publicEndpoint": os.environ.get("PUBLIC_STORE_URL", ""),
+        },
         "gateway": gateway(os.environ.get("GITHUB_URL", "")),
+        "railway": railway(os.environ.get("RAILWAY_URL", "")),
     }
 
 
@@ -82,6 +89,13 @@ def gateway(github: str) -> dict[str, object]:
         chosen["github"] = {"url": github, "clientId": "demo"}
         chosen["signIn"] = {"policy": "open"}
     return chosen
+
+
+def railway(url: str) -> dict[str, object]:
+    """With a project's token from a Secret that is there; `url` is the API's, of a double."""
+    if not url:
+        return {}
+    return {"tokenSecretRef": {"name": RAILWAY_SECRET}, "endpoint": url, "image": RAILWAY_IMAGE}
 
 
 def settled(workload: Mapping[str, Any]) -> bool:

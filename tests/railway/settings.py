@@ -86,7 +86,7 @@ class Settings:
     """Where connections seem to come from. Not 127.0.0.1: pg_hba.conf of the official image trusts
     that one, and every refusal of the notes (§4) would be hidden."""
     public_address: str = "127.0.0.1"
-    """Where its API and the TCP proxies are reached, as the internet does it. No `localhost`: by that
+    """Where its API and the TCP proxies are reached, as by the internet. No `localhost`: by that
     name the certificate would fit (§3 TLS)."""
     rate_limited: bool = True
     commit_returns: str = "opaque"

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from node import chart
+from railway.settings import Settings
 
 IMAGES: dict[str, Any] = {
     "operator": "localhost/postbase/operator:abc",
@@ -27,6 +28,15 @@ def test_the_gateway_signs_in_where_a_github_is_named() -> None:
     assert "github" not in chart.gateway("")
     named = chart.gateway("http://10.88.0.1:9999")
     assert named["github"] == {"url": "http://10.88.0.1:9999", "clientId": "demo"}
+
+
+def test_railway_is_served_where_a_double_is_named() -> None:
+    assert chart.railway("") == {}
+    named = chart.railway("http://10.88.0.1:9999/graphql/v2")
+    assert named["endpoint"] == "http://10.88.0.1:9999/graphql/v2"
+    assert named["tokenSecretRef"] == {"name": "railway"}
+    image, _, _ = str(named["image"]).rpartition(":")
+    assert image == Settings().operator_image
 
 
 def workload(**status: int) -> dict[str, Any]:
