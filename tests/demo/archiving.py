@@ -37,7 +37,7 @@ def archiving(_: Provider) -> None:
     kubectl("get", "databases", "shop-main", "-o", "wide", show=True)
 
 
-def to_the_second(_: Provider) -> None:
+def to_the_second(provider: Provider) -> None:
     tell("Rows, one after another; and then a mistake")
     write(1, 8)
     moment = psql(NOW)
@@ -68,11 +68,11 @@ def to_the_second(_: Provider) -> None:
     expect("the way to row 20, by its timeline", timelines("left", other, 2), "[1, 2]")
     kubectl("get", "database", "shop-main", "-o", "jsonpath={.status.pitr.branches}", show=True)
     restore("row-20", f'{{targetTime: "{other}", timeline: 2}}', new="shop-branch")
-    wait_for_client("shop-branch")
+    provider.client("shop-branch")
     expect("the last row of that branch", psql("SELECT max(n) FROM ledger"), "20")
     expect("the rows that were not deleted on it", psql(f"{ROWS} WHERE n <= 8"), "8")
     kubectl("delete", "database", "shop-branch", "--wait=false", show=True)
-    wait_for_client("shop-main")
+    provider.client("shop-main")
 
 
 def timelines(name: str, moment: str, timeline: int | None = None) -> str:
