@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from postbase_operator.api.base import Empty, Model, Reference
-from postbase_operator.api.rules import NAMES_A_BRANCH
+from postbase_operator.api.rules import names_a_branch
 from postbase_operator.api.scalars import LSN, ObjectName, TargetTime, worded
 
 
@@ -41,7 +41,7 @@ class RestoreFrom(Model):
     """A moment in the archive of another Database."""
 
     exactly_one_of = ("target_time", "lsn", "latest", "backup_id")
-    rules = (NAMES_A_BRANCH,)
+    rules = (names_a_branch("targetTime", "lsn", "latest"),)
 
     from_: Origin = Field(description="The Database whose archive is read.")
     target_time: TargetTime | None = Field(
@@ -51,8 +51,8 @@ class RestoreFrom(Model):
     lsn: LSN | None = Field(None, description="The position in the log to restore, as 16/B374D848.")
     timeline: Annotated[int, Field(ge=1, le=2147483647)] | None = Field(
         None,
-        description="With targetTime or lsn: the PostgreSQL timeline of the branch that is meant. "
-        "Default: the one that was written last.",
+        description="With targetTime, lsn or latest: the PostgreSQL timeline of the branch that is "
+        "meant. Default: the one that was written last.",
     )
     latest: Empty | None = Field(None, description="`{}`: everything that the archive has.")
     backup_id: (

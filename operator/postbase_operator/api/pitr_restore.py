@@ -22,7 +22,7 @@ from postbase_operator.api.database_server import Resources
 from postbase_operator.api.database_spec import Provider
 from postbase_operator.api.ids import public_id
 from postbase_operator.api.restore_status import PitrRestoreStatus
-from postbase_operator.api.rules import NAMES_A_BRANCH, Rule, immutable, short_name
+from postbase_operator.api.rules import Rule, immutable, names_a_branch, short_name
 from postbase_operator.api.scalars import (
     LSN,
     Duration,
@@ -39,7 +39,7 @@ class Source(Model):
     """What to restore; exactly one."""
 
     exactly_one_of = ("target_time", "lsn", "latest", "backup_ref", "previous")
-    rules = (NAMES_A_BRANCH,)
+    rules = (names_a_branch("targetTime", "lsn"),)
 
     target_time: TargetTime | None = Field(
         None,

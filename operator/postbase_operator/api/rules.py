@@ -102,8 +102,11 @@ def exactly_one(names: Sequence[str]) -> Rule:
     )
 
 
-NAMES_A_BRANCH = Rule(
-    "!has(self.timeline) || has(self.targetTime) || has(self.lsn)",
-    message="timeline says on which branch targetTime or lsn is meant: set one of them with it, "
-    "or take it away",
-)
+def names_a_branch(*moments: str) -> Rule:
+    """For `timeline` beside a choice: `moments` are those that it may say the branch of."""
+    named = " || ".join(f"has(self.{each})" for each in moments)
+    return Rule(
+        f"!has(self.timeline) || {named}",
+        message=f"timeline says on which branch {' or '.join(moments)} is meant: set one of them "
+        "with it, or take it away",
+    )

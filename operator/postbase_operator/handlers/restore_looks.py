@@ -65,7 +65,7 @@ class RestoreLooks:
         ask = self._platform.restoring
         if plan is None:
             live = written_timeline(known.seen)
-            if live is None and is_unsaid(restore, db, known.seen, now):
+            if live is None and is_unsaid(restore, known.seen, now):
                 return replace(known, offer=UNSAID)
             return replace(known, offer=await ask.offer(db, replace(wish, live=live)))
         seen, fill = known.seen, known.seen.fill

@@ -14,7 +14,8 @@ from datetime import datetime, timedelta
 from postbase_operator.api.restore_status import RestoreReason
 from postbase_operator.archive.log_path import ArchivedLog, LogPath
 from postbase_operator.archive.lsn import Lsn
-from postbase_operator.archive.record import BackupRecord, UnreadableRecord
+from postbase_operator.archive.record import BackupRecord
+from postbase_operator.errors import PostbaseError, Unavailable
 from postbase_operator.planning.recovery_branch import Archived, other_paths, path_to
 from postbase_operator.planning.recovery_way import (
     LogReader,
@@ -95,7 +96,9 @@ def _left_out(
         try:
             ways = _ways(archived, reader, other)
             last = _to_time(ways, min(time, _span(ways).until)).last_commit
-        except (Refused, UnreadableRecord):
+        except Unavailable:
+            raise  # nor is the recovery itself known then
+        except PostbaseError:
             continue
         if last is not None and (made.last_commit is None or last > made.last_commit):
             found.append(

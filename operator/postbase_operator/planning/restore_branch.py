@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from postbase_operator.api.database import Database
 from postbase_operator.api.pitr_restore import PitrRestore
 from postbase_operator.api.restore_status import RestoreReason
 from postbase_operator.planning.archived import Offer
@@ -28,10 +27,10 @@ def written_timeline(seen: Observed) -> int | None:
     return report.timeline if report is not None else None
 
 
-def is_unsaid(restore: PitrRestore, db: Database, seen: Observed, now: datetime) -> bool:
+def is_unsaid(restore: PitrRestore, seen: Observed, now: datetime) -> bool:
     """The receiver is about to say it, and has to be waited for. Not where a branch is named; and
     not for long: a receiver that is ill must not be in the way of a restore."""
-    if not db.spec.pitr.enabled or seen.process.state is not ProcessState.RUNNING:
+    if not seen.archiving.receiver.enabled or seen.process.state is not ProcessState.RUNNING:
         return False
     made = restore.metadata.creation_timestamp or now
     return restore.spec.source.timeline is None and now - made < PATIENCE

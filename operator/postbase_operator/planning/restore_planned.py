@@ -106,6 +106,7 @@ def _check_backup(backup: Backup, db: Database) -> None:
 
 def _check_made(restore: PitrRestore, db: Database, made: Database) -> None:
     """A Database of the new one's name: ours where a look before this one has made it."""
-    if made.spec.bootstrap != recovery.bootstrap_of(restore, db):
+    begins = made.spec.bootstrap
+    if begins is None or not recovery.has_begun(restore, db, begins):
         why = f"there is a Database {made.metadata.name!r} already; take another name"
         raise InvalidSpec("spec.target.newDatabase.name", why, "NameTaken")

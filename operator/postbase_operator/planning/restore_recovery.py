@@ -89,8 +89,9 @@ def warnings(restore: PitrRestore, plan: RestorePlan) -> tuple[str, ...]:
 
 
 def bootstrap_of(restore: PitrRestore, db: Database) -> Bootstrap:
-    """What the new Database begins with: the same wish, of this very Database's archive."""
-    source = restore.spec.source
+    """What the new Database begins with: the same wish, of this very Database's archive, and of the
+    branch that was planned, though the archive may come to look otherwise."""
+    source, plan = restore.spec.source, restore.status.plan
     if source.backup_ref is not None:
         return Bootstrap(backup_ref=source.backup_ref)
     return Bootstrap(
@@ -99,9 +100,24 @@ def bootstrap_of(restore: PitrRestore, db: Database) -> Bootstrap:
             target_time=source.target_time,
             lsn=source.lsn,
             latest=Empty() if source.latest is not None else None,
-            timeline=source.timeline,
+            timeline=plan.timelines[-1] if plan and plan.timelines else source.timeline,
         )
     )
+
+
+def has_begun(restore: PitrRestore, db: Database, found: Bootstrap) -> bool:
+    """A new Database that begins so is this restore's: on any branch, where none was named."""
+    wanted = bootstrap_of(restore, db)
+    if restore.spec.source.timeline is None:
+        wanted, found = _of_any_branch(wanted), _of_any_branch(found)
+    return wanted == found
+
+
+def _of_any_branch(bootstrap: Bootstrap) -> Bootstrap:
+    if bootstrap.restore is None:
+        return bootstrap
+    origin = bootstrap.restore.model_copy(update={"timeline": None})
+    return bootstrap.model_copy(update={"restore": origin})
 
 
 # -- latest, in place ----------------------------------------------------------------------
