@@ -98,7 +98,10 @@ def explained(
     told: ReceiverReport | None, said: ReceiverReport | None, seen: ReceiverSeen, known: Known
 ) -> ReceiverReport | None:
     """With the receiver's own last words of what is the matter (`said`); of how far it is the
-    server's count. None where neither says anything."""
+    server's count. None where neither says anything.
+
+    One that said that it runs, and has no connection, hangs or has died since: what it says of an
+    error is of a better time, and it would be told as running for ever."""
     if is_well(told) or said is None:
         return told
     if told is not None:
@@ -106,7 +109,7 @@ def explained(
         return told.model_copy(
             update={"last_error": said.last_error, "store_failing_since": failing}
         )
-    if said.last_error is None:
+    if said.last_error is None or said.state is ReceiverState.RUNNING:
         return None
     kept = seen.kept if said.durable_lsn is not None else None
     return said.model_copy(

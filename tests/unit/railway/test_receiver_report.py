@@ -149,6 +149,13 @@ def test_without_a_connection_its_log_says_why_and_the_server_how_far() -> None:
     assert begun.durable_lsn is None  # the slot alone is no archive
 
 
+def test_what_one_said_while_it_ran_does_not_speak_for_one_that_has_no_connection() -> None:
+    """It had an error once, then streamed, and now hangs: nothing new comes into its log."""
+    known, old = learnt(Known(), GONE), said(state=ReceiverState.RUNNING, durable_lsn="0/1")
+    assert old.last_error is not None
+    assert explained(told(GONE), old, GONE, known) is None
+
+
 def test_one_that_gets_on_needs_no_words_and_one_that_does_not_gets_only_the_reason() -> None:
     well = told(CAUGHT_UP)
     assert explained(well, said(), CAUGHT_UP, Known()) == well
