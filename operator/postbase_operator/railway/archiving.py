@@ -147,7 +147,7 @@ class Archiving:
         report = receiver_report.report(seen, memory.known, receiver.config)
         if not receiver_report.is_well(report):
             said = await self._said(ground, memory, receiver)
-            report = receiver_report.explained(report, said, seen, memory.known)
+            report = receiver_report.explained(report, said, seen, memory.known, receiver.config)
         if report is not None:
             memory.silent_since = None
             return report, None

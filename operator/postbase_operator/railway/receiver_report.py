@@ -82,7 +82,7 @@ def _lag_seconds(seen: ReceiverSeen, known: Known) -> float:
 
 
 def _suspended(config: ReceiverConfig, lag: float) -> bool:
-    """Commits have waited for the store for longer than they are to (`fallbackAfter`)."""
+    """Commits have waited for the archive for longer than they are to (`fallbackAfter`)."""
     limit = config.fallback_after_seconds
     return config.rpo is RecoveryPoint.ZERO and limit is not None and lag >= limit
 
@@ -95,7 +95,11 @@ def is_well(told: ReceiverReport | None) -> bool:
 
 
 def explained(
-    told: ReceiverReport | None, said: ReceiverReport | None, seen: ReceiverSeen, known: Known
+    told: ReceiverReport | None,
+    said: ReceiverReport | None,
+    seen: ReceiverSeen,
+    known: Known,
+    config: ReceiverConfig,
 ) -> ReceiverReport | None:
     """With the receiver's own last words of what is the matter (`said`); of how far it is the
     server's count. None where neither says anything.
@@ -112,6 +116,7 @@ def explained(
     if said.last_error is None or said.state is ReceiverState.RUNNING:
         return None
     kept = seen.kept if said.durable_lsn is not None else None
+    lag = _lag_seconds(seen, known)
     return said.model_copy(
         update={
             "timeline": seen.timeline,
@@ -119,7 +124,9 @@ def explained(
             "durable_lsn": _text(kept),
             "server_lsn": str(seen.server),
             "lag_bytes": max(0, seen.server - kept) if kept is not None else 0,
-            "lag_seconds": _lag_seconds(seen, known),
+            "lag_seconds": lag,
+            # Its own word is of the store alone; commits wait as long where it cannot come in.
+            "suspended": said.suspended or _suspended(config, lag),
         }
     )
 

@@ -137,14 +137,14 @@ GONE = replace(CAUGHT_UP, connected_at=None, state="", received=None, durable=No
 def test_without_a_connection_its_log_says_why_and_the_server_how_far() -> None:
     assert told(GONE) is None
     known = learnt(Known(), GONE)
-    assert explained(None, None, GONE, known) is None
-    assert explained(None, said(last_error=None), GONE, known) is None
+    assert explained(None, None, GONE, known, ASYNC) is None
+    assert explained(None, said(last_error=None), GONE, known, ASYNC) is None
     further = replace(GONE, server=Lsn(GONE.server + 7))
-    found = explained(None, said(durable_lsn="0/1"), further, known)
+    found = explained(None, said(durable_lsn="0/1"), further, known, ASYNC)
     assert found is not None
     assert (found.state, found.last_error) == (ReceiverState.ERROR, DENIED)
     assert (found.durable_lsn, found.lag_bytes) == (str(CAUGHT_UP.kept), 7)
-    begun = explained(None, said(), further, known)
+    begun = explained(None, said(), further, known, ASYNC)
     assert begun is not None
     assert begun.durable_lsn is None  # the slot alone is no archive
 
@@ -153,16 +153,36 @@ def test_what_one_said_while_it_ran_does_not_speak_for_one_that_has_no_connectio
     """It had an error once, then streamed, and now hangs: nothing new comes into its log."""
     known, old = learnt(Known(), GONE), said(state=ReceiverState.RUNNING, durable_lsn="0/1")
     assert old.last_error is not None
-    assert explained(told(GONE), old, GONE, known) is None
+    assert explained(told(GONE), old, GONE, known, ASYNC) is None
+
+
+@pytest.mark.parametrize("reason", ["ServerUnreachable", "ServerDenied", "Rollback"])
+def test_the_promise_is_suspended_after_fallback_where_it_cannot_come_in(reason: str) -> None:
+    """It lives and says so: of that it says nothing of the store, and there is no silence."""
+    error = Failure(reason=FailureReason(reason), message="no", at=NOW)
+    known = learnt(learnt(Known(), CAUGHT_UP), GONE)
+
+    def suspended(after: float, config: ReceiverConfig = ZERO, **words: Any) -> bool:
+        now = replace(GONE, at=NOW + after * SECOND)
+        found = explained(None, said(last_error=error, **words), now, learnt(known, now), config)
+        assert found is not None
+        return found.suspended
+
+    assert [suspended(after) for after in (0, 29, 30, 600)] == [False, False, True, True]
+    assert not suspended(600, ASYNC)
+    assert not suspended(600, ZERO.model_copy(update={"fallback_after_seconds": None}))
+    assert suspended(0, suspended=True)  # the store was away before it
 
 
 def test_one_that_gets_on_needs_no_words_and_one_that_does_not_gets_only_the_reason() -> None:
     well = told(CAUGHT_UP)
-    assert explained(well, said(), CAUGHT_UP, Known()) == well
+    assert explained(well, said(), CAUGHT_UP, Known(), ASYNC) == well
     stuck = [CAUGHT_UP, seen(10, 500, 0), seen(30, 500, 0)]
     behind = told(*stuck)
     assert behind is not None
-    found = explained(behind, said(store_failing_since=NOW, durable_lsn="0/1"), stuck[-1], Known())
+    found = explained(
+        behind, said(store_failing_since=NOW, durable_lsn="0/1"), stuck[-1], Known(), ASYNC
+    )
     assert found is not None
     assert (found.last_error, found.store_failing_since) == (DENIED, NOW)
     assert found.durable_lsn == behind.durable_lsn
