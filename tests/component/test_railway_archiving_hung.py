@@ -9,12 +9,15 @@ from contextlib import contextmanager
 
 import pytest
 
-from component.railway_operator import Operator, said
+from component.railway_operator import Operator, Ring, changed, instances, said
 from component.railway_receivers import (
+    OFF,
+    ON,
     Site,
     archiving,
     eventually,
     process,
+    slots,
     streams,
 )
 from postbase_operator.api.database import Database
@@ -83,3 +86,23 @@ async def test_one_that_hangs_is_down_though_its_last_words_are_that_it_runs(
             assert said(db, "Archiving")[1] == "ReceiverDown"
             assert streams_after_an_error()
         await ours.until(db, streams)
+
+
+async def test_a_receiver_that_commits_wait_for_outlives_an_operator_that_has_not_got_in(
+    site: Site,
+) -> None:
+    """Zero is switched off, and who does it began while the server gave no answer."""
+    ring = Ring()
+    async with process(site, ring) as ours:
+        db = await archiving(ours, pitr=ON | {"rpo": "Zero"})
+        waits = "SELECT sync_state::text FROM pg_stat_replication"
+        db = await ours.until(db, lambda _: ours.sql(db, waits) == [("sync",)])
+    (server,) = (each for each in instances(site.double, site.place) if each != site.service())
+    async with process(site, ring) as heir:
+        db = changed(db, pitr=OFF)
+        with hung(site, server):
+            for _ in range(2):
+                db, _ = await heir.look(db)
+            assert len(site.services()) == 1
+        db = await heir.until(db, lambda _: not site.services() and not slots(heir, db))
+        heir.sql(db, "CREATE TABLE t AS SELECT 7 AS n", app=True)

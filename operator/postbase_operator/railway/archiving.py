@@ -91,14 +91,16 @@ class Archiving:
     image: str
     now: Callable[[], datetime]
     _memories: dict[str, _Memory] = field(default_factory=dict)  # by the Database's UID
-    _awaited: set[str] = field(default_factory=set)  # UIDs: commits wait for the receiver
+    _free: set[str] = field(default_factory=set)  # UIDs: no commit waits for the receiver
 
     def commits_wait(self, db: Database, *, waits: bool) -> None:
-        """As its server says. Such a receiver is not taken away: no commit would end any more."""
-        (self._awaited.add if waits else self._awaited.discard)(db.metadata.uid)
+        """As its server says; True of one that runs and says nothing. A receiver is taken away only
+        where it is known that none waits: no commit would end any more. An operator that has just
+        begun knows that of nobody."""
+        (self._free.discard if waits else self._free.add)(db.metadata.uid)
 
     def forget(self, db: Database) -> None:
-        self._awaited.discard(db.metadata.uid)
+        self._free.discard(db.metadata.uid)
         self._memories.pop(db.metadata.uid, None)
         self.books.forget(db)
 
@@ -197,7 +199,7 @@ class Archiving:
         try:
             if wish.receiver.enabled:
                 await self._bring(ground, db, wish.receiver)
-            elif db.metadata.uid not in self._awaited:
+            elif db.metadata.uid in self._free:
                 await Receiving(ground).remove(db)
         except PostbaseError as error:
             self._memory(db).trouble = error

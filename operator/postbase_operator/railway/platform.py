@@ -155,8 +155,9 @@ class RailwayPlatform:
         server, server_error = None, ""
         if process.state is ProcessState.RUNNING and proxy is not None:
             server, server_error = await self._servers.ask(ground, db, proxy)
-        if server is not None:
-            self._archiving.commits_wait(db, waits=server.facts.synchronous)
+        if process.state is ProcessState.RUNNING:
+            waits = server is None or server.facts.synchronous
+            self._archiving.commits_wait(db, waits=waits)
         secret = meta.names_of(db).credentials
         system_id = volume.system_id if volume is not None else ""
         answering = proxy if server is not None else None
