@@ -36,6 +36,10 @@ logger = logging.getLogger(__name__)
 WORKERS = 4
 TOLD_EVERY = 3.0
 MUSL = "musl"
+OF = "pgdata.of"
+"""Beside the data: the key of the backup that it was made of."""
+RUN = f"{FOLDER}/run"
+"""In the data: what its log was fetched for."""
 MIB = 1024 * 1024
 
 
@@ -88,10 +92,12 @@ class Stage:
         check_fits(record)
         self._tell(place)
         supply = Supply(self._store, record, run.recovery) if run.recovery is not None else None
+        self._clear()
         if not self._data.exists():
             files = sum(1 for _ in names(supply)) if supply is not None else 0
             needed = record.source_bytes + files * record.wal_segment_size
             check_room(needed, shutil.disk_usage(self._volume).free)
+            self._write(self._volume / OF, run.object_key)
         fill.make(run, self._store, self._volume)
         if supply is not None:
             self._fetch_log(place, supply)
@@ -99,14 +105,39 @@ class Stage:
         if run.recovery is not None:
             self._store.delete(str(RecoveryProgressKey(place.archive, run.recovery.restore)))
 
+    def _clear(self) -> None:
+        """Attempts plan anew, and another plan may begin with another backup: over the first one's
+        data PostgreSQL would find the end of the log too early, and promote. So data stays only
+        where it can become what is asked for. Whose it is was noted before it got its name."""
+        part = self._volume / "pgdata.part"
+        shutil.rmtree(part, ignore_errors=True)
+        if not self._data.exists() or self._is_ours():
+            return
+        if not (self._data / "recovery.signal").exists() and not (self._data / FOLDER).exists():
+            raise Failed("VolumeInUse", "a database that was made fit to serve is on the volume")
+        logger.info("what another attempt has left is fetched anew")
+        self._data.rename(part)
+        fill.sync(self._volume)
+        shutil.rmtree(part)
+
+    def _is_ours(self) -> bool:
+        """It is of the same backup, and PostgreSQL has not touched it, or recovers it to the same
+        end. What an attempt before has promoted never is: nobody knows any more how far it came."""
+        if said(self._volume / OF) != self._told.run.object_key:
+            return False
+        if (self._data / "backup_label").exists():
+            return True  # PostgreSQL takes it away when it begins
+        wanted = self._told.run.to_bytes().decode()
+        return (self._data / "recovery.signal").exists() and said(self._data / RUN) == wanted
+
     # -- the log -----------------------------------------------------------------------------
 
     def _fetch_log(self, place: PhysicalFolder, supply: Supply) -> None:
         """Each file has its name when it is whole; those that an attempt at the very same has left
         are kept. Of one to another end the last file would be cut too early."""
-        folder, mark = self._data / LOG, self._data / FOLDER / "run"
+        folder, mark = self._data / LOG, self._data / RUN
         wanted = self._told.run.to_bytes().decode()
-        if not mark.exists() or mark.read_text() != wanted:
+        if said(mark) != wanted:
             shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
         self._write(mark, wanted)
@@ -173,6 +204,11 @@ class Stage:
         fill.sync(part)
         part.rename(path)
         fill.sync(path.parent)
+
+
+def said(mark: Path) -> str:
+    """ "" where there is none."""
+    return mark.read_text() if mark.exists() else ""
 
 
 def names(supply: Supply) -> Iterator[str]:
