@@ -3,11 +3,14 @@ recovers is what the last of them was told, whatever those before have left."""
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NoReturn
 from uuid import UUID
 
+import psycopg
 import pytest
 
 from component.job_runs import record_in, run_of, take_physical
@@ -19,7 +22,7 @@ from component.test_recovery import TRACKED, Ledger, journal, told, write
 from postbase_operator.api.ids import public_id
 from postbase_operator.archive.keys import Archive
 from postbase_operator.archive.run import FillRun
-from postbase_operator.archive.staging import Staging
+from postbase_operator.archive.staging import FOLDER, Staging
 from postbase_operator.desired import staged
 from postbase_operator.jobs.desk import Failed
 from postbase_operator.jobs.stage import Stage
@@ -28,6 +31,8 @@ from postbase_operator.objectstore.archive_log import StoredLog, load
 from postbase_operator.objectstore.s3 import S3Store
 from postbase_operator.objectstore.store import Reason, StoreUnavailable
 from postbase_operator.planning.recovery import Target, plan_recovery
+from postbase_operator.postgres.recovered import Recovered
+from postbase_operator.postgres.recovered import recovered as asked
 
 __all__ = ["servers"]
 pytestmark = pytest.mark.timeout(300)
@@ -77,17 +82,21 @@ def attempt(source: Source, to: Server, run: FillRun) -> None:
     Stage(Staging(run, 1, settings, "A", "C", "K", {}), source.store, to.folder).make()
 
 
-def recovered(to: Server) -> set[int]:
-    """What PostgreSQL makes of it. It lets in the test in place of the operator."""
-    data = to.folder / "pgdata"
-    data.rename(to.data)
+def started(to: Server) -> None:
+    """It lets in the test in place of the operator."""
+    (to.folder / "pgdata").rename(to.data)
     to.configure()
     (to.data / "pg_hba.conf").write_text("local all all trust\n")
     to.take_over()
     to.start()
+
+
+def recovered(to: Server) -> set[int]:
+    """What PostgreSQL makes of it."""
+    started(to)
     found = journal(to)
     to.stop()
-    to.data.rename(data)
+    to.data.rename(to.folder / "pgdata")
     return found
 
 
@@ -147,3 +156,32 @@ def test_what_may_have_served_is_not_touched(source: Source, servers: Servers) -
         attempt(source, to, source.planned())
     assert caught.value.reason == "VolumeInUse"
     assert (to.folder / "pgdata/PG_VERSION").exists()
+
+
+def test_postgresql_knows_after_its_promotion_how_far_it_came(
+    source: Source, servers: Servers
+) -> None:
+    """Until it is started again; a port that is open to strangers has no part in it."""
+    to = servers.bare(MAJOR)
+    ledger = source.writes(0)
+    run = source.planned()
+    assert run.recovery is not None
+    attempt(source, to, run)
+    started(to)
+    seen = asyncio.run(ask(to))
+    assert seen is not None
+    assert seen.last_commit == run.recovery.last_commit == max(ledger.rows.values())
+    assert not seen.is_settled
+    to.sql("INSERT INTO journal VALUES (-1, '')")
+    assert asyncio.run(ask(to)) == seen
+    shutil.rmtree(to.data / FOLDER)  # as `settle` does in the end
+    to.stop()
+    to.start()
+    seen = asyncio.run(ask(to))
+    assert seen is not None
+    assert (seen.last_commit, seen.is_settled) == (None, True)
+
+
+async def ask(server: Server) -> Recovered | None:
+    async with await psycopg.AsyncConnection.connect(server.conninfo) as connection:
+        return await asked(connection)

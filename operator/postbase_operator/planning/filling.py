@@ -83,7 +83,7 @@ def _judge(
 ) -> Filling:
     job = fill.job
     if job.state is RunState.SUCCEEDED and fill.system_id:
-        short = falls_short(recovery, fill.last_commit)
+        short = falls_short(fill.task or recovery, fill.last_commit)
         if short:
             return Filling(RestoreStep.VERIFYING, short, failed="RecoveryFailed")
         step = RestoreStep.SWITCHING

@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from postbase_operator.api.backup import Backup
 from postbase_operator.api.database_status import RailwayStatus
-from postbase_operator.archive.run import RecoveryProgress
+from postbase_operator.archive.run import RecoveryProgress, RecoveryTask
 from postbase_operator.archive.wish import NOTHING, ArchivingWish
 from postbase_operator.planning.archive_observed import NONE_EARLIER, ArchiveSeen, Earlier
 from postbase_operator.planning.archived import Offer
@@ -174,6 +174,8 @@ class Fill:
     """Whose data it has turned out to be, once it has ended well."""
     last_commit: str = ""
     """The last one that PostgreSQL says it has recovered."""
+    task: RecoveryTask | None = None
+    """What that is held against, where the platform still has what the attempt was told."""
     recovers: bool = False
     """The backup is there, and PostgreSQL replays the log."""
     staged: bool = False

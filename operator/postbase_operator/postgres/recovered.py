@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from psycopg import sql
 
@@ -19,7 +20,9 @@ from postbase_operator.postgres.connect import SUPERUSER, Connection
 from postbase_operator.postgres.scram import verifier
 
 SEEN = """
-SELECT pg_catalog.pg_is_in_recovery(), s.system_identifier::text, c.timeline_id
+SELECT pg_catalog.pg_is_in_recovery(), s.system_identifier::text, c.timeline_id,
+    pg_catalog.pg_last_xact_replay_timestamp(),
+    pg_catalog.pg_stat_file(%s, true) IS NULL
 FROM pg_catalog.pg_control_system() s, pg_catalog.pg_control_checkpoint() c
 """
 SLOT_KEPT = """
@@ -36,14 +39,19 @@ class Recovered:
 
     system_id: str
     timeline: int
+    last_commit: datetime | None
+    """The last one that it has replayed; None where it replayed none, or was started again since:
+    PostgreSQL has it in memory alone."""
+    is_settled: bool
+    """`settle` has come to its end once."""
 
 
 async def recovered(connection: Connection) -> Recovered | None:
     """None while it recovers."""
-    row = await (await connection.execute(SEEN)).fetchone()
+    row = await (await connection.execute(SEEN, [FOLDER])).fetchone()
     if row is None or row[0]:
         return None
-    return Recovered(str(row[1]), int(row[2]))
+    return Recovered(str(row[1]), int(row[2]), row[3], bool(row[4]))
 
 
 async def settle(

@@ -16,7 +16,6 @@ from postbase_operator.archive.record import UnreadableRecord
 from postbase_operator.archive.run import VARIABLE, FillRun
 from postbase_operator.archive.staging import attempt_in, end_in
 from postbase_operator.errors import Denied, NotReady, PostbaseError, Unavailable
-from postbase_operator.planning.archived import falls_short
 from postbase_operator.planning.backup_observed import JobState, RunState
 from postbase_operator.planning.observed import Fill
 from postbase_operator.postgres import recovered
@@ -31,7 +30,6 @@ from postbase_operator.railway.restore_door import RestoreDoor
 
 LINES = 1000
 """Of a log, from the end."""
-LAST_COMMIT = "last completed transaction was at log time "
 FATAL = re.compile(r"\b(?:FATAL|PANIC):\s+(.*)")
 EARLY = "recovery ended before configured recovery target was reached"
 OF_CLIENTS = (
@@ -45,6 +43,8 @@ OF_CLIENTS = (
     "invalid length of startup packet",
 )
 """What whoever knocks is told, of which an open port has many: nothing of it ends the server."""
+UNKNOWN = "PostgreSQL does not know any more how far it has recovered: it was started again"
+"""What cannot be held against the plan is not believed; the next attempt begins anew."""
 ON_ITS_WAY = "Its deployment is on its way"
 
 
@@ -130,10 +130,11 @@ class Fills:
         if found is None:
             return run.goes(message, recovers=True)
         done = JobState(run.state.attempt, RunState.SUCCEEDED, run.state.since)
-        last = last_commit(await _log(ground, run.deployment))
-        if short := falls_short(run.task.recovery if run.task is not None else None, last):
-            return run.failed("RecoveryFailed", short)
-        return Fill(run.volume, done, system_id=found.system_id, last_commit=last)
+        task = run.task.recovery if run.task is not None else None
+        last = found.last_commit.isoformat() if found.last_commit is not None else ""
+        if task is not None and task.last_commit is not None and not (last or found.is_settled):
+            return run.failed("RecoveryFailed", UNKNOWN)
+        return Fill(run.volume, done, found.system_id, last, task)
 
     async def ended_early(self, ground: Ground, service: ServiceInstance) -> bool:
         """PostgreSQL has found no commit after its target, up to the end that was pinned: then all
@@ -182,12 +183,6 @@ class _Run:
 async def _log(ground: Ground, deployment: Deployment) -> list[str]:
     lines = await reads.logs(ground.client, deployment.id, limit=LINES)
     return [line.message for line in lines]
-
-
-def last_commit(lines: list[str]) -> str:
-    """As PostgreSQL's log has it; "" where it names none."""
-    found = [line.partition(LAST_COMMIT)[2].strip() for line in lines if LAST_COMMIT in line]
-    return found[-1] if found else ""
 
 
 def last_fatal(lines: list[str]) -> str:

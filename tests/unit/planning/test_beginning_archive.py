@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from postbase_operator.planning import plan as steps
-from postbase_operator.planning.archived import Offer
+from postbase_operator.planning.archived import Offer, task_of
 from postbase_operator.planning.backup_observed import JobState, RunState
 from postbase_operator.planning.beginning_archive import needs_offer
 from postbase_operator.planning.observed import Fill, Observed, VolumeRole
@@ -74,3 +75,19 @@ def test_a_copy_that_is_staged_is_recovered_by_another_step() -> None:
     failed = replace(staged, job=replace(runs.job, state=RunState.FAILED, reason="WalGap"))
     made = plan(Observed(volumes=(BEGUN,), fill=failed, source_archive=OFFER), db)
     assert "RecoverVolume" not in kinds(made)
+
+
+def test_what_falls_short_of_what_the_attempt_was_told_is_never_served() -> None:
+    """Also where the archive is not asked any more: the platform has kept what it was told."""
+    task = task_of(PLAN, UID, in_place=False)
+    assert task is not None
+    assert task.last_commit is not None
+    early = (task.last_commit - timedelta(seconds=1)).isoformat()
+    job = JobState(1, RunState.SUCCEEDED, NOW)
+    ended = Fill(BEGUN.name, job, CURRENT.system_id, early, task)
+    made = plan(Observed(volumes=(BEGUN,), fill=ended), database(bootstrap=RESTORE))
+    assert kinds(made) == ["EnsureSecrets"]  # and no further attempt
+    assert verdict(made)[1] == "RecoveryFailed"
+    whole = replace(ended, last_commit=task.last_commit.isoformat())
+    made = plan(Observed(volumes=(BEGUN,), fill=whole), database(bootstrap=RESTORE))
+    assert "PromoteVolume" in kinds(made)

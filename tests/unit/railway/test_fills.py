@@ -2,7 +2,29 @@
 
 from __future__ import annotations
 
-from postbase_operator.railway.fills import last_commit, last_fatal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from postbase_operator.archive.run import VARIABLE, FillRun, RecoveryTask
+from postbase_operator.archive.staging import ATTEMPT
+from postbase_operator.planning.backup_observed import RunState
+from postbase_operator.planning.observed import Fill
+from postbase_operator.postgres import recovered
+from postbase_operator.postgres.recovered import Recovered
+from postbase_operator.railway.deployments import Deployment
+from postbase_operator.railway.fills import Fills, last_fatal
+from postbase_operator.railway.ground import Ground
+from postbase_operator.railway.models import ServiceInstance
+from postbase_operator.railway.restore_books import RestoreBooks
+from postbase_operator.railway.restore_door import RestoreDoor
+from unit.conftest import NOW, database
+
+TASK = RecoveryTask(restore="r", timeline=1, end="0/5000000", last_commit=NOW)
 
 LOG = """\
 2026-11-28 23:00:01 UTC [30] LOG:  starting archive recovery
@@ -23,6 +45,62 @@ def test_why_it_has_ended_is_not_what_strangers_at_an_open_port_are_told() -> No
     assert last_fatal([*LOG, panic]) == panic.partition(":  ")[2]
 
 
-def test_the_last_commit_is_told_as_the_server_has_it() -> None:
-    assert last_commit(LOG) == "2026-11-28 22:10:00+00"
-    assert last_commit(LOG[:3]) == ""
+class Double:
+    """A deployment of PostgreSQL on Railway, for one look at a time."""
+
+    def __init__(self) -> None:
+        told = {VARIABLE: FillRun(object_key="k", recovery=TASK).to_bytes().decode(), ATTEMPT: "1"}
+        self.variables = told
+        self.fills = Fills(cast(RestoreDoor, self), cast(RestoreBooks, None), lambda: self.now)
+        self.now: datetime = NOW
+        self.refuses: Exception | None = None
+        self.sight = self
+
+    async def _variables(self, _: str) -> dict[str, str]:
+        return self.variables
+
+    @asynccontextmanager
+    async def open(self, *_: object) -> AsyncIterator[None]:
+        if self.refuses is not None:
+            raise self.refuses
+        yield
+
+    async def look(self) -> Fill:
+        ground: Any = SimpleNamespace(
+            sight=SimpleNamespace(variables=self._variables), client=None, settles=1.0
+        )
+        latest = Deployment(id="d", status="SUCCESS", status_updated_at=NOW, meta={"image": "pg"})
+        service = ServiceInstance.model_validate(
+            {"serviceId": "s", "serviceName": "shop", "source": {"image": "pg"}}
+        ).model_copy(update={"latest_deployment": latest})
+        fill = await self.fills.look(cast(Ground, ground), database(), service, "v", None)
+        assert fill is not None
+        return fill
+
+
+def answers(monkeypatch: pytest.MonkeyPatch, found: Recovered) -> None:
+    async def answer(_: object) -> Recovered:
+        return found
+
+    monkeypatch.setattr(recovered, "recovered", answer)
+
+
+async def test_how_far_it_came_is_told_with_what_it_was_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answers(monkeypatch, Recovered("7", 2, NOW, is_settled=False))
+    fill = await Double().look()
+    assert (fill.job.state, fill.system_id, fill.task) == (RunState.SUCCEEDED, "7", TASK)
+    assert datetime.fromisoformat(fill.last_commit) == NOW
+
+
+async def test_what_cannot_be_held_against_the_plan_is_not_believed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answers(monkeypatch, Recovered("7", 2, None, is_settled=False))
+    fill = await Double().look()
+    assert (fill.job.state, fill.job.reason) == (RunState.FAILED, "RecoveryFailed")
+    assert "started again" in fill.job.message
+    # One that was made fit to serve was held against it before.
+    answers(monkeypatch, Recovered("7", 2, None, is_settled=True))
+    assert (await Double().look()).job.state is RunState.SUCCEEDED
