@@ -16,7 +16,7 @@ import pytest
 from component.job_runs import record_in, run_of, take_physical
 from component.log_archive import archive_log
 from component.recoveries import task
-from component.servers import Server, Servers, servers
+from component.servers import MAJORS, OTHERS, Server, Servers, servers
 from component.store_server import StoreServer, store_of
 from component.test_recovery import TRACKED, Ledger, journal, told, write
 from postbase_operator.api.ids import public_id
@@ -33,6 +33,7 @@ from postbase_operator.objectstore.store import Reason, StoreUnavailable
 from postbase_operator.planning.recovery import Target, plan_recovery
 from postbase_operator.postgres.recovered import Recovered
 from postbase_operator.postgres.recovered import recovered as asked
+from postbase_operator.wal import control
 
 __all__ = ["servers"]
 pytestmark = pytest.mark.timeout(300)
@@ -180,6 +181,28 @@ def test_postgresql_knows_after_its_promotion_how_far_it_came(
     seen = asyncio.run(ask(to))
     assert seen is not None
     assert (seen.last_commit, seen.is_settled) == (None, True)
+
+
+def test_prepared_transactions_of_the_log_are_replayed(source: Source, servers: Servers) -> None:
+    """Though the spec allows none."""
+    server, to = source.server, servers.bare(MAJOR)
+    server.stop()
+    server.configure(max_prepared_transactions="3")
+    server.start()
+    source.backed_up()
+    server.sql("BEGIN; INSERT INTO journal VALUES (-1, ''); PREPARE TRANSACTION 'held'")
+    server.sql("COMMIT PREPARED 'held'")
+    ledger = source.writes(0)
+    attempt(source, to, source.planned())
+    assert recovered(to) == set(ledger.rows)
+    assert -1 in ledger.rows
+
+
+@pytest.mark.parametrize("major", [*MAJORS, *OTHERS])
+def test_the_control_file_of_each_major_is_read(servers: Servers, major: int) -> None:
+    server = servers.new(major, max_prepared_transactions="7")
+    assert control.max_prepared_transactions((server.data / control.FILE).read_bytes()) == 7
+    server.stop()
 
 
 async def ask(server: Server) -> Recovered | None:

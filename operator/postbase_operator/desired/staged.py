@@ -8,6 +8,7 @@ postgresql.conf, where the last word counts.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC
 
@@ -32,6 +33,7 @@ MEANWHILE = """\
 hostssl all postgres all cert
 """
 SUPERUSER = "postgres"
+PREPARED = "max_prepared_transactions"
 
 
 def hba() -> str:
@@ -57,12 +59,22 @@ def recovery(task: RecoveryTask | None, parameters: Mapping[str, str]) -> str:
         "ssl_key_file": f"{FOLDER}/server.key",
         "log_timezone": "UTC",
         "lc_messages": "C",
+        PREPARED: parameters.get(PREPARED, "0"),
         **_target(task),
     }
     # What is not tracked at the end of a recovery is thrown away there.
     if "track_commit_timestamp" in parameters:
         chosen["track_commit_timestamp"] = parameters["track_commit_timestamp"]
     return "".join(f"{name} = {quoted(value)}\n" for name, value in chosen.items())
+
+
+def with_room(settings: str, prepared: int) -> str:
+    """`recovery`, for a copy whose server allowed so many prepared transactions: of the sizes it is
+    the one that a recovery runs out of though it lets nobody in. The larger one counts."""
+    wanted = re.search(rf"^{PREPARED} = '([0-9]+)'$", settings, re.MULTILINE)
+    if wanted is not None and int(wanted[1]) >= prepared:
+        return settings
+    return f"{settings}{PREPARED} = {quoted(str(prepared))}\n"
 
 
 def _target(task: RecoveryTask | None) -> dict[str, str]:

@@ -31,6 +31,7 @@ from postbase_operator.jobs.supply import Answer, File, Supply
 from postbase_operator.objectstore.s3 import S3Store
 from postbase_operator.objectstore.settings import StoreConfig
 from postbase_operator.objectstore.store import ObjectStore
+from postbase_operator.wal import control
 
 logger = logging.getLogger(__name__)
 WORKERS = 4
@@ -195,7 +196,8 @@ class Stage:
         conf = self._data / "postgresql.conf"
         own = conf.read_text().partition(staged.MARK)[0] if conf.exists() else ""
         self._write(conf, own + staged.SERVER)
-        self._write(self._data / "postgresql.auto.conf", told.settings)
+        had = control.max_prepared_transactions((self._data / control.FILE).read_bytes())
+        self._write(self._data / "postgresql.auto.conf", staged.with_room(told.settings, had))
 
     def _write(self, path: Path, text: str) -> None:
         part = path.with_name(f"{path.name}.part")

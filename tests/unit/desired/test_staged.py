@@ -36,6 +36,19 @@ def test_smaller_sizes_than_the_logs_do_not_hinder() -> None:
     assert settings(staged.recovery(TASK, {}))["hot_standby"] == "off"
 
 
+def test_there_is_room_for_the_prepared_transactions_of_the_log() -> None:
+    """Without it the recovery ends at the first that it replays."""
+
+    def room(had: int, **wanted: str) -> str:
+        text = staged.with_room(staged.recovery(TASK, wanted), had)
+        return settings(text)["max_prepared_transactions"]
+
+    assert room(0) == "0"
+    assert room(5) == "5"
+    assert room(5, max_prepared_transactions="3") == "5"
+    assert room(5, max_prepared_transactions="8") == "8"
+
+
 def test_commit_times_are_kept_where_the_spec_asks_for_them() -> None:
     assert "track_commit_timestamp" not in settings(staged.recovery(TASK, {}))
     tracked = settings(staged.recovery(TASK, {"track_commit_timestamp": "on", "work_mem": "8MB"}))
