@@ -8,8 +8,8 @@ from postbase_operator.api.database import Database, DatabaseStatus
 from postbase_operator.planning import plan as steps
 from postbase_operator.planning.archived import Offer, task_of
 from postbase_operator.planning.backup_observed import RunState
-from postbase_operator.planning.beginning import AGAIN, PHASE
-from postbase_operator.planning.filling import Filling, filling
+from postbase_operator.planning.beginning import PHASE
+from postbase_operator.planning.filling import Filling, filling, is_given_up
 from postbase_operator.planning.judgement import Verdict, reconciling, stalled
 from postbase_operator.planning.observed import Observed
 from postbase_operator.planning.plan import Plan, Step
@@ -18,6 +18,8 @@ from postbase_operator.planning.status import finish
 
 FIELD = "spec.bootstrap"
 WAITING_AGAIN = 5.0
+GIVEN_UP_AGAIN = 300.0
+"""Seconds: what changes it is an edit or a deletion, which is an event."""
 
 
 def begins_with_archive(db: Database, seen: Observed) -> bool:
@@ -28,11 +30,12 @@ def begins_with_archive(db: Database, seen: Observed) -> bool:
 
 
 def needs_offer(db: Database, seen: Observed) -> bool:
-    """The archive is asked where a fill is to be begun: it takes many requests."""
+    """The archive is asked where a fill is to be begun, and not once all is given up: it takes many
+    requests."""
     if not begins_with_archive(db, seen):
         return False
     fill = seen.fill
-    return fill is None or fill.job.state is RunState.FAILED
+    return fill is None or (fill.job.state is RunState.FAILED and not is_given_up(fill.job))
 
 
 def plan_from_archive(db: Database, seen: Observed, context: Context) -> Plan[DatabaseStatus]:
@@ -47,7 +50,7 @@ def plan_from_archive(db: Database, seen: Observed, context: Context) -> Plan[Da
     todo: list[Step] = [steps.EnsureSecrets(first=not seen.volumes), *state.todo]
     if state.failed:
         verdict = stalled(state.failed, f"The archive could not be restored: {state.message}")
-        return finish(db, seen, verdict, now, todo, requeue_after=AGAIN)
+        return finish(db, seen, verdict, now, todo, requeue_after=GIVEN_UP_AGAIN)
     if state.ready is not None:
         todo.append(steps.PromoteVolume(state.ready.name, state.system_id, uid))
     verdict = _told(state, plan is not None and plan.last_commit_time is not None, offer)

@@ -16,11 +16,13 @@ from postbase_operator.archive.run import RecoveryTask
 from postbase_operator.planning import plan as steps
 from postbase_operator.planning.archived import falls_short
 from postbase_operator.planning.backup_failure import back_off, can_help
-from postbase_operator.planning.backup_observed import RunState
+from postbase_operator.planning.backup_observed import JobState, RunState
 from postbase_operator.planning.observed import Fill, Observed, Volume, VolumeRole
 from postbase_operator.planning.plan import Step
 
 ATTEMPTS = 3
+LOST = "RecoveryFailed"
+"""Of a run that gave no reason."""
 RECOVERING_AGAIN = 3.0
 """Seconds between looks at how far a recovery is: no event tells."""
 NEVER_AGAIN = frozenset(
@@ -96,9 +98,8 @@ def _judge(
         message = job.message or "The backup is being fetched and recovered"
         step = RestoreStep.RECOVERING if fill.recovers else RestoreStep.FILLING
         return Filling(step, message, again=RECOVERING_AGAIN if fill.recovers else 15.0)
-    reason = job.reason or "RecoveryFailed"
-    final = reason in NEVER_AGAIN or not can_help(reason)
-    if final or job.attempt >= ATTEMPTS:
+    reason = job.reason or LOST
+    if is_given_up(job):
         return Filling(RestoreStep.FILLING, job.message, failed=reason)
     due = (job.ended_at or job.since) + back_off(job.attempt)
     if now < due:
@@ -106,6 +107,12 @@ def _judge(
         message = f"Attempt {job.attempt} of {ATTEMPTS} failed ({reason}: {job.message})"
         return Filling(RestoreStep.FILLING, message, again=wait)
     return _start(volume, object_key, job.attempt + 1, recovery)
+
+
+def is_given_up(job: JobState) -> bool:
+    """Of one that has failed: no attempt follows."""
+    reason = job.reason or LOST
+    return reason in NEVER_AGAIN or not can_help(reason) or job.attempt >= ATTEMPTS
 
 
 def orphans(seen: Observed, restores: Sequence[PitrRestore]) -> list[Step]:

@@ -45,6 +45,7 @@ OF_CLIENTS = (
 """What whoever knocks is told, of which an open port has many: nothing of it ends the server."""
 UNKNOWN = "PostgreSQL does not know any more how far it has recovered: it was started again"
 """What cannot be held against the plan is not believed; the next attempt begins anew."""
+ENDED = (Standing.FAILED, Standing.STOPPED)
 ON_ITS_WAY = "Its deployment is on its way"
 
 
@@ -57,6 +58,8 @@ class Fills:
     now: Callable[[], datetime]
     _silent: dict[tuple[str, int], datetime] = field(default_factory=dict)
     """By deployment and attempt: when it was first seen to have ended, and had left no word."""
+    _ended: dict[tuple[str, int], Fill] = field(default_factory=dict)
+    """How one has failed never changes: its log is not read at each look for ever."""
 
     async def look(
         self,
@@ -76,9 +79,16 @@ class Fills:
         if latest is None or latest.image != service.image:
             return Fill(volume, state, recovers=not fills(service))
         run = _Run(volume, state, latest, variables)
+        key, ended = (latest.id, attempt), latest.standing in ENDED
+        if ended and (word := self._ended.get(key)) is not None:
+            return word
         if fills(service):
-            return await self._filled(ground, db, run)
-        return await self._recovered(ground, db, run, proxy)
+            fill = await self._filled(ground, db, run)
+        else:
+            fill = await self._recovered(ground, db, run, proxy)
+        if ended and fill.job.state is RunState.FAILED:
+            self._ended[key] = fill
+        return fill
 
     async def _filled(self, ground: Ground, db: Database, run: _Run) -> Fill:
         match run.deployment.standing:

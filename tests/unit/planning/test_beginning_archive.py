@@ -63,6 +63,18 @@ def test_the_archive_is_asked_only_where_a_fill_is_to_begin() -> None:
     assert not needs_offer(database(), Observed())
 
 
+def test_what_is_given_up_asks_no_archive_and_is_looked_at_seldom() -> None:
+    db = database(bootstrap=RESTORE)
+    job = JobState(1, RunState.FAILED, NOW, NOW, "RunLost")
+    assert needs_offer(db, Observed(volumes=(BEGUN,), fill=Fill(BEGUN.name, job)))
+    for last in (replace(job, attempt=3), replace(job, reason="WalGap")):
+        seen = Observed(volumes=(BEGUN,), fill=Fill(BEGUN.name, last))
+        assert not needs_offer(db, seen)
+        made = plan(seen, db)
+        assert verdict(made)[1] == last.reason
+        assert (made.requeue_after or 0) >= 60
+
+
 def test_a_copy_that_is_staged_is_recovered_by_another_step() -> None:
     """Where nothing can stand beside PostgreSQL (Railway): not before all is on the volume."""
     db = database(bootstrap=RESTORE)

@@ -54,7 +54,7 @@ class Double:
         self.fills = Fills(cast(RestoreDoor, self), cast(RestoreBooks, None), lambda: self.now)
         self.now: datetime = NOW
         self.refuses: Exception | None = None
-        self.sight = self
+        self.status = "SUCCESS"
 
     async def _variables(self, _: str) -> dict[str, str]:
         return self.variables
@@ -69,7 +69,7 @@ class Double:
         ground: Any = SimpleNamespace(
             sight=SimpleNamespace(variables=self._variables), client=None, settles=1.0
         )
-        latest = Deployment(id="d", status="SUCCESS", status_updated_at=NOW, meta={"image": "pg"})
+        latest = Deployment(id="d", status=self.status, status_updated_at=NOW, meta={"image": "pg"})
         service = ServiceInstance.model_validate(
             {"serviceId": "s", "serviceName": "shop", "source": {"image": "pg"}}
         ).model_copy(update={"latest_deployment": latest})
@@ -104,3 +104,22 @@ async def test_what_cannot_be_held_against_the_plan_is_not_believed(
     # One that was made fit to serve was held against it before.
     answers(monkeypatch, Recovered("7", 2, None, is_settled=True))
     assert (await Double().look()).job.state is RunState.SUCCEEDED
+
+
+async def test_the_log_of_what_has_failed_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = []
+
+    async def logs(_: object, deployment: str, limit: int) -> list[SimpleNamespace]:
+        read.append((deployment, limit))
+        return [SimpleNamespace(message=line) for line in LOG]
+
+    monkeypatch.setattr("postbase_operator.railway.reads.logs", logs)
+    double = Double()
+    double.status = "FAILED"
+    first = await double.look()
+    assert (first.job.state, first.job.reason) == (RunState.FAILED, "RecoveryFailed")
+    assert await double.look() == first
+    assert len(read) == 1
+    double.variables[ATTEMPT] = "2"
+    await double.look()
+    assert len(read) == 2
