@@ -45,6 +45,10 @@ OF_CLIENTS = (
 """What whoever knocks is told, of which an open port has many: nothing of it ends the server."""
 UNKNOWN = "PostgreSQL does not know any more how far it has recovered: it was started again"
 """What cannot be held against the plan is not believed; the next attempt begins anew."""
+READY = "database system is ready to accept connections"
+RECOVERS = "PostgreSQL recovers the copy"
+PATIENCE = timedelta(minutes=10)
+"""With a server that says it is ready: its way in may be away for a while."""
 ENDED = (Standing.FAILED, Standing.STOPPED)
 ON_ITS_WAY = "Its deployment is on its way"
 
@@ -58,6 +62,8 @@ class Fills:
     now: Callable[[], datetime]
     _silent: dict[tuple[str, int], datetime] = field(default_factory=dict)
     """By deployment and attempt: when it was first seen to have ended, and had left no word."""
+    _shut: dict[tuple[str, int], datetime] = field(default_factory=dict)
+    """Since when PostgreSQL has refused us, or since its log was read about that."""
     _ended: dict[tuple[str, int], Fill] = field(default_factory=dict)
     """How one has failed never changes: its log is not read at each look for ever."""
 
@@ -79,7 +85,7 @@ class Fills:
         if latest is None or latest.image != service.image:
             return Fill(volume, state, recovers=not fills(service))
         run = _Run(volume, state, latest, variables)
-        key, ended = (latest.id, attempt), latest.standing in ENDED
+        key, ended = run.key, latest.standing in ENDED
         if ended and (word := self._ended.get(key)) is not None:
             return word
         if fills(service):
@@ -127,18 +133,17 @@ class Fills:
                 if not (said := last_fatal(lines)):
                     return self._without_a_word(ground, run, "RecoveryFailed", "PostgreSQL ended")
                 return run.failed("RecoveryFailed", said)
-        message = "PostgreSQL recovers the copy"
         try:
             async with self.door.open(ground, db, proxy) as connection:
                 found = await recovered.recovered(connection)
         except NotReady:
-            return run.goes(message, recovers=True)
+            return run.goes(RECOVERS, recovers=True)
         except (Unavailable, Denied) as error:
             if error.service != POSTGRESQL:
                 raise
-            return run.goes(message, recovers=True)
+            return await self._shut_out(ground, run, " ".join(str(error).split())[:500])
         if found is None:
-            return run.goes(message, recovers=True)
+            return run.goes(RECOVERS, recovers=True)
         done = JobState(run.state.attempt, RunState.SUCCEEDED, run.state.since)
         task = run.task.recovery if run.task is not None else None
         last = found.last_commit.isoformat() if found.last_commit is not None else ""
@@ -154,9 +159,21 @@ class Fills:
             return False
         return last_fatal(await _log(ground, latest)) == EARLY
 
+    async def _shut_out(self, ground: Ground, run: _Run, why: str) -> Fill:
+        """Nobody gets in before it is recovered; one that is, and still lets nobody in, has failed.
+        Its log is read once in a while only, as there are looks every few seconds."""
+        goes, key = run.goes(f"{RECOVERS}; {why}", recovers=True), run.key
+        since = self._shut.setdefault(key, self.now())
+        if self.now() - since < PATIENCE:
+            return goes
+        if not any(READY in line for line in await _log(ground, run.deployment)):
+            self._shut[key] = self.now()
+            return goes
+        return run.failed("RecoveryFailed", f"PostgreSQL is recovered and lets nobody in: {why}")
+
     def _without_a_word(self, ground: Ground, run: _Run, reason: str, message: str) -> Fill:
         """The log may come later than the end; and what has ended may be the attempt before."""
-        key = (run.deployment.id, run.state.attempt)
+        key = run.key
         since = self._silent.setdefault(key, self.now())
         if self.now() - since < timedelta(seconds=ground.settles):
             return run.goes(ON_ITS_WAY)
@@ -171,6 +188,10 @@ class _Run:
     state: JobState
     deployment: Deployment
     variables: Mapping[str, str]
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return self.deployment.id, self.state.attempt
 
     @property
     def task(self) -> FillRun | None:

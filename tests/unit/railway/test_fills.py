@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -12,9 +12,11 @@ import pytest
 
 from postbase_operator.archive.run import VARIABLE, FillRun, RecoveryTask
 from postbase_operator.archive.staging import ATTEMPT
+from postbase_operator.errors import Unavailable
 from postbase_operator.planning.backup_observed import RunState
 from postbase_operator.planning.observed import Fill
 from postbase_operator.postgres import recovered
+from postbase_operator.postgres.faults import POSTGRESQL
 from postbase_operator.postgres.recovered import Recovered
 from postbase_operator.railway.deployments import Deployment
 from postbase_operator.railway.fills import Fills, last_fatal
@@ -104,6 +106,32 @@ async def test_what_cannot_be_held_against_the_plan_is_not_believed(
     # One that was made fit to serve was held against it before.
     answers(monkeypatch, Recovered("7", 2, None, is_settled=True))
     assert (await Double().look()).job.state is RunState.SUCCEEDED
+
+
+async def test_a_recovery_that_lets_nobody_in_says_why_and_ends_once_it_is_ready(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    log = list(LOG)
+
+    async def logs(*_: object, limit: int) -> list[SimpleNamespace]:
+        return [SimpleNamespace(message=line) for line in log[-limit:]]
+
+    monkeypatch.setattr("postbase_operator.railway.reads.logs", logs)
+    double = Double()
+    double.refuses = Unavailable(POSTGRESQL, 'role "postgres" is not permitted\nto log in')
+    for minutes in (0, 9, 11):  # it recovers for long
+        double.now = NOW + timedelta(minutes=minutes)
+        fill = await double.look()
+        assert (fill.job.state, fill.recovers) == (RunState.RUNNING, True)
+        assert 'role "postgres" is not permitted to log in' in fill.job.message
+    log.append("2026-11-28 23:11:00 UTC [1] LOG:  database system is ready to accept connections")
+    double.now = NOW + timedelta(minutes=15)  # the log was read four minutes ago
+    assert (await double.look()).job.state is RunState.RUNNING
+    for minutes in (22, 23):
+        double.now = NOW + timedelta(minutes=minutes)
+        fill = await double.look()
+        assert (fill.job.state, fill.job.reason) == (RunState.FAILED, "RecoveryFailed")
+        assert "not permitted" in fill.job.message
 
 
 async def test_the_log_of_what_has_failed_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
