@@ -13,7 +13,7 @@ import pytest
 
 from component.job_runs import record_in
 from component.railway_caller import Caller
-from component.railway_jobs import backup_of, started
+from component.railway_jobs import started
 from component.railway_operator import (
     Operator,
     Ring,
@@ -38,13 +38,11 @@ from component.railway_receivers import (
     slots,
     streams,
 )
+from component.railway_restores import taken
 from component.store_server import store_of
-from postbase_operator.api.backup import Backup, BackupStatus
 from postbase_operator.api.database import Database
-from postbase_operator.api.runs import RunPhase
 from postbase_operator.archive.lsn import segments
 from postbase_operator.archive.receiver_environment import PASSWORD, SEALED, STORE
-from postbase_operator.archive.record import BackupRecord
 from postbase_operator.archive.run import VARIABLE
 from postbase_operator.jobs import desk, physical
 from postbase_operator.kube.kinds import BACKUP
@@ -293,19 +291,3 @@ async def test_a_base_backup_through_the_proxy_opens_the_window(
 
 def has_window(db: Database) -> bool:
     return db.status.pitr is not None and db.status.pitr.recovery_window is not None
-
-
-def taken(db: Database, record: BackupRecord) -> Backup:
-    """The Backup that this run has completed."""
-    status = BackupStatus(
-        phase=RunPhase.COMPLETED,
-        database_uid=db.metadata.uid,
-        object_key=record.place.object_key,
-        completed_at=record.completed_at,
-        verified_at=record.completed_at,
-        timeline=record.timeline,
-        start_lsn=record.start_lsn,
-        stop_lsn=record.stop_lsn,
-        checksums_verified=record.checksums_verified,
-    )
-    return backup_of(db, "Physical").model_copy(update={"status": status})
