@@ -4,6 +4,7 @@ rows before and after it."""
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from component.job_runs import record_in
 from component.railway_jobs import backup_of, started
-from component.railway_operator import Operator, railway_database
+from component.railway_operator import Operator, new_place, operator, railway_database
 from component.railway_receivers import Site, position, reached, streams
 from component.store_server import store_of
 from postbase_operator.api.backup import Backup, BackupStatus
@@ -21,13 +22,39 @@ from postbase_operator.archive.record import BackupRecord
 from postbase_operator.archive.run import VARIABLE
 from postbase_operator.jobs import desk, physical
 from postbase_operator.kube.kinds import BACKUP
+from postbase_operator.objectstore.settings import StoreConfig
 from postbase_operator.railway.services import service_name
+from railway.double import RailwayDouble
 from railway.state import Deployment, Instance, Proxy, VolumeInstance
 
 ON = {"enabled": True}
 VERSION = "15"
 COPY = "7c1e4f5c-0000-4000-8000-000000000002"
 ROWS = "CREATE TABLE {} AS SELECT n, md5(n::text) FROM generate_series(1, 2000) n"
+
+
+@pytest.fixture(scope="module")
+def railway() -> Iterator[RailwayDouble]:
+    with RailwayDouble() as double:
+        yield double
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A restore is three deployments and a recovery."""
+    monkeypatch.setattr("component.railway_operator.PATIENCE", 1200.0)
+    monkeypatch.setattr("component.railway_receivers.WITHIN", 900.0)
+
+
+@pytest.fixture
+def site(railway: RailwayDouble, s3_config: StoreConfig) -> Site:
+    return Site(railway, new_place(railway), s3_config)
+
+
+@pytest.fixture
+async def ours(site: Site) -> AsyncIterator[Operator]:
+    async with operator(site.double, site.place, store=site.store) as made:
+        yield made
 
 
 async def archiving(ours: Operator, **spec: object) -> Database:

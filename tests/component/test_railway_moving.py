@@ -4,15 +4,24 @@ Real servers, the real receiver, our fill, recover.sh, and the double of Railway
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from component.railway_operator import Operator, new_place, operator
+from component.railway_operator import Operator
 from component.railway_receivers import Site
-from component.railway_restores import Parts, archiving, backed_up, copy_of, written
+from component.railway_restores import (
+    Parts,
+    archiving,
+    backed_up,
+    copy_of,
+    ours,
+    patience,
+    railway,
+    site,
+    written,
+)
 from component.receivers import hot_store, receiving
 from component.recoveries import recovered, task
 from component.servers import Server, Servers, servers
@@ -23,37 +32,13 @@ from postbase_operator.desired.postgresql_conf import BOOTSTRAP
 from postbase_operator.objectstore.archive_log import StoredLog, load
 from postbase_operator.objectstore.settings import StoreConfig
 from postbase_operator.planning.recovery import Target, plan_recovery
-from railway.double import RailwayDouble
 
-__all__ = ["servers"]
+__all__ = ["ours", "patience", "railway", "servers", "site"]
 pytestmark = pytest.mark.timeout(2400)
 ROLES = """
 SELECT rolname::text, rolsuper, rolreplication, rolcanlogin FROM pg_roles
 WHERE rolname LIKE 'postbase\\_%' AND rolcanlogin ORDER BY 1
 """
-
-
-@pytest.fixture(scope="module")
-def railway() -> Iterator[RailwayDouble]:
-    with RailwayDouble() as double:
-        yield double
-
-
-@pytest.fixture(autouse=True)
-def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("component.railway_operator.PATIENCE", 1200.0)
-    monkeypatch.setattr("component.railway_receivers.WITHIN", 900.0)
-
-
-@pytest.fixture
-def site(railway: RailwayDouble, s3_config: StoreConfig) -> Site:
-    return Site(railway, new_place(railway), s3_config)
-
-
-@pytest.fixture
-async def ours(site: Site) -> AsyncIterator[Operator]:
-    async with operator(site.double, site.place, store=site.store) as made:
-        yield made
 
 
 async def test_from_railway_to_kubernetes(

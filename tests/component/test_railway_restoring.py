@@ -3,14 +3,13 @@ PostgreSQL recovers it, as services of the double; the archive was written by ou
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from component.railway_operator import Operator, new_place, operator, said
+from component.railway_operator import Operator, said
 from component.railway_receivers import Site, streams
 from component.railway_restores import (
     COPY,
@@ -19,42 +18,22 @@ from component.railway_restores import (
     backed_up,
     copy_of,
     latest_of,
+    ours,
+    patience,
+    railway,
+    site,
     written,
 )
 from postbase_operator.api.database import Database
 from postbase_operator.archive.staging import FOLDER, NAMES
-from postbase_operator.objectstore.settings import StoreConfig
 from postbase_operator.planning.archived import Wish
 from postbase_operator.planning.restore import plan_restore
 from postbase_operator.planning.restore_rehearsal import rehearsal
 from postbase_operator.planning.restore_seen import ADMITTED, RestoreSeen
 from postbase_operator.railway.fill_service import RUN_AS
-from railway.double import RailwayDouble
 from unit.planning.test_filling import restore
 
-
-@pytest.fixture(scope="module")
-def railway() -> Iterator[RailwayDouble]:
-    with RailwayDouble() as double:
-        yield double
-
-
-@pytest.fixture(autouse=True)
-def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A restore is three deployments and a recovery."""
-    monkeypatch.setattr("component.railway_operator.PATIENCE", 1200.0)
-    monkeypatch.setattr("component.railway_receivers.WITHIN", 900.0)
-
-
-@pytest.fixture
-def site(railway: RailwayDouble, s3_config: StoreConfig) -> Site:
-    return Site(railway, new_place(railway), s3_config)
-
-
-@pytest.fixture
-async def ours(site: Site) -> AsyncIterator[Operator]:
-    async with operator(site.double, site.place, store=site.store) as made:
-        yield made
+__all__ = ["ours", "patience", "railway", "site"]
 
 
 def count(ours: Operator, db: Database, table: str) -> int:

@@ -3,45 +3,31 @@ away; nothing begins empty."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
-from component.railway_operator import Operator, new_place, operator, said, volumes
+from component.railway_operator import Operator, said, volumes
 from component.railway_receivers import Site
-from component.railway_restores import Parts, archiving, backed_up, copy_of, latest_of, written
+from component.railway_restores import (
+    Parts,
+    archiving,
+    backed_up,
+    copy_of,
+    latest_of,
+    ours,
+    patience,
+    railway,
+    site,
+    written,
+)
 from component.store_server import store_of
 from postbase_operator.api.backup import Backup
 from postbase_operator.api.database import Database
 from postbase_operator.archive.record import BackupRecord
-from postbase_operator.objectstore.settings import StoreConfig
-from railway.double import RailwayDouble
 
+__all__ = ["ours", "patience", "railway", "site"]
 pytestmark = pytest.mark.timeout(2400)
-
-
-@pytest.fixture(scope="module")
-def railway() -> Iterator[RailwayDouble]:
-    with RailwayDouble() as double:
-        yield double
-
-
-@pytest.fixture(autouse=True)
-def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("component.railway_operator.PATIENCE", 1200.0)
-    monkeypatch.setattr("component.railway_receivers.WITHIN", 900.0)
-
-
-@pytest.fixture
-def site(railway: RailwayDouble, s3_config: StoreConfig) -> Site:
-    return Site(railway, new_place(railway), s3_config)
-
-
-@pytest.fixture
-async def ours(site: Site) -> AsyncIterator[Operator]:
-    async with operator(site.double, site.place, store=site.store) as made:
-        yield made
 
 
 async def archive(
