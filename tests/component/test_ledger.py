@@ -20,6 +20,7 @@ ASYNC_SECONDS = 2.0
 """Older acknowledgements than these are never lost; the bench judges a finer figure."""
 SEEDS = range(6)
 """With the others eleven runs; a hundred are `make bench-long`."""
+EARLY_RUNS = 4
 
 
 @pytest.fixture(scope="module")
@@ -48,5 +49,8 @@ def test_with_async_what_is_lost_is_young(ledger: Ledger, first: str) -> None:
 
 
 def test_a_receiver_that_acknowledges_early_is_found_out(ledger: Ledger) -> None:
+    """A kill may fall between two of its acknowledgements, when all is stored by chance: one of a
+    few runs is enough to find it."""
     course = Course(RecoveryPoint.ZERO, ("receiver", "server"))
-    assert ledger.run(course, EarlyReceiver).lost, "nothing was lost: this harness cannot fail"
+    found = any(ledger.run(course, EarlyReceiver).lost for _ in range(EARLY_RUNS))
+    assert found, "nothing was lost: this harness cannot fail"

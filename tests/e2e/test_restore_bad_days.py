@@ -23,7 +23,7 @@ from e2e.database import Db
 from e2e.runs import PREVIOUS, Run, restore
 from e2e.test_pitr import PITR, window, zulu
 from e2e.test_restores import claims
-from node.bringup import ctr
+from node.bringup import NODE, ctr
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -82,20 +82,28 @@ def container(pod: Body | None, name: str) -> Body:
 
 
 def running(run: Run, name: str) -> str:
-    """Its id, once it runs; "" before."""
-    found = container(run.pod(), name)
-    return (
-        str(found["containerID"]).rpartition("/")[2] if "running" in found.get("state", {}) else ""
-    )
+    """Its id, once the node's runtime has it; "" before. Not by the pod's status, which is up to
+    some seconds behind: a replay may be over by then."""
+    pod = run.pod()
+    if pod is None:
+        return ""
+    labels = {"pod.uid": pod["metadata"]["uid"], "container.name": name}
+    wanted = ",".join(f'labels."io.kubernetes.{key}"=={value}' for key, value in labels.items())
+    found = set(ctr("containers", "ls", "--quiet", wanted).split())
+    tasks = (line.split() for line in ctr("tasks", "ls").splitlines())
+    return next((each for each, _, state, *_ in tasks if each in found and state == "RUNNING"), "")
 
 
 def replays(run: Run) -> bool:
-    """Some of the log has been given to PostgreSQL, and not all."""
+    """Some of the log has been given to PostgreSQL, and not all: by the file that the node keeps of
+    the container's output."""
     pod = run.pod()
-    if pod is None or not running(run, "recover"):
+    if pod is None:
         return False
-    name = pod["metadata"]["name"]
-    said = run.db.cluster.logs(run.db.namespace, name, "--container=recover")
+    metadata = pod["metadata"]
+    folder = f"{metadata['namespace']}_{metadata['name']}_{metadata['uid']}"
+    logs = (NODE.pod_logs / folder / "recover").glob("*.log")
+    said = "".join(each.read_text(errors="replace") for each in logs)
     return said.count("restored log file") > 2
 
 
