@@ -199,6 +199,11 @@ class Db:
         except psycopg.OperationalError:
             return False
 
+    def wait_restarted(self, started: Any) -> None:
+        """Beside other modules as long as a pod's whole grace (300 s), and some for the start: a
+        busy containerd 1.6 loses a stop now and then (conftest.remove_namespace)."""
+        eventually(lambda: self.is_restarted(started), "restarted", seconds=120)
+
     def answers(self) -> bool:
         try:
             return bool(self.rows("SELECT 1"))

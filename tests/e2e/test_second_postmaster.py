@@ -77,7 +77,7 @@ def test_a_pod_deleted_by_force_comes_back_with_every_row(db: Db) -> None:
     started = db.started_at()
     db.restart_pod("--force", "--grace-period=0")
     # The former one may answer for a moment longer, and the next one waits for its end.
-    eventually(lambda: db.is_restarted(started), "the next PostgreSQL answers", seconds=90)
+    db.wait_restarted(started)
     assert "before the force" in db.notes()
     db.wait_ready()
 

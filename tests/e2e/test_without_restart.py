@@ -91,7 +91,7 @@ def test_a_restart_on_request_is_made_once_a_value_and_is_clean(db: Db) -> None:
     started = db.started_at()
     db.fill("before the request")
     db.annotate(REQUEST, "one")
-    eventually(lambda: db.is_restarted(started), "restarted", seconds=60)
+    db.wait_restarted(started)
     db.wait_known_to_run()
     db.wait_ready()
     assert "before the request" in db.notes()
@@ -115,7 +115,7 @@ def test_what_needs_a_restart_gets_it_in_the_window_and_not_before(new_db: NewDb
     open_now = {"start": f"{now - timedelta(minutes=30):%H:%M}", "duration": "1h"}
     eventually(lambda: old_enough(db), "a server of a minute's age", seconds=90)
     db.patch(maintenanceWindow=open_now)
-    eventually(lambda: db.is_restarted(started), "restarted", seconds=60)
+    db.wait_restarted(started)
     assert db.value("SHOW max_connections") == "77"
     db.wait_ready()
     eventually(lambda: db.condition("RestartPending") is None, "nothing waits", seconds=30)
