@@ -9,7 +9,7 @@ from kubernetes.client import V1Job
 
 from postbase_operator.api.database import Database
 from postbase_operator.archive.record import UnreadableRecord
-from postbase_operator.archive.run import FillRun, LastWord, Recovered
+from postbase_operator.archive.run import VARIABLE, FillRun, LastWord, Recovered, RecoveryTask
 from postbase_operator.desired import config
 from postbase_operator.desired.fill_job import (
     FILL,
@@ -91,7 +91,7 @@ def fill_of(volume: str, job: Body, pod: Body | None) -> Fill:
         return Fill(volume, JobState(attempt, RunState.STOPPING, since))
     ended = {c["type"]: c for c in status.get("conditions") or [] if c["status"] == "True"}
     if "Complete" in ended:
-        return _whole(volume, JobState(attempt, RunState.SUCCEEDED, since), pod)
+        return _whole(volume, JobState(attempt, RunState.SUCCEEDED, since), pod, _task(job))
     if "Failed" in ended:
         when = datetime.fromisoformat(ended["Failed"]["lastTransitionTime"])
         reason, message = _why(pod)
@@ -100,7 +100,7 @@ def fill_of(volume: str, job: Body, pod: Body | None) -> Fill:
     return Fill(volume, state, recovers="running" in _state(pod, "containerStatuses", RECOVER))
 
 
-def _whole(volume: str, state: JobState, pod: Body | None) -> Fill:
+def _whole(volume: str, state: JobState, pod: Body | None, task: RecoveryTask | None) -> Fill:
     word = _recovered(pod)
     if word is None:
         return Fill(volume, state)
@@ -109,9 +109,22 @@ def _whole(volume: str, state: JobState, pod: Body | None) -> Fill:
         state,
         word.system_id,
         word.last_commit,
+        task,
         content_seconds=_took(_state(pod, "initContainerStatuses", FILL)),
         replay_seconds=_took(_state(pod, "containerStatuses", RECOVER)),
     )
+
+
+def _task(job: Body) -> RecoveryTask | None:
+    """What the attempt was told of the log: what it has come to is held against that, also where a
+    new Database begins with an archive, which has gone on since."""
+    containers = job["spec"]["template"]["spec"]["initContainers"]
+    (fill,) = (each for each in containers if each["name"] == FILL)
+    (told,) = (each["value"] for each in fill["env"] if each["name"] == VARIABLE)
+    try:
+        return FillRun.from_bytes(told.encode()).recovery
+    except UnreadableRecord:  # of another release of ours
+        return None
 
 
 def _took(state: Body) -> int:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import pytest
 
-from postbase_operator.archive.run import Recovered
+from postbase_operator.archive.run import VARIABLE, FillRun, Recovered, RecoveryTask
 from postbase_operator.desired.fill_job import FILL, RECOVER
 from postbase_operator.kube.cache import Cache
 from postbase_operator.kube.fills import Fills, fill_of
@@ -15,7 +16,24 @@ from postbase_operator.kube.kinds import JOB as JOBS
 from unit.conftest import database
 from unit.planning.test_database import CURRENT
 
-JOB = {
+LAST_COMMIT = datetime(2026, 11, 28, 1, 40, 10, tzinfo=UTC)
+TASK = RecoveryTask(
+    restore="5c1e4f5c",
+    timeline=1,
+    end="0/5000000",
+    keeps_archive=False,
+    last_commit=LAST_COMMIT,
+)
+RUN = FillRun(object_key="v1/x/base/1/", recovery=TASK)
+
+
+def told(run: str) -> dict[str, Any]:
+    fill = {"name": FILL, "env": [{"name": VARIABLE, "value": run}]}
+    return {"template": {"spec": {"initContainers": [fill]}}}
+
+
+JOB: dict[str, Any] = {
+    "spec": told(RUN.to_bytes().decode()),
     "metadata": {"name": "main-1-2-5c1e4f5c-1", "creationTimestamp": "2026-11-28T03:00:00Z"},
     "status": {"conditions": [{"type": "Complete", "status": "True"}]},
 }
@@ -39,6 +57,17 @@ def test_how_long_its_parts_took_by_its_containers(begin: str | None, seconds: i
     }
     made = fill_of("main-1-2", JOB, pod)
     assert (made.system_id, made.content_seconds, made.replay_seconds) == ("77", seconds, 120)
+
+
+@pytest.mark.parametrize(
+    ("run", "task"),
+    [(RUN.to_bytes(), TASK), (FillRun(object_key="v1/x/").to_bytes(), None), (b"{}", None)],
+)
+def test_it_is_held_against_what_its_job_was_told(run: bytes, task: RecoveryTask | None) -> None:
+    word = Recovered(system_id="77", timeline=2, lsn="0/10").to_bytes().decode()
+    ended = container(RECOVER, "2026-11-28T03:01:01Z", "2026-11-28T03:03:01Z", word)
+    pod = {"status": {"containerStatuses": [ended]}}
+    assert fill_of("main-1-2", JOB | {"spec": told(run.decode())}, pod).task == task
 
 
 def test_a_run_without_its_volume_is_a_stray_one() -> None:
