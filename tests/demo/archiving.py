@@ -53,6 +53,7 @@ def to_the_second(provider: Provider) -> None:
 
     tell("And the restore")
     restore("undo-the-delete", f'{{targetTime: "{moment}"}}')
+    provider.follow("shop-main")
     expect("the rows", psql(f"{ROWS} WHERE n <= 8"), "8")
     expect("what came later", psql(f"{ROWS} WHERE n > 8"), "0")
     write(20, 20)
@@ -60,6 +61,7 @@ def to_the_second(provider: Provider) -> None:
 
     tell("Taken back: the rows of after are there, and the deleted ones are not")
     restore("undo-that-restore", "{previous: {}}")
+    provider.follow("shop-main")
     expect("the rows", psql(ROWS), "5")
     expect("the last one", psql("SELECT max(n) FROM ledger"), "10")
 

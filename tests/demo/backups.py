@@ -22,7 +22,7 @@ def a_backup(_: Provider) -> None:
     kubectl("get", "backups", show=True)
 
 
-def a_mistake(_: Provider) -> None:
+def a_mistake(provider: Provider) -> None:
     tell("A mistake")
     before = psql(CHECKSUM)
     psql("DROP TABLE items")
@@ -30,11 +30,13 @@ def a_mistake(_: Provider) -> None:
 
     tell("The database as it was in the backup, in place: it serves until the copy is whole")
     restore("undo-the-mistake", "{backupRef: {name: before-the-mistake}}")
+    provider.follow("shop-main")
     expect("the rows and their checksum", psql(CHECKSUM), before)
     expect("what came after the backup", psql("SELECT count(*) FROM orders WHERE id = 2"), "0")
 
     tell("The restore itself can be taken back")
     restore("undo-the-restore", "{previous: {}}")
+    provider.follow("shop-main")
     expect("what came after", psql("SELECT item FROM orders WHERE id = 2"), "tea, after the backup")
     gone = psql("SELECT to_regclass('items') IS NULL")
     expect("the table is gone again", gone, "t")

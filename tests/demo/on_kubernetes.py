@@ -43,6 +43,9 @@ class Kubernetes:
         image = next(c["image"] for c in pod["spec"]["containers"] if c["name"] == "postgres")
         run_client(database, image, TLS, AUTHORITY % database)
 
+    def follow(self, database: str) -> None:
+        """The address is the Service's, whichever volume PostgreSQL is on."""
+
     def restart(self, database: str) -> None:
         pod = f"pod/{database}-1-0"
         kubectl("delete", pod, "--wait=true", show=True)

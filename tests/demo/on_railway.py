@@ -89,6 +89,10 @@ class Railway:
     def client(self, database: str) -> None:
         run_client(database, _postgres_image(), TLS)
 
+    def follow(self, database: str) -> None:
+        """It is another service, with a proxy of its own: the Secret has the new address."""
+        self.client(database)
+
     def restart(self, database: str) -> None:
         before = ask(STARTED)
         self._redeploy(database)

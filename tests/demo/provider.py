@@ -25,6 +25,9 @@ class Provider(Protocol):
     def client(self, database: str) -> None:
         """A pod named client, whose psql gets to this database by its Secret and nothing else."""
 
+    def follow(self, database: str) -> None:
+        """After a restore in place: clients of it go on as this provider has them go on."""
+
     def restart(self, database: str) -> None:
         """PostgreSQL ends as nobody has asked for. Returns when it serves again."""
 

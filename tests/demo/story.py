@@ -41,7 +41,7 @@ def a_database(provider: Provider) -> None:
     print(manifest, end="")
     applied = time.monotonic()
     kubectl("apply", "-f", "-", stdin=manifest, show=True)
-    kubectl("wait", "database/shop-main", "--for=condition=Ready", "--timeout=180s", show=True)
+    kubectl("wait", "database/shop-main", "--for=condition=Ready", "--timeout=600s", show=True)
     print(f"Ready {time.monotonic() - applied:.1f} s after the apply")
     kubectl("get", "databases,projects", show=True)
 

@@ -71,7 +71,7 @@ def restore(name: str, source: str, *, dry_run: bool = False, new: str = "") -> 
     dry = str(dry_run).lower()
     apply(RESTORE % {"name": name, "source": source, "target": target, "dry_run": dry})
     began = time.monotonic()
-    kubectl("wait", f"pitrrestore/{name}", "--for=condition=Ready", "--timeout=180s", show=True)
+    kubectl("wait", f"pitrrestore/{name}", "--for=condition=Ready", "--timeout=600s", show=True)
     done = "Planned" if dry_run else "Restored"
     print(f"{done} {time.monotonic() - began:.1f} s after the apply")
     kubectl("get", "pitrrestore", name, show=True)
