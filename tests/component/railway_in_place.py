@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from component.railway_operator import Operator, said, with_status
+from component.railway_operator import Operator, said
 from postbase_operator.api.database import Database
 from postbase_operator.api.pitr_restore import PitrRestore
 from postbase_operator.api.runs import RunPhase

@@ -3,14 +3,13 @@ the other service; what was replaced can be brought back, until its time is over
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from component.railway_in_place import restored, step, to, until, wish
-from component.railway_operator import Operator, said, volumes
+from component.railway_in_place import restored, to, until, wish
+from component.railway_operator import Operator, volumes
 from component.railway_receivers import Site, position, streams
 from component.railway_restores import (
     Parts,
@@ -23,7 +22,6 @@ from component.railway_restores import (
     written,
 )
 from postbase_operator.api.database import Database
-from postbase_operator.railway import generations
 
 __all__ = ["ours", "patience", "railway", "site"]
 pytestmark = pytest.mark.timeout(1200)
@@ -45,7 +43,7 @@ async def test_a_mistake_is_taken_back_and_the_undo_too(
     before, held = ours.ring.fronts[db.metadata.uid], db.status.railway
     first = wish(db, "back", to(moment), keepPrevious="1h")
 
-    db, first = await until(ours, db, first, lambda _, each: len(Parts(site, db).services) == 2)
+    db, first = await until(ours, db, first, lambda *_: len(Parts(site, db).services) == 2)
     assert count(ours, db, "later") == 2000  # it serves on
     db, first = await restored(ours, db, first)
     assert count(ours, db, "t") == 2000
@@ -53,7 +51,8 @@ async def test_a_mistake_is_taken_back_and_the_undo_too(
         count(ours, db, "later")
     after = ours.ring.fronts[db.metadata.uid]
     assert after != before
-    assert (db.status.host, db.status.port) == (after.host, after.port)
+    assert db.status.endpoint is not None  # what /url tells
+    assert (db.status.endpoint.host, db.status.endpoint.port) == (after.host, after.port)
     assert held is not None
     assert db.status.railway is not None
     assert db.status.railway.service_id != held.service_id
