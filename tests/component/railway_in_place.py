@@ -6,10 +6,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from component.railway_operator import Operator, said
+from component.railway_operator import Operator, Ring, said
+from component.railway_receivers import Site
+from component.railway_restores import Parts
 from postbase_operator.api.database import Database
 from postbase_operator.api.pitr_restore import PitrRestore
 from postbase_operator.api.runs import RunPhase
@@ -73,10 +76,13 @@ async def until(
     db: Database,
     restore: PitrRestore,
     done: Callable[[Database, PitrRestore], bool],
+    watch: Callable[[], None] = lambda: None,
 ) -> Both:
+    """`watch`: after each run."""
     ends = time.monotonic() + PATIENCE
     while True:
         db, restore = await step(ours, db, restore)
+        watch()
         if done(db, restore):
             return db, restore
         assert time.monotonic() < ends, (said(db), told(restore), ours.refusals[-5:])
@@ -86,9 +92,14 @@ async def until(
         await asyncio.sleep(0.1)
 
 
-async def restored(ours: Operator, db: Database, restore: PitrRestore) -> Both:
+async def restored(
+    ours: Operator,
+    db: Database,
+    restore: PitrRestore,
+    watch: Callable[[], None] = lambda: None,
+) -> Both:
     """To its good end, and the Database ready."""
-    db, restore = await until(ours, db, restore, lambda _, each: each.is_done())
+    db, restore = await until(ours, db, restore, lambda _, each: each.is_done(), watch)
     assert restore.status.phase is RunPhase.COMPLETED, told(restore)
     return await ours.ready(db), restore
 
@@ -98,3 +109,31 @@ def told(restore: PitrRestore) -> tuple[str, str]:
     (ready,) = [each for each in restore.status.conditions if each.type == "Ready"] or [None]
     message = f"{ready.reason}: {ready.message}" if ready is not None else ""
     return str(restore.status.phase), message
+
+
+def running(site: Site, db: Database) -> list[str]:
+    """Services of which a process runs."""
+    world = site.double.world
+    own = {each.service_id for each in Parts(site, db).services}
+    every = [world.state.deployments[each] for each in list(world.boxes)]
+    return sorted({each.service_id for each in every if each.service_id in own})
+
+
+@dataclass
+class Writers:
+    """Of all addresses that clients have ever been told, at most one leads to a server at any
+    moment: called after each run."""
+
+    ring: Ring
+    site: Site
+    db: Database
+    told: set[int] = field(default_factory=set)
+
+    def __call__(self) -> None:
+        front = self.ring.fronts.get(self.db.metadata.uid)
+        self.told |= {front.port} if front is not None else set()
+        known = {
+            each.service_id for each in Parts(self.site, self.db).proxies if each.port in self.told
+        }
+        open_ = [each for each in running(self.site, self.db) if each in known]
+        assert len(open_) <= 1, open_

@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from component.railway_in_place import restored, to, until, wish
+from component.railway_in_place import Writers, restored, running, to, until, wish
 from component.railway_operator import Operator, volumes
 from component.railway_receivers import Site, position, streams
 from component.railway_restores import (
@@ -45,7 +45,8 @@ async def test_a_mistake_is_taken_back_and_the_undo_too(
 
     db, first = await until(ours, db, first, lambda *_: len(Parts(site, db).services) == 2)
     assert count(ours, db, "later") == 2000  # it serves on
-    db, first = await restored(ours, db, first)
+    watch = Writers(ours.ring, site, db)
+    db, first = await restored(ours, db, first, watch)
     assert count(ours, db, "t") == 2000
     with pytest.raises(psycopg.errors.UndefinedTable):
         count(ours, db, "later")
@@ -70,7 +71,7 @@ async def test_a_mistake_is_taken_back_and_the_undo_too(
     db = await ours.until(db, lambda _: covered(site, 2, int(end)))
 
     second = wish(db, "undo", {"previous": {}}, keepPrevious="0s")
-    db, second = await restored(ours, db, second)
+    db, second = await restored(ours, db, second, watch)
     assert count(ours, db, "later") == 2000
     assert count(ours, db, "t") == 0
     assert ours.ring.fronts[db.metadata.uid] == before
@@ -80,14 +81,6 @@ async def test_a_mistake_is_taken_back_and_the_undo_too(
     assert [each.service_id for each in Parts(site, db).services] == [held.service_id]
     assert len(Parts(site, db).proxies) == 1
     await ours.until(db, streams)
-
-
-def running(site: Site, db: Database) -> list[str]:
-    """Services of which a PostgreSQL runs."""
-    world = site.double.world
-    own = {each.service_id for each in Parts(site, db).services}
-    every = [world.state.deployments[each] for each in world.boxes]
-    return sorted({each.service_id for each in every if each.service_id in own})
 
 
 def covered(site: Site, timeline: int, end: int) -> bool:
