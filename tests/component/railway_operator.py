@@ -17,6 +17,7 @@ from component.railway_archives import archives, restores
 from component.railway_caller import Caller
 from postbase_operator.api.backup import Backup
 from postbase_operator.api.database import Database, DatabaseStatus
+from postbase_operator.api.pitr_restore import PitrRestore
 from postbase_operator.api.project import Project
 from postbase_operator.errors import InvalidSpec, NotReady, PostbaseError, Unavailable
 from postbase_operator.kube.cache import Cache
@@ -150,6 +151,8 @@ class Operator:
     """What its archives know of the cluster: its Project."""
     backups: Backups = NO_BACKUPS
     """What the planner is told of them."""
+    restores: tuple[PitrRestore, ...] = ()
+    """Likewise."""
     refusals: list[str] = field(default_factory=list)
     """Why it had to wait, in order."""
 
@@ -170,7 +173,7 @@ class Operator:
         return with_status(db, plan.status), min(plan.requeue_after or 0.2, 0.2)
 
     def _context(self) -> Context:
-        return Context(PROJECT, SETTINGS, _now() + LATER, self.backups)
+        return Context(PROJECT, SETTINGS, _now() + LATER, self.backups, self.restores)
 
     async def until(self, db: Database, done: Callable[[Database], bool]) -> Database:
         ends = time.monotonic() + PATIENCE

@@ -73,8 +73,9 @@ class Receiver:
 @dataclass(slots=True)
 class _Memory:
     """Of one Database, between looks. `said`: of which deployment, when (monotonic), what.
-    `restarted`: the last request that was served."""
+    `restarted`: the last request that was served. `front`: which server it is about."""
 
+    front: str = ""
     known: Known = field(default_factory=Known)
     silent_since: datetime | None = None
     trouble: PostbaseError | None = None
@@ -145,6 +146,8 @@ class Archiving:
         if seen is None:
             return None, None
         memory = self._memory(db)
+        if memory.front != proxy.id:  # another's log: its positions say nothing of this one's
+            memory.front, memory.known, memory.silent_since = proxy.id, Known(), None
         memory.known = receiver_report.learnt(memory.known, seen)
         report = receiver_report.report(seen, memory.known, receiver.config)
         if not receiver_report.is_well(report):
@@ -240,7 +243,7 @@ class Archiving:
         silent = self._memory(db).silent_since is not None
         password = await self.servers.replication(ground, db, again=silent)
         store = await self.books.store(db)
-        told = receiver_service.told(config, ground.name(db), password, store)
+        told = receiver_service.told(config, database.service_name, password, store)
         wanted = receiver_service.wanted(db, ground.cluster, self.image, region, told)
         await Receiving(ground).apply(db, wanted)
 

@@ -9,7 +9,7 @@ would stop the first in the middle of initdb.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -19,6 +19,7 @@ from postbase_operator.planning import plan as steps
 from postbase_operator.railway import changes, fill_service, patches, plans, services
 from postbase_operator.railway.deployments import Standing
 from postbase_operator.railway.faults import PlanLimit, UnknownOutcome
+from postbase_operator.railway.generations import Family
 from postbase_operator.railway.ground import Ground
 from postbase_operator.railway.making import create_service
 from postbase_operator.railway.models import EnvironmentState, ServiceInstance, VolumeInstance
@@ -53,30 +54,43 @@ class Builder:
     # -- service and volume ------------------------------------------------------------------
 
     async def create_volume(
-        self, db: Database, password: str, region: str | None, restored: Restored | None = None
+        self,
+        db: Database,
+        password: str,
+        region: str | None,
+        restored: Restored | None = None,
+        generation: int = 1,
     ) -> None:
         """Service, image and region, volume. Raises NotReady until what was made shows.
 
-        `restored`: it is to be filled first, and is marked so from its first moment on.
+        `restored`: it is to be filled first, and is marked so from its first moment on. Beside one
+        that serves, for a restore in place, it is another service, of the next `generation`.
         """
-        state, service = await self._ground.look(db, fresh=True)
+        ground = self._ground
+        state, family = await ground.family(db, fresh=True)
+        name = ground.name(db, generation)
+        service = state.named(name)
+        beside = _region_of(state, family)
         if service is not None:
             service_id = service.service_id
             if one_volume(state, service) is not None:
                 return
-            self._ground.is_met(VOLUME, service_id)
-            self._ground.wait_for(VOLUME, service_id)  # before all that it may make needless
-            where = await self._region(db, region)
+            ground.is_met(VOLUME, service_id)
+            ground.wait_for(VOLUME, service_id)  # before all that it may make needless
+            where = beside or await self._region(db, region)
         else:
-            check_beginning(state, self._ground.name(db), db)
+            if not family.parts:
+                check_beginning(state, ground.name(db), db)
             await self._check_plan(db, state)
-            where = await self._region(db, region)
-            marks = fill_service.begun(restored.restore) if restored is not None else {}
-            service_id = await self._create_service(db, password, marks)
+            where = beside or await self._region(db, region)
+            marks = fill_service.begun(restored.restore, generation) if restored else {}
+            wanted = services.variables(db, ground.cluster, password) | marks
+            service_id = await create_service(ground, db, name, wanted)
+            ground.was_not_done(VOLUME, service_id)  # no other has had the time to
         instance = services.instance(db, where)
         if restored is not None:
             instance = fill_service.instance(restored.image, where)
-        place, client = self._ground.place, self._ground.client
+        place, client = ground.place, ground.client
         await changes.update_instance(client, place, service_id, instance, young=True)
         await self._create_volume(service_id, where)
 
@@ -89,13 +103,6 @@ class Builder:
         plans.check_room(plan, volumes_in(state))
         plans.check_volume(spec.storage.size, plan, None)
         plans.check_resources(spec.resources.cpu, spec.resources.memory, plan)
-
-    async def _create_service(self, db: Database, password: str, marks: Mapping[str, str]) -> str:
-        ground = self._ground
-        wanted = services.variables(db, ground.cluster, password) | dict(marks)
-        made = await create_service(ground, db, ground.name(db), wanted)
-        ground.was_not_done(VOLUME, made)  # no other has had the time to
-        return made
 
     async def _create_volume(self, service_id: str, region: str) -> None:
         """Not a second time for an outcome that is not known: it would be another one. Raises
@@ -276,6 +283,12 @@ class Builder:
         _, service = await self._there(db)
         if system_id:
             await self._set_variables(service.service_id, {fill_service.SYSTEM_ID: system_id})
+
+
+def _region_of(state: EnvironmentState, family: Family) -> str | None:
+    """Where the Database is: what is made beside it must be there, as its receiver is."""
+    held = [volume for part in family.parts for volume in state.volumes_of(part.service_id)]
+    return next((each.region for each in held if each.region), None)
 
 
 def goes(service: ServiceInstance) -> bool:

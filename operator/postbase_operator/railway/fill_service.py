@@ -9,6 +9,7 @@ and deploys.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from postbase_operator.api.database import Database
@@ -23,19 +24,56 @@ from postbase_operator.railway.values import NULL
 ROLE, RESTORE = "POSTBASE_ROLE", "POSTBASE_RESTORE"
 """What the volume is to its Database; and the restore, by its object's UID, that it was meant for.
 In the variables of the service, as nothing on Railway can be written on a volume."""
+GENERATION, KEEP_UNTIL = "POSTBASE_GENERATION", "POSTBASE_KEEP_UNTIL"
+"""Which of the Database's services: rises with each, and as one takes its place again. And until
+when one that was replaced stays, by RFC 3339."""
 COMMAND = "postbase-operator stage"
 RUN_AS = "RAILWAY_RUN_UID"
 """Railway mounts volumes as root's: our image, which is not root by itself, could write nothing."""
 KEPT = (VARIABLE, ATTEMPT)
 """What is known until the end: what is to be recovered, and by which attempt."""
 SYSTEM_ID = "POSTBASE_SYSTEM_ID"
+NEVER = "-"
+"""In place of a moment: a variable cannot be taken out without a deployment."""
 CPU, MEMORY_BYTES = 2.0, GB
 """Of what fills: it takes some 300 MB. It bounds the bill."""
 
 
-def begun(restore: str) -> dict[str, str]:
+def begun(restore: str, generation: int = 1) -> dict[str, str]:
     """What marks it from its first moment on: it is never taken for one that serves."""
-    return {ROLE: VolumeRole.FILLING.value, RESTORE: restore}
+    marks = {ROLE: VolumeRole.FILLING.value, RESTORE: restore}
+    return marks | ({GENERATION: str(generation)} if generation > 1 else {})
+
+
+def generation(variables: Mapping[str, str]) -> int:
+    """The first one bears no mark."""
+    said = variables.get(GENERATION, "")
+    return int(said) if said.isdecimal() else 1
+
+
+def keep_until(variables: Mapping[str, str]) -> datetime | None:
+    """None: nobody has said; then nobody deletes it."""
+    try:
+        return datetime.fromisoformat(variables.get(KEEP_UNTIL, ""))
+    except ValueError:
+        return None
+
+
+def left(until: datetime | None) -> dict[str, str]:
+    """The marks of one that was replaced."""
+    said = until.isoformat(timespec="seconds") if until is not None else NEVER
+    return {ROLE: VolumeRole.PREVIOUS.value, KEEP_UNTIL: said}
+
+
+def back(restore: str, system_id: str, generation: int) -> dict[str, str]:
+    """The marks of one that takes its place again, for this restore."""
+    return {
+        ROLE: VolumeRole.CURRENT.value,
+        RESTORE: restore,
+        SYSTEM_ID: system_id,
+        GENERATION: str(generation),
+        KEEP_UNTIL: NEVER,
+    }
 
 
 def role(variables: Mapping[str, str]) -> VolumeRole:

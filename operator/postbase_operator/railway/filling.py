@@ -23,26 +23,30 @@ from postbase_operator.errors import (
 from postbase_operator.planning import plan as steps
 from postbase_operator.planning.beginning_archive import needs_offer
 from postbase_operator.planning.elsewhere import NOT_YET
-from postbase_operator.planning.observed import Observed, Server, VolumeRole
+from postbase_operator.planning.observed import Fill, Observed, Server, VolumeRole
 from postbase_operator.postgres import recovered
 from postbase_operator.railway import fill_service, parameters
 from postbase_operator.railway import observe as observing
 from postbase_operator.railway.archive_books import ArchiveBooks
-from postbase_operator.railway.building import DEPLOYMENT, Builder
+from postbase_operator.railway.building import DEPLOYMENT, Builder, Restored
 from postbase_operator.railway.fill_service import fills
 from postbase_operator.railway.fills import Fills
+from postbase_operator.railway.generations import Family
 from postbase_operator.railway.ground import Ground
 from postbase_operator.railway.models import EnvironmentState, ServiceInstance
+from postbase_operator.railway.refusing import LATEST
 from postbase_operator.railway.restore_books import RestoreBooks
 from postbase_operator.railway.restore_door import RestoreDoor
 from postbase_operator.railway.servers import Servers
+from postbase_operator.railway.support import UNSUPPORTED
+from postbase_operator.railway.switching import Switching, with_volume
 
 LOGICAL = (
     "names a logical Backup, which is not restored on Railway by this release: name a physical "
     "one, or begin with {empty: {}} and load the dump by the address in the credentials Secret"
 )
 
-FillStep = steps.FillVolume | steps.RecoverVolume | steps.PromoteVolume
+FillStep = steps.FillVolume | steps.RecoverVolume | steps.PromoteVolume | steps.FailVolume
 
 
 @dataclass(slots=True)
@@ -53,11 +57,14 @@ class Filling:
     books: ArchiveBooks
     archives: RestoreBooks
     image: str
+    region_of: Callable[[Database], str | None]
     now: Callable[[], datetime]
+    switching: Switching = field(init=False)
     door: RestoreDoor = field(init=False)
     fills: Fills = field(init=False)
 
     def __post_init__(self) -> None:
+        self.switching = Switching(self.servers, self.now)
         self.door = RestoreDoor(self.servers, self.now)
         self.fills = Fills(self.door, self.archives, self.now)
 
@@ -98,6 +105,17 @@ class Filling:
         fill = await self.fills.look(ground, db, service, volume.name, proxy)
         return await self.beginning(db, replace(seen, volumes=(volume,), fill=fill))
 
+    async def beside(
+        self, ground: Ground, db: Database, state: EnvironmentState, family: Family
+    ) -> Fill | None:
+        """How far one is that is filled in place, beside what serves."""
+        part = family.filling
+        held = observing.one_volume(state, part.service) if part is not None else None
+        if part is None or held is None:
+            return None
+        proxy = state.proxy_of(part.service_id)
+        return await self.fills.look(ground, db, part.service, held.volume_id, proxy)
+
     # -- doing -------------------------------------------------------------------------------
 
     async def take(self, ground: Ground, db: Database, step: FillStep) -> None:
@@ -108,9 +126,20 @@ class Filling:
                 await self.recover(ground, db, step)
             case steps.PromoteVolume():
                 await self.promote(ground, db, step)
+            case steps.FailVolume(volume):
+                await self.switching.drop(ground, db, volume)
+
+    async def create(self, ground: Ground, db: Database, step: steps.CreateVolume) -> None:
+        password = await self.servers.superuser(ground, db)
+        restored = Restored(step.restore, self.image) if step.restore else None
+        region = self.region_of(db)
+        await Builder(ground).create_volume(db, password, region, restored, step.generation)
 
     async def fill(self, ground: Ground, db: Database, step: steps.FillVolume) -> None:
         """Raises NotReady until it shows."""
+        if step.recovery is not None and step.recovery.end is None:
+            raise InvalidSpec("spec.source.latest", LATEST, reason=UNSUPPORTED)
+        await self._complete(ground, db, step)
         service, variables = await self._mine(ground, db, step.volume)
         if fills(service) and fill_service.is_told(variables, step.attempt):
             return
@@ -131,6 +160,14 @@ class Filling:
         patch = fill_service.fill_patch(service, self.image, told)
         message = f"postbase: {service.service_name} is filled, {step.restore} {step.attempt}"
         await self._commit(ground, service, patch, message)
+
+    async def _complete(self, ground: Ground, db: Database, step: steps.FillVolume) -> None:
+        """A service beside one that serves whose volume was not made yet."""
+        _, family = await ground.family(db)
+        part = family.of_service(step.volume)
+        if part is not None:
+            await self.create(ground, db, steps.CreateVolume(part.generation, part.restore))
+            raise NotReady(f"the volume of {part.service.service_name} is not seen yet", 2.0)
 
     async def recover(self, ground: Ground, db: Database, step: steps.RecoverVolume) -> None:
         """Raises NotReady until it shows."""
@@ -153,23 +190,26 @@ class Filling:
     ) -> tuple[ServiceInstance, Mapping[str, str]]:
         """The service of this volume as it is now: what was seen before the commit of the last look
         was applied would make it twice."""
-        _, held = await ground.look(db)
-        if held is not None:
-            ground.sight.changed(held.service_id)
-        state, service = await ground.look(db, fresh=True)
-        there = service is not None and any(
-            each.volume_id == volume for each in state.volumes_of(service.service_id)
-        )
-        if service is None or not there:
+        state, family = await ground.family(db, marks=True)
+        part = with_volume(state, family, volume)
+        if part is None:
             raise NotReady(f"the volume {volume} is not seen", 2.0)
-        return service, await ground.sight.variables(service.service_id)
+        return part.service, part.variables
 
     async def promote(self, ground: Ground, db: Database, step: steps.PromoteVolume) -> None:
-        """The server is made fit, then marked and started as any other is. Raises NotReady until
-        it shows."""
+        """Marked first, then what it replaces leaves. Raises NotReady until all of it shows."""
         service, variables = await self._mine(ground, db, step.volume)
-        if fill_service.role(variables) is VolumeRole.CURRENT:
-            return
+        match fill_service.role(variables):
+            case VolumeRole.FILLING:
+                await self._serve(ground, db, service, step)
+            case VolumeRole.PREVIOUS:
+                await self.switching.bring_back(ground, db, step)
+        await self.switching.hand_over(ground, db, step.keep_until)
+
+    async def _serve(
+        self, ground: Ground, db: Database, service: ServiceInstance, step: steps.PromoteVolume
+    ) -> None:
+        """The server is made fit, then marked and started as any other is."""
         state, _ = await ground.look(db)
         proxy = state.proxy_of(service.service_id)
         password = await self.servers.superuser(ground, db)

@@ -11,6 +11,7 @@ from postbase_operator.errors import InvalidSpec, NotReady
 from postbase_operator.railway import services
 from postbase_operator.railway.client import Client
 from postbase_operator.railway.commits import Commits
+from postbase_operator.railway.generations import Family, Part, family
 from postbase_operator.railway.models import EnvironmentState, ServiceInstance
 from postbase_operator.railway.reads import Place
 from postbase_operator.railway.services import Whose
@@ -43,8 +44,9 @@ class Ground:
     def place(self) -> Place:
         return self.sight.place
 
-    def name(self, db: Database) -> str:
-        return services.service_name(db, self.cluster)
+    def name(self, db: Database, generation: int = 1) -> str:
+        """Of its first service, and so of all its volumes; or of a later one."""
+        return services.generation_name(db, self.cluster, generation)
 
     def receiver_name(self, db: Database) -> str:
         return services.receiver_name(db, self.cluster)
@@ -52,14 +54,34 @@ class Ground:
     async def look(
         self, db: Database, *, fresh: bool = False
     ) -> tuple[EnvironmentState, ServiceInstance | None]:
-        """The environment, and the Database's service in it. Raises InvalidSpec where another's
-        bears its name."""
-        name = self.name(db)
-        state = await self.sight.look(name, fresh=fresh)
-        service = state.named(name)
-        if service is not None:
-            self.refuse_stranger(db, await self.sight.variables(service.service_id), name)
-        return state, service
+        """The environment, and the service in it that is the Database to all others. Raises
+        InvalidSpec where another's bears a name of its own."""
+        state, found = await self.family(db, fresh=fresh)
+        return state, found.front.service if found.front is not None else None
+
+    async def family(
+        self, db: Database, *, fresh: bool = False, marks: bool = False
+    ) -> tuple[EnvironmentState, Family]:
+        """The environment, and all that is PostgreSQL of the Database in it. `marks`: what they are
+        as of now, too: what was seen before a commit was applied must not decide. Raises as
+        `look`."""
+
+        def kin(name: str) -> bool:
+            return services.is_of(name, db, self.cluster)
+
+        state = await self.sight.look(self.name(db), fresh=fresh or marks, kin=kin)
+        parts = []
+        for each in state.services:
+            if each.deleted_at is None and kin(each.service_name):
+                try:
+                    variables = await self.sight.variables(each.service_id, fresh=marks)
+                except NotReady:
+                    if each.service_name == self.name(db) or each.latest_deployment is not None:
+                        raise
+                    continue  # beside one that serves, and made a moment ago
+                self.refuse_stranger(db, variables, each.service_name)
+                parts.append(Part(each, variables))
+        return state, family(parts, db.metadata.uid)
 
     async def look_receiver(
         self, db: Database, *, fresh: bool = False

@@ -1,10 +1,10 @@
 """From what Railway shows to what the planner knows. PURE.
 
 What a Database must remember stands on Railway, where it survives the operator and the cluster's
-status, which a person may delete: whose a service is and whose data its volume holds are variables
-of the service (MARKER, SYSTEM_ID); whose a volume is that has lost its service is in its name. The
-generation is 1: there is one volume a service as long as nothing is restored there. Of the image
-only the tag is known, since Railway tells no digest of what it runs.
+status, which a person may delete: whose a service is, what it is to its Database and whose data is
+on its volume are variables of the service (MARKER, fill_service.ROLE and its like); whose a volume
+is that has lost its service is in its name. Of the image only the tag is known, since Railway tells
+no digest of what it runs.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from collections.abc import Mapping
 from postbase_operator.api.database import Database
 from postbase_operator.api.database_status import RailwayCost, RailwayStatus
 from postbase_operator.errors import InvalidSpec
-from postbase_operator.planning.observed import Process, ProcessState, Volume
+from postbase_operator.planning.observed import Process, ProcessState, Volume, VolumeRole
 from postbase_operator.railway import fill_service, services
 from postbase_operator.railway.deployments import Deployment, Standing
+from postbase_operator.railway.generations import Family, Part
 from postbase_operator.railway.models import (
     EnvironmentState,
     Limits,
@@ -28,7 +29,6 @@ from postbase_operator.railway.models import (
 from postbase_operator.railway.plans import MB
 from postbase_operator.railway.reads import Place
 
-GENERATION = 1
 STATES = {
     Standing.COMING: ProcessState.STARTING,
     Standing.FAILED: ProcessState.FAILED,
@@ -125,7 +125,7 @@ def volume(
     """`kept`: deleting a namespace never deletes what is on Railway."""
     return Volume(
         name=seen.volume_id,
-        generation=GENERATION,
+        generation=fill_service.generation(variables),
         role=fill_service.role(variables),
         database_uid=db.metadata.uid,
         system_id=variables.get(fill_service.SYSTEM_ID, ""),
@@ -135,7 +135,37 @@ def volume(
         kept="Retain",
         image_tag=services.image(db),
         restore=variables.get(fill_service.RESTORE, ""),
+        delete_after=fill_service.keep_until(variables),
         labelled=seen.volume.name == volume_name(service_name, seen.volume_id),
+    )
+
+
+def volumes(
+    state: EnvironmentState, family: Family, db: Database, service_name: str
+) -> tuple[Volume, ...]:
+    """One of each service. What is to be filled in place, and has none yet, is told all the same,
+    by the service's id: or nobody would finish it, or take it away."""
+    found = []
+    for part in family.parts:
+        held = one_volume(state, part.service)
+        if held is not None:
+            found.append(volume(held, db, service_name, part.variables))
+        elif part.role is VolumeRole.FILLING and part.restore != db.metadata.uid:
+            found.append(_to_come(part, db))
+    return tuple(found)
+
+
+def _to_come(part: Part, db: Database) -> Volume:
+    return Volume(
+        name=part.service_id,
+        generation=part.generation,
+        role=part.role,
+        database_uid=db.metadata.uid,
+        system_id="",
+        image="",
+        requested_bytes=0,
+        capacity_bytes=0,
+        restore=part.restore,
     )
 
 

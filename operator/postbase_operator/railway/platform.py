@@ -6,41 +6,29 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
 from postbase_operator.api.database import Database, DatabaseStatus
-from postbase_operator.api.upkeep import DeletionPolicy
-from postbase_operator.archive.wish import OFF, ArchivingWish
-from postbase_operator.desired import meta
-from postbase_operator.errors import InvalidSpec
 from postbase_operator.planning import plan as steps
-from postbase_operator.planning.archive_observed import NONE_EARLIER, Earlier
-from postbase_operator.planning.archiving import revision
-from postbase_operator.planning.observed import Access, Observed, ProcessState, VolumeRole
+from postbase_operator.planning.observed import Observed
 from postbase_operator.planning.plan import Plan, Step
 from postbase_operator.platforms import BackupSchedule
 from postbase_operator.railway import cost as costs
 from postbase_operator.railway import (
-    fill_service,
-    parameters,
     reads,
-    receiver_service,
-    services,
-    taking_away,
 )
-from postbase_operator.railway import observe as observing
 from postbase_operator.railway.archive_books import ArchiveBooks
-from postbase_operator.railway.archiving import Archiving, Receiver
+from postbase_operator.railway.archiving import Archiving
 from postbase_operator.railway.backup_servers import BackupServers
-from postbase_operator.railway.building import Builder, Restored
+from postbase_operator.railway.building import Builder
 from postbase_operator.railway.client import Client
 from postbase_operator.railway.cost import Prices
 from postbase_operator.railway.filling import Filling, FillStep
 from postbase_operator.railway.ground import SETTLES, Ground
 from postbase_operator.railway.keyring import Keyring
-from postbase_operator.railway.models import EnvironmentState, ServiceInstance
+from postbase_operator.railway.leaving import Leaving
+from postbase_operator.railway.looking import Looking
 from postbase_operator.railway.reads import Place
 from postbase_operator.railway.refusing import refuse
 from postbase_operator.railway.restore_books import RestoreBooks
@@ -83,18 +71,16 @@ class RailwayPlatform:
     ) -> None:
         self._client = client
         self._place = place
-        self._keyring = keyring
-        self._region_of = region_of
         self._cluster = cluster
         self._now = now
-        self._prices = prices
         self._settles = settles
         self._clock = clock
         self._servers = servers or Servers(keyring, now)
         self._books = books
-        self._image = image
         self._archiving = Archiving(self._servers, books, image, now)
-        self._filling = Filling(self._servers, books, archives, image, now)
+        self._filling = Filling(self._servers, books, archives, image, region_of, now)
+        self._looking = Looking(self._servers, books, self._archiving, self._filling, prices)
+        self._leaving = Leaving(self._servers, keyring, books, self._archiving)
         self._found: Ground | None = None
         self._finding = asyncio.Lock()
         self._schedule = schedule
@@ -113,70 +99,7 @@ class RailwayPlatform:
 
     async def observe(self, db: Database) -> Observed:
         check_support(db)
-        ground = await self._ground()
-        state, service = await ground.look(db)
-        seen = Observed(
-            wanted_revision=parameters.revision(db),
-            synchronous_revision=parameters.revision(db, synchronous=True),
-        )
-        if service is None:
-            observing.check_beginning(state, ground.name(db), db)
-            return await self._filling.beginning(db, replace(seen, earlier=await self._earlier(db)))
-        variables = await ground.sight.variables(service.service_id)
-        if fill_service.role(variables) is VolumeRole.FILLING:
-            return await self._filling.seen(ground, db, state, service, seen)
-        return await self._seen(ground, db, state, service, seen)
-
-    async def _earlier(self, db: Database) -> Earlier:
-        """Asked once, before the first volume of a Database that is to begin empty."""
-        if db.spec.bootstrap is not None or db.status.system_id:
-            return NONE_EARLIER
-        return await self._books.earlier(db)
-
-    async def _seen(
-        self,
-        ground: Ground,
-        db: Database,
-        state: EnvironmentState,
-        service: ServiceInstance,
-        seen: Observed,
-    ) -> Observed:
-        variables = await ground.sight.variables(service.service_id)
-        proxy, held = state.proxy_of(service.service_id), observing.one_volume(state, service)
-        volume, limits, cost = None, None, None
-        receiver = await self._archiving.receiver(ground, db)
-        if held is not None:
-            services.region(db, db.spec.region, (), held=held.region)
-            volume = observing.volume(held, db, ground.name(db), variables)
-            limits = await ground.sight.limits(service.service_id)
-            also = receiver_service.AT_MOST if receiver.service is not None else None
-            cost = costs.told(db, held.size_mb, self._prices, also)
-        process = observing.process(service, proxy, volume.name if volume else "", db, limits)
-        server, server_error = None, ""
-        if process.state is ProcessState.RUNNING and proxy is not None:
-            server, server_error = await self._servers.ask(ground, db, proxy)
-        if process.state is ProcessState.RUNNING:
-            waits = server is None or server.facts.synchronous
-            self._archiving.commits_wait(db, waits=waits)
-        secret = meta.names_of(db).credentials
-        system_id = volume.system_id if volume is not None else ""
-        answering = proxy if server is not None else None
-        archive = await self._archiving.look(ground, db, receiver, system_id, answering)
-        return replace(
-            seen,
-            archiving=ArchivingWish(
-                receiver.config, synchronous=server is not None and server.facts.synchronous
-            ),
-            archive=archive,
-            access=Access(secret, proxy.domain, proxy.proxy_port) if proxy is not None else None,
-            volumes=(volume,) if volume is not None else (),
-            process=replace(process, receiver_revision=told_revision(receiver)),
-            source_backup=self._filling.awaited(db, server),
-            server=server,
-            server_error=server_error,
-            unanswered_since=self._servers.unanswered_since(db),
-            railway=observing.parts(ground.place, service, held, cost, receiver.service_id),
-        )
+        return await self._looking.observe(await self._ground(), db)
 
     # -- execute ---------------------------------------------------------------------------
 
@@ -188,7 +111,9 @@ class RailwayPlatform:
             await self._take(db, step)
         for step in todo:  # last, so that trouble with the receiver holds up nothing else
             if isinstance(step, steps.ApplyWorkload):
-                await self._archiving.apply(await self._ground(), db, step.archiving)
+                ground = await self._ground()
+                await self._archiving.apply(ground, db, step.archiving)
+                await self._filling.switching.keep_up(ground, db)
 
     async def _take_here(self, db: Database, step: Step) -> bool:
         """What is not done on Railway; False where it is."""
@@ -214,13 +139,11 @@ class RailwayPlatform:
             case steps.EnsureSecrets():
                 await self._servers.ensure_secrets(ground, db)
             case steps.CreateVolume():
-                await self._create(ground, db, step)
+                await self._filling.create(ground, db, step)
             case _ if isinstance(step, FillStep):
                 await self._filling.take(ground, db, step)
             case steps.ApplyWorkload():
-                password = await self._servers.superuser(ground, db)
-                checkpoint = partial(self._servers.checkpoint, ground, db)
-                await builder.apply(db, step, password, checkpoint)
+                await self._apply(ground, db, step)
             case steps.RecordOrigin() | steps.LabelVolume() | steps.GrowVolume():
                 await self._take_volume(builder, db, step)
             case _ if isinstance(step, SqlStep):
@@ -230,10 +153,15 @@ class RailwayPlatform:
             case _:
                 refuse(step)
 
-    async def _create(self, ground: Ground, db: Database, step: steps.CreateVolume) -> None:
+    async def _apply(self, ground: Ground, db: Database, step: steps.ApplyWorkload) -> None:
+        """Of what is leaving nothing is made right any more, and what takes its place is left to
+        the switch."""
+        _, family = await ground.family(db)
+        if family.is_switching:
+            return
         password = await self._servers.superuser(ground, db)
-        restored = Restored(step.restore, self._image) if step.restore else None
-        await Builder(ground).create_volume(db, password, self._region_of(db), restored)
+        checkpoint = partial(self._servers.checkpoint, ground, db)
+        await Builder(ground).apply(db, step, password, checkpoint)
 
     async def _take_volume(
         self,
@@ -251,6 +179,9 @@ class RailwayPlatform:
 
     async def _take_process(self, ground: Ground, db: Database, step: ProcessStep) -> None:
         builder = Builder(ground)
+        _, family = await ground.family(db)
+        if family.is_switching:
+            return  # the switch stops it
         match step:
             case steps.ResizeProcess():
                 await builder.resize(db)
@@ -270,44 +201,7 @@ class RailwayPlatform:
 
         What was never ours, or has another's marker, is left as it is.
         """
-        ground = await self._ground()
-        try:
-            state, service = await ground.look(db, fresh=True)
-        except InvalidSpec as error:
-            extra = {"object": str(db.metadata.name), "error": str(error)}
-            logger.warning("left alone on Railway", extra=extra)
-            return True
-        if service is not None:
-            await self._servers.checkpoint(ground, db)
-            await taking_away.delete_service(ground, db, service, state)
-            return False
-        taking_away.wait_for_service(ground, db)
-        if not await self._archiving.is_gone(ground, db):
-            return False
-        if parts := observing.parts_of_volumes(state, ground.name(db)):
-            await taking_away.delete_volumes(ground, parts)
-            return False
-        own = observing.own_volumes(state, ground.name(db))
-        policy, stays = db.spec.deletion_policy, db.spec.retain_volume_for is not None
-        backed_up = policy is DeletionPolicy.FINAL_BACKUP and not stays
-        delete = (policy is DeletionPolicy.DELETE or backed_up) and not keep
-        if own and delete:
-            await taking_away.delete_volumes(ground, own)
-            return False
-        known = db.status.railway.volume_id if db.status.railway is not None else None
-        known = None if known is not None and observing.is_gone(state, known) else known
-        kept = [each.volume.name for each in own] or ([known] if known is not None else [])
-        if kept and not delete:  # by the status, too: Railway may show a volume late
-            await self._keyring.keep(db, kept)
-        else:
-            await self._keyring.let_go(db)
-        if policy is DeletionPolicy.DELETE and not keep:
-            await self._books.give_up(db)
-        self._servers.forget(db)
-        self._archiving.forget(db)
-        return True
-
-
-def told_revision(receiver: Receiver) -> str:
-    """Of what the receiver was last told; "" where it never was told anything."""
-    return "" if receiver.config == OFF else revision(receiver.config)
+        gone = await self._leaving.take_away(await self._ground(), db, keep=keep)
+        if gone:
+            self._filling.switching.forget(db)
+        return gone

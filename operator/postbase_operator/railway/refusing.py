@@ -12,9 +12,9 @@ from postbase_operator.planning import plan as steps
 from postbase_operator.planning.plan import Step
 from postbase_operator.railway.support import UNSUPPORTED
 
-IN_PLACE = (
-    "spec.target.inPlace: a Database on Railway is not restored in place by this release: set "
-    "spec.target.newDatabase, and have the clients go there"
+LATEST = (
+    "spec.source.latest: in place, that nothing is lost at the very end cannot be promised on "
+    "Railway by this release: give a targetTime, or set spec.target.newDatabase"
 )
 LOGICAL = (
     "spec.source.backupRef: a logical Backup is not restored on Railway by this release: name a "
@@ -23,7 +23,7 @@ LOGICAL = (
 
 REFUSED: dict[type, tuple[str, str]] = {
     steps.LoadBackup: ("spec.databaseRef", LOGICAL),
-    steps.PinLog: ("spec.databaseRef", IN_PLACE),
+    steps.PinLog: ("spec.databaseRef", LATEST),
     steps.AdoptVolume: (
         "spec.adoptVolume",
         "a PersistentVolumeClaim cannot be brought to Railway: remove it",

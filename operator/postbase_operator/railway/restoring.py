@@ -16,7 +16,7 @@ from postbase_operator.planning.restore_seen import ADMITTED, Rehearsed
 from postbase_operator.railway import plans, services
 from postbase_operator.railway.ground import Ground
 from postbase_operator.railway.observe import volumes_in
-from postbase_operator.railway.refusing import IN_PLACE, LOGICAL
+from postbase_operator.railway.refusing import LATEST, LOGICAL
 from postbase_operator.railway.restore_books import RestoreBooks
 from postbase_operator.railway.support import UNSUPPORTED, check_support
 
@@ -39,20 +39,22 @@ class Restoring:
         kinds = {type(each) for each in wanted.todo}
         if steps.LoadBackup in kinds:
             return Rehearsed(UNSUPPORTED, LOGICAL)
-        if steps.CreateDatabase not in kinds:
-            return Rehearsed(UNSUPPORTED, IN_PLACE)
+        if any(_follows(each) for each in wanted.todo):
+            return Rehearsed(UNSUPPORTED, LATEST)
         try:
-            await self._check(wanted.db)
+            await self._check(wanted.db, in_place=steps.CreateDatabase not in kinds)
         except InvalidSpec as error:
             return Rehearsed(error.reason, str(error))
         return ADMITTED
 
-    async def _check(self, db: Database) -> None:
-        """Raises InvalidSpec for what would be refused once it is there."""
+    async def _check(self, db: Database, *, in_place: bool) -> None:
+        """Raises InvalidSpec for what would be refused once it is there. In place the region is the
+        one where it is."""
         check_support(db)
         sight = (await self._ground()).sight
         plan, spec = await sight.plan(), db.spec
-        services.region(db, self._region_of(db), await sight.regions())
+        if not in_place:
+            services.region(db, self._region_of(db), await sight.regions())
         plans.check_volume(spec.storage.size, plan, None)
         plans.check_resources(spec.resources.cpu, spec.resources.memory, plan)
         plans.check_room(plan, volumes_in(await sight.look("")))
@@ -67,3 +69,10 @@ class Restoring:
         self, db: Database, plan: RestorePlan, restore: str
     ) -> RecoveryProgress | None:
         return await self._archives.progress(db, plan.object_key or "", restore)
+
+
+def _follows(step: steps.Step) -> bool:
+    """The log goes on while it is replayed: for `latest` in place."""
+    return isinstance(step, steps.FillVolume) and (
+        step.recovery is not None and step.recovery.end is None
+    )

@@ -41,7 +41,8 @@ class Servers:
         self._keyring = keyring
         self._now = now
         self._looks = Looks(now, pg.ALTERED)
-        self._roles: dict[str, str] = {}  # by UID: the password that the receiver's role was given
+        self._roles: dict[str, tuple[Front, str]] = {}
+        """By UID: which server's receiver's role was given which password."""
 
     def forget(self, db: Database) -> None:
         self._looks.forget(db)
@@ -122,11 +123,14 @@ class Servers:
         """The password of the receiver's role, which has it when this returns. The server is told
         once, and `again`. Raises as `take`."""
         password = await self._keyring.replication(db)
-        if again or self._roles.get(db.metadata.uid) != password:
-            door = await self._door(ground, db, await _ready_proxy(ground, db))
+        proxy = await _proxy(ground, db)
+        known = self._roles.get(db.metadata.uid)
+        if again or proxy is None or known != (front(proxy), password):
+            proxy = await _ready_proxy(ground, db)
+            door = await self._door(ground, db, proxy)
             async with door("postgres") as connection:
                 await ensure_role(connection, password)
-            self._roles[db.metadata.uid] = password
+            self._roles[db.metadata.uid] = (front(proxy), password)
         return password
 
     async def checkpoint(self, ground: Ground, db: Database) -> None:

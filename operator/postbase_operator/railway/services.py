@@ -7,6 +7,7 @@ service is stands in one of its variables; names are unique in a project, and 32
 from __future__ import annotations
 
 import hashlib
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from postbase_operator.railway.plans import GB, MB
 LONGEST_NAME = 32
 IMAGE = "ghcr.io/railwayapp-templates/postgres-ssl"
 """Railway's own: the official image with TLS, a must where the port is open to the internet."""
+GENERATION = re.compile(r"-[1-9][0-9]{0,5}$")
 MARKER = "POSTBASE_OWNER"
 PASSWORD = "POSTGRES_PASSWORD"  # noqa: S105 - a name
 """Counts only while the volume is empty: a server keeps the one that it was made with."""
@@ -60,6 +62,18 @@ def service_name(db: Database, cluster: str, suffix: str = "") -> str:
     mark = hashlib.sha256(f"{cluster}/{db.metadata.uid}".encode()).hexdigest()[:8]
     room = LONGEST_NAME - len(mark) - len(suffix) - 1
     return f"{db.metadata.name[:room]}-{mark}{suffix}"
+
+
+def generation_name(db: Database, cluster: str, generation: int) -> str:
+    """The first one has the Database's own; a restore in place makes the next beside it."""
+    return service_name(db, cluster, f"-{generation}" if generation > 1 else "")
+
+
+def is_of(name: str, db: Database, cluster: str) -> bool:
+    """Whether a service of this name is PostgreSQL of this Database, of whichever generation."""
+    number = GENERATION.search(name)
+    suffix = number[0] if number is not None else ""
+    return name in (service_name(db, cluster), service_name(db, cluster, suffix))
 
 
 def receiver_name(db: Database, cluster: str) -> str:

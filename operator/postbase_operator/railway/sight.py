@@ -49,16 +49,22 @@ class Sight:
     _plan: tuple[float, Plan] | None = None
     _reading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def look(self, name: str, *, fresh: bool = False) -> EnvironmentState:
-        """The environment, with the proxy of the service of this name. `fresh`: as it is now, for
-        what must not be done twice."""
+    async def look(
+        self, name: str, *, fresh: bool = False, kin: Callable[[str], bool] = lambda _: False
+    ) -> EnvironmentState:
+        """The environment, with the proxies of the service of this name, and of those whose names
+        are `kin`. `fresh`: as it is now, for what must not be done twice."""
         async with self._reading:  # those that come meanwhile are served by this one
             state = self._state
             if state is None or fresh or self.clock() - self._read_at >= self.client.budget.pace:
                 state = await self._read_or(state, urgent=fresh)
-            found = state.named(name)
-            if found is not None and found.service_id not in self._watched:
-                self._watched.add(found.service_id)
+            found = {
+                each.service_id
+                for each in state.services
+                if each.deleted_at is None and (each.service_name == name or kin(each.service_name))
+            }
+            if not found <= self._watched:
+                self._watched |= found
                 state = await self._read(urgent=fresh)
             return state
 
@@ -83,8 +89,11 @@ class Sight:
         self._variables.pop(service_id, None)
         self._limits.pop(service_id, None)
 
-    async def variables(self, service_id: str) -> dict[str, str]:
-        """As they were written. NotReady for those of a service that was made a moment ago."""
+    async def variables(self, service_id: str, *, fresh: bool = False) -> dict[str, str]:
+        """As they were written. NotReady for those of a service that was made a moment ago.
+        `fresh`: as they are now."""
+        if fresh:
+            self._variables.pop(service_id, None)
         return await self._noted(service_id, self._variables, reads.variables)
 
     async def limits(self, service_id: str) -> models.Limits | None:

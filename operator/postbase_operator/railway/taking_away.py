@@ -7,29 +7,28 @@ can be had back from Railway, for 48 hours; it counts as gone.
 from __future__ import annotations
 
 from postbase_operator.api.database import Database
-from postbase_operator.planning.observed import VolumeRole
-from postbase_operator.railway import changes, fill_service
+from postbase_operator.railway import changes
 from postbase_operator.railway.building import VOLUME
+from postbase_operator.railway.generations import Part
 from postbase_operator.railway.ground import Ground
 from postbase_operator.railway.making import SERVICE
-from postbase_operator.railway.models import EnvironmentState, ServiceInstance, VolumeInstance
+from postbase_operator.railway.models import EnvironmentState, VolumeInstance
 from postbase_operator.railway.observe import part_name, volume_name
 
 
 async def delete_service(
-    ground: Ground, db: Database, service: ServiceInstance, state: EnvironmentState
+    ground: Ground, db: Database, part: Part, state: EnvironmentState, *, whole: bool
 ) -> None:
     """First of all each volume gets its name: once the service is gone, and the marker with it,
-    nothing else tells whose it is, and whether it ever held a whole database. Raises NotReady
-    within the time in which one may still show."""
-    variables = await ground.sight.variables(service.service_id)
-    filling = fill_service.role(variables) is VolumeRole.FILLING
+    nothing else tells whose it is, and whether it is to be kept as a `whole` database. Raises
+    NotReady within the time in which one may still show."""
+    service = part.service
     volumes = state.volumes_of(service.service_id)
     if not volumes:
         ground.is_met(VOLUME, service.service_id)
         ground.wait_for(VOLUME, service.service_id)
     for volume in volumes:
-        wanted = (part_name if filling else volume_name)(ground.name(db), volume.volume_id)
+        wanted = (volume_name if whole else part_name)(ground.name(db), volume.volume_id)
         if volume.volume.name != wanted:
             ground.sight.changed()
             await changes.rename_volume(ground.client, volume.volume_id, wanted)
@@ -38,7 +37,14 @@ async def delete_service(
     if proxy is not None:
         await changes.delete_tcp_proxy(ground.client, proxy.id)
     await changes.delete_service(ground.client, ground.place, service.service_id)
-    ground.was_not_done(SERVICE, ground.name(db))
+    ground.was_not_done(SERVICE, service.service_name)
+
+
+async def remove(ground: Ground, db: Database, part: Part, state: EnvironmentState) -> None:
+    """A service of which nothing is kept, beside one that serves. Killed in between, its volume is
+    found by its name."""
+    await delete_service(ground, db, part, state, whole=False)
+    await delete_volumes(ground, state.volumes_of(part.service_id))
 
 
 def wait_for_service(ground: Ground, db: Database) -> None:

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 
+from postbase_operator.archive.run import RecoveryTask
 from postbase_operator.planning import plan as steps
 from postbase_operator.planning.restore_rehearsal import Rehearsal
 from postbase_operator.planning.restore_seen import ADMITTED
@@ -66,10 +67,21 @@ async def test_what_would_be_refused_is_told_by_its_field(
     assert said.message.startswith(field)
 
 
-async def test_in_place_and_logical_ones_are_refused_before_anything_is_made() -> None:
-    db = database(provider="Railway")
-    said = await restoring().rehearse(Rehearsal(db, FILL))
-    assert (said.reason, said.message.split(":")[0]) == (UNSUPPORTED, "spec.target.inPlace")
+IN_PLACE = database(provider="Railway", resources={"cpu": "500m", "memory": "256Mi"})
+
+
+async def test_in_place_it_takes_a_place_among_the_volumes_and_stays_where_it_is() -> None:
+    assert await restoring().rehearse(Rehearsal(IN_PLACE, FILL)) == ADMITTED
+    said = await restoring("hobby", 10).rehearse(Rehearsal(IN_PLACE, FILL))
+    assert (said.reason, said.message.split(":")[0]) == ("PlanLimitExceeded", "spec.projectRef")
+
+
+async def test_latest_in_place_and_logical_ones_are_refused_before_anything_is_made() -> None:
+    follows = RecoveryTask(restore="uid", timeline=1)
+    fill = (steps.CreateVolume(2, "uid"), steps.FillVolume("", "uid", "key", 1, follows))
+    said = await restoring().rehearse(Rehearsal(IN_PLACE, fill))
+    assert (said.reason, said.message.split(":")[0]) == (UNSUPPORTED, "spec.source.latest")
+    db = IN_PLACE
     load = (steps.CreateVolume(1), steps.LoadBackup("uid", "key", 1, ""))
     said = await restoring().rehearse(Rehearsal(db, (steps.CreateDatabase(db), *load)))
     assert (said.reason, said.message.split(":")[0]) == (UNSUPPORTED, "spec.source.backupRef")

@@ -1,0 +1,88 @@
+"""Databases on Railway that are restored in place: filled beside what serves, then they go over to
+the other service; what was replaced can be brought back, until its time is over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from component.railway_in_place import Writers, restored, running, to, until, wish
+from component.railway_operator import Operator, volumes
+from component.railway_receivers import Site, position, streams
+from component.railway_restores import (
+    Parts,
+    archiving,
+    backed_up,
+    ours,
+    patience,
+    railway,
+    site,
+    written,
+)
+from postbase_operator.api.database import Database
+
+__all__ = ["ours", "patience", "railway", "site"]
+pytestmark = pytest.mark.timeout(1200)
+
+
+def count(ours: Operator, db: Database, table: str) -> int:
+    query = f"SELECT count(*) FROM {table}"  # noqa: S608 - of the test
+    return int(ours.sql(db, query, app=True)[0][0])
+
+
+async def test_a_mistake_is_taken_back_and_the_undo_too(
+    ours: Operator, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db = await archiving(ours)
+    await backed_up(ours, site, db, tmp_path / "pod", monkeypatch)
+    moment = await written(ours, site, db, "t")
+    ours.sql(db, "DELETE FROM t", app=True)
+    await written(ours, site, db, "later")
+    before, held = ours.ring.fronts[db.metadata.uid], db.status.railway
+    first = wish(db, "back", to(moment), keepPrevious="1h")
+
+    db, first = await until(ours, db, first, lambda *_: len(Parts(site, db).services) == 2)
+    assert count(ours, db, "later") == 2000  # it serves on
+    watch = Writers(ours.ring, site, db)
+    db, first = await restored(ours, db, first, watch)
+    assert count(ours, db, "t") == 2000
+    with pytest.raises(psycopg.errors.UndefinedTable):
+        count(ours, db, "later")
+    after = ours.ring.fronts[db.metadata.uid]
+    assert after != before
+    assert db.status.endpoint is not None  # what /url tells
+    assert (db.status.endpoint.host, db.status.endpoint.port) == (after.host, after.port)
+    assert held is not None
+    assert db.status.railway is not None
+    assert db.status.railway.service_id != held.service_id
+    assert db.status.railway.volume_id != held.volume_id
+    kept = first.status.previous_volume
+    assert kept is not None
+    assert (kept.claim_name, kept.kept_until is not None) == (held.volume_id, True)
+    assert running(site, db) == [db.status.railway.service_id]
+
+    # The archive goes on, and what is written now can be restored.
+    db = await ours.until(db, streams)
+    assert len(site.services()) == 1
+    ours.sql(db, "CREATE TABLE again AS SELECT 1 AS n", app=True)
+    end = position(ours, db)
+    db = await ours.until(db, lambda _: covered(site, 2, int(end)))
+
+    second = wish(db, "undo", {"previous": {}}, keepPrevious="0s")
+    db, second = await restored(ours, db, second, watch)
+    assert count(ours, db, "later") == 2000
+    assert count(ours, db, "t") == 0
+    assert ours.ring.fronts[db.metadata.uid] == before
+    assert db.status.railway is not None
+    assert db.status.railway.service_id == held.service_id
+    db = await ours.until(db, lambda _: len(volumes(site.double, site.place)) == 1)
+    assert [each.service_id for each in Parts(site, db).services] == [held.service_id]
+    assert len(Parts(site, db).proxies) == 1
+    await ours.until(db, streams)
+
+
+def covered(site: Site, timeline: int, end: int) -> bool:
+    runs = site.index(site.owner()).runs(timeline)
+    return bool(runs) and runs[-1].end >= end

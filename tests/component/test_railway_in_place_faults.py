@@ -1,0 +1,106 @@
+"""What goes wrong with restores in place on Railway: told, with what serves untouched and nothing
+left behind; and an undo where what served is gone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from component.railway_caller import Caller
+from component.railway_in_place import restored, to, told, until, wish
+from component.railway_operator import Operator, said, volumes
+from component.railway_receivers import Site
+from component.railway_restores import (
+    Parts,
+    archiving,
+    backed_up,
+    ours,
+    patience,
+    railway,
+    site,
+    written,
+)
+from component.store_server import store_of
+from component.test_railway_in_place import count
+from component.test_railway_restoring_faults import record_key
+from postbase_operator.api.runs import RunPhase
+from postbase_operator.archive.record import BackupRecord
+
+__all__ = ["ours", "patience", "railway", "site"]
+pytestmark = pytest.mark.timeout(1200)
+
+
+async def test_what_cannot_be_is_refused_and_what_fails_goes_with_all_of_it(
+    ours: Operator, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db = await archiving(ours)
+    backup = await backed_up(ours, site, db, tmp_path / "pod", monkeypatch)
+    moment = await written(ours, site, db, "t")
+    await written(ours, site, db, "later")
+    front, held = ours.ring.fronts[db.metadata.uid], db.status.railway
+
+    latest = wish(db, "all", {"latest": {}})
+    db, latest = await until(ours, db, latest, lambda _, each: each.is_done())
+    assert latest.status.phase is RunPhase.FAILED
+    assert "spec.source.latest" in told(latest)[1]
+    assert "targetTime" in told(latest)[1]
+
+    full = site.double.world.plan_of(site.place.environment_id)
+    with monkeypatch.context() as patched:
+        patched.setattr("postbase_operator.railway.restoring.volumes_in", lambda _: full.volumes)
+        small = wish(db, "more", to(moment))
+        db, small = await until(ours, db, small, lambda _, each: each.is_done())
+    assert small.status.phase is RunPhase.FAILED
+    assert "PlanLimitExceeded" in told(small)[1]
+    assert "spec.projectRef" in told(small)[1]
+    assert len(Parts(site, db).services) == 1
+
+    store, key = store_of(site.store), str(backup.status.object_key)
+    record = BackupRecord.from_bytes(store.get(record_key(backup)))
+    piece = next(each.key for each in record.objects if each.key.startswith("pieces/"))
+    whole = store.get(f"{key}{piece}")
+    store.put(f"{key}{piece}", whole[:-9] + bytes(9), if_absent=False)
+    back = wish(db, "back", to(moment))
+    db, back = await until(ours, db, back, lambda _, each: each.is_done())
+    assert back.status.phase is RunPhase.FAILED
+    assert told(back)[1].startswith("ChecksumMismatch")
+    parts = Parts(site, db)
+    assert len(parts.services) == len(parts.proxies) == 1
+    assert len(volumes(site.double, site.place)) == 1
+    assert count(ours, db, "later") == 2000  # untouched
+    assert ours.ring.fronts[db.metadata.uid] == front
+    assert db.status.railway == held
+    store.put(f"{key}{piece}", whole, if_absent=False)
+
+    # One whose restore is deleted goes as well.
+    gone = wish(db, "gone", to(moment))
+    db, gone = await until(ours, db, gone, lambda *_: len(parts.services) == 2)
+    ours.restores = tuple(each for each in ours.restores if each.metadata.uid != gone.metadata.uid)
+    db = await ours.until(db, lambda _: len(volumes(site.double, site.place)) == 1)
+    assert len(parts.services) == len(parts.proxies) == 1
+
+
+async def test_an_undo_where_what_served_is_gone(
+    ours: Operator, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db = await archiving(ours, deletionPolicy="Delete")
+    await backed_up(ours, site, db, tmp_path / "pod", monkeypatch)
+    moment = await written(ours, site, db, "t")
+    await written(ours, site, db, "later")
+    held = db.status.railway
+    assert held is not None
+    db, _ = await restored(ours, db, wish(db, "back", to(moment)))
+    assert db.status.railway is not None
+    lost = db.status.railway.service_id
+    Caller(site.double, site.double.token())(
+        "DeleteService", id=lost, environmentId=site.place.environment_id
+    )
+    db = await ours.until(db, lambda each: said(each)[1] == "NoCurrentVolume")
+    db, _ = await restored(ours, db, wish(db, "undo", {"previous": {}}))
+    assert count(ours, db, "later") == 2000
+    assert db.status.railway is not None
+    assert db.status.railway.service_id == held.service_id
+    await ours.gone(db)
+    assert Parts(site, db).services == []
+    assert volumes(site.double, site.place) == []

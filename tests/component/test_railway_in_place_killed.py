@@ -1,0 +1,97 @@
+"""An operator that is killed in the middle of a switch on Railway: whoever comes after it goes on,
+and at no moment do two servers write whose addresses clients know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from component.railway_in_place import Writers, restored, running, to, wish
+from component.railway_operator import Killed, Ring, new_place, operator
+from component.railway_receivers import Site
+from component.railway_restores import Parts, archiving, backed_up, written
+from component.test_railway_in_place import count
+from component.test_railway_restoring_killed import changes
+from postbase_operator.api.pitr_restore import PitrRestore
+from postbase_operator.objectstore.settings import StoreConfig
+from railway.clock import VirtualClock
+from railway.double import RailwayDouble
+from railway.settings import Settings
+
+pytestmark = pytest.mark.timeout(1200)
+
+
+@pytest.fixture(scope="module")
+def railway() -> Iterator[RailwayDouble]:
+    with RailwayDouble(Settings(rate_limited=False), VirtualClock()) as double:
+        yield double
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("component.railway_operator.PATIENCE", 300.0)
+    monkeypatch.setattr("component.railway_receivers.WITHIN", 300.0)
+
+
+@pytest.fixture
+def site(railway: RailwayDouble, s3_config: StoreConfig) -> Site:
+    return Site(railway, new_place(railway), s3_config)
+
+
+def commits(name: str) -> bool:
+    return name == "CommitPatch"
+
+
+@pytest.mark.trap("outcome-unknown")
+async def test_killed_after_each_request_of_a_switch(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ring, restores = Ring(), list[PitrRestore]()
+    async with operator(site.double, site.place, ring, store=site.store) as ours:
+        db = await archiving(ours)
+        await backed_up(ours, site, db, tmp_path / "pod", monkeypatch)
+        moment = await written(ours, site, db, "t")
+        ours.sql(db, "DROP TABLE t", app=True)
+        await written(ours, site, db, "u")
+    watch = Writers(ring, site, db)
+
+    async def killed(
+        each: PitrRestore, number: int, counts: Callable[[str], bool] = changes
+    ) -> list[str]:
+        """The requests of the mortal one; `db` as it is in the end."""
+        nonlocal db
+        asked: list[str] = []
+        with suppress(Killed):
+            async with operator(site.double, site.place, ring, number, site.store) as mortal:
+                mortal.client.counts, mortal.restores = counts, tuple(restores)
+                asked = mortal.client.asked
+                db, each = await restored(mortal, db, each, watch)
+        watch()
+        async with operator(site.double, site.place, ring, store=site.store) as heir:
+            heir.restores = tuple(restores)
+            db, each = await restored(heir, db, each, watch)
+            restores.append(each)
+            assert len(running(site, db)) == 1
+            table, other = ("t", "u") if each.spec.source.target_time else ("u", "t")
+            if each.metadata.name.endswith("t"):
+                table, other = other, table
+            assert count(heir, db, table) == 2000
+            assert heir.sql(db, f"SELECT to_regclass('{other}')", app=True) == [(None,)]
+        return list(filter(changes, asked))
+
+    # The backup, the recovery, and that it serves: right after that there are two marked so.
+    told = await killed(wish(db, "back", to(moment)), 3, commits)
+    assert told[-1] == "CommitPatch"
+    assert "StopDeployment" not in told
+    assert len(Parts(site, db).services) == 2
+
+    # Each undo takes the other one's place: they go to and fro.
+    marked = ["SetVariables", "UpdateServiceInstance", "StopDeployment"]
+    for number in range(1, 7):
+        name = f"u{number}" + ("" if number % 2 else "t")
+        told = await killed(wish(db, name, {"previous": {}}), number)
+        assert told[:3] == marked[: len(told)], told
+        assert len(Parts(site, db).services) == len(Parts(site, db).proxies) == 2
