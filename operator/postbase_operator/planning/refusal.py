@@ -62,10 +62,14 @@ def refusal(db: Database, seen: Observed, context: Context) -> Verdict | None:
         return reconciling("Pending", "ArchiveUnknown", f"{UNKNOWN}: {seen.earlier.unknown}")
     if seen.volumes and seen.current is None and not _is_beginning(db, seen):
         found = ", ".join(volume.name for volume in seen.volumes)
+        remedy = (
+            "set the annotation postbase.sh/role: current on the one that holds the data"
+            if db.spec.provider is Provider.KUBERNETES
+            else "make a PitrRestore with source.previous, and target.inPlace, to go back to the "
+            "one that was replaced"
+        )
         return stalled(
-            "NoCurrentVolume",
-            f"None of the volumes {found} is marked current; set the annotation "
-            "postbase.sh/role: current on the one that holds the data",
+            "NoCurrentVolume", f"None of the volumes {found} is marked current; {remedy}"
         )
     return None
 

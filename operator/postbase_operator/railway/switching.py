@@ -120,7 +120,7 @@ class Switching:
         try:
             _, family = await ground.family(db)
             for part in family.previous:
-                if part.keep_until is not None and part.keep_until <= self.now():
+                if self._is_over(part):
                     await self._expire(ground, db, part.service_id)
                 elif not part.is_fenced:
                     await self._fence(ground, db, family, part)
@@ -134,10 +134,11 @@ class Switching:
         async with self._locks[db.metadata.uid]:
             state, family = await ground.family(db, marks=True)
             part = family.of_service(service_id)
-            over = part is not None and part.keep_until is not None
-            if part is None or part.role is not VolumeRole.PREVIOUS or not over:
-                return
-            await taking_away.remove(ground, db, part, state)
+            if part is not None and part.role is VolumeRole.PREVIOUS and self._is_over(part):
+                await taking_away.remove(ground, db, part, state)
+
+    def _is_over(self, part: Part) -> bool:
+        return part.keep_until is not None and part.keep_until <= self.now()
 
     async def _sweep(self, ground: Ground, db: Database) -> None:
         """Volumes of services that were removed, by an operator that was killed after that."""
