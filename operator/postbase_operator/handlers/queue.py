@@ -26,6 +26,9 @@ logger = logging.getLogger(__name__)
 
 FIRST_BACKOFF = 1.0
 LONGEST_BACKOFF = 300.0
+LONGEST_WAIT = 8.0
+"""For what others are working on: a switch that has stopped PostgreSQL must not rest for minutes
+because its steps before had to be waited for, too."""
 
 
 @dataclass(order=True)
@@ -169,7 +172,10 @@ class WorkQueue(Generic[Key]):
     def _retry(self, key: Key, error: BaseException) -> None:
         count = self._failures[key] = self._failures.get(key, 0) + 1
         asked = error.retry_after if isinstance(error, NotReady | Unavailable) else None
-        delay = max(asked or 0.0, self.backoff(count))
+        backoff = self.backoff(count)
+        if isinstance(error, NotReady):
+            backoff = min(backoff, LONGEST_WAIT)
+        delay = max(asked or 0.0, backoff)
         if isinstance(error, Throttled):
             # What we tell of the failure comes back as an event, and would have it run at once.
             self._not_before[key] = asyncio.get_running_loop().time() + error.seconds

@@ -159,6 +159,24 @@ def test_an_error_may_name_its_own_delay() -> None:
     simulate(scenario)
 
 
+def test_what_others_work_on_is_asked_for_again_soon_however_often() -> None:
+    async def scenario() -> None:
+        at: list[float] = []
+
+        async def work(key: str) -> None:
+            at.append(asyncio.get_running_loop().time())
+            if len(at) < 8:
+                raise NotReady("the commit is being applied", retry_after=2.0)
+
+        queue = WorkQueue[str](work, workers=1, jitter=lambda: 0.0)
+        queue.add("a")
+        await drive(queue, 100)
+        gaps = [round(b - a, 3) for a, b in itertools.pairwise(at)]
+        assert gaps == [2, 2, 4, 8, 8, 8, 8]
+
+    simulate(scenario)
+
+
 def test_a_service_that_says_when_is_asked_no_sooner_whatever_happens() -> None:
     async def scenario() -> None:
         at: list[float] = []
