@@ -8,7 +8,6 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from component.railway_caller import Caller
 from component.railway_in_place import Writers, restored, running, to, until, wish
 from component.railway_operator import Operator, volumes
 from component.railway_receivers import Site, position, streams
@@ -64,14 +63,6 @@ async def test_a_mistake_is_taken_back_and_the_undo_too(
     assert (kept.claim_name, kept.kept_until is not None) == (held.volume_id, True)
     assert running(site, db) == [db.status.railway.service_id]
 
-    # Whatever Railway deploys of the former one is no PostgreSQL.
-    Caller(site.double, site.double.token())(
-        "Deploy", serviceId=held.service_id, environmentId=site.place.environment_id
-    )
-    db = await ours.until(db, lambda _: crashed(site, str(held.service_id)))
-    watch()
-    assert running(site, db) == [db.status.railway.service_id]
-
     # The archive goes on, and what is written now can be restored.
     db = await ours.until(db, streams)
     assert len(site.services()) == 1
@@ -90,13 +81,6 @@ async def test_a_mistake_is_taken_back_and_the_undo_too(
     assert [each.service_id for each in Parts(site, db).services] == [held.service_id]
     assert len(Parts(site, db).proxies) == 1
     await ours.until(db, streams)
-
-
-def crashed(site: Site, service_id: str) -> bool:
-    """The last deployment of the service has ended, and never was a server."""
-    latest, *_ = site.double.world.state.deployments_of(service_id, site.place.environment_id)
-    said = "\n".join(line for _, line in latest.logs)
-    return "not run by the double in postgres-ssl" in said
 
 
 def covered(site: Site, timeline: int, end: int) -> bool:
