@@ -41,6 +41,8 @@ class Death:
     acknowledged: Lsn = field(default_factory=lambda: Lsn(0))
     """The furthest that the server was told to be durable."""
     dead: bool = False
+    under_way: int = 0
+    """Requests that have begun and not ended."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def step(self, what: str) -> None:
@@ -53,10 +55,18 @@ class Death:
                 raise Killed(what)
 
     def around(self, what: str, work: Callable[[], T]) -> T:
-        self.step(f"before {what}")
-        done = work()
-        self.step(f"after {what}")
-        return done
+        self._count(1)
+        try:
+            self.step(f"before {what}")
+            done = work()
+            self.step(f"after {what}")
+            return done
+        finally:
+            self._count(-1)
+
+    def _count(self, more: int) -> None:
+        with self._lock:
+            self.under_way += more
 
 
 class MortalStore:

@@ -182,12 +182,17 @@ def check_list(running: Running, store: HotS3Store, size: int = SEGMENT_SIZE) ->
     )
 
     def differs() -> object:
-        """A segment may be stored between the two looks."""
         told, there = list(_pages(store, owner, running.report.last_segment)), stored()
         same = told == sorted(there.items(), reverse=True)
         return None if same else ({*told} ^ {*there.items()} or "their order")
 
-    until(f"told as it is stored; at first otherwise: {differs()}", lambda: not differs())
+    # A segment is in the bucket a moment before its receiver, which is told by another thread of
+    # its own, names it. What is told for good must be what is there.
+    until(
+        f"told as it is stored; at first otherwise: {differs()}",
+        lambda: running.failure or not differs(),
+    )
+    assert running.failure is None, running.failure
 
 
 def _pages(

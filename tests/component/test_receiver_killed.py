@@ -77,7 +77,9 @@ def check(server: Server, store: HotS3Store, owner: ArchiveOwner, timeline: int,
 def live(
     server: Server, store: HotS3Store, owner: ArchiveOwner, timeline: int, death: Death
 ) -> Lsn:
-    """Runs one until all is archived and merged, or until it is killed; what all was."""
+    """Runs one until all is archived, merged and acknowledged, and nothing is under way, or until
+    it is killed; what all was. One that could still take a step might be killed while its work is
+    compared, and its steps be counted short."""
     end = position(server)
     with Running(
         server,
@@ -88,7 +90,14 @@ def live(
     ) as running:
         until(
             "archived, or killed",
-            lambda: running.failure or is_whole(index_of(store, owner), timeline, end),
+            lambda: (
+                running.failure
+                or (
+                    is_whole(index_of(store, owner), timeline, end)
+                    and death.acknowledged >= end
+                    and not death.under_way
+                )
+            ),
         )
         if death.dead:
             running.ended()
