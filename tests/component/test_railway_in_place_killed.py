@@ -3,42 +3,28 @@ and at no moment do two servers write whose addresses clients know."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from component.railway_in_place import Writers, restored, running, to, wish
-from component.railway_operator import Killed, Ring, new_place, operator
+from component.railway_operator import Killed, Ring, operator
 from component.railway_receivers import Site
-from component.railway_restores import Parts, archiving, backed_up, written
+from component.railway_restores import Parts, archiving, backed_up, site, written
 from component.test_railway_in_place import count
-from component.test_railway_restoring_killed import changes
+from component.test_railway_restoring_killed import changes, railway
 from postbase_operator.api.pitr_restore import PitrRestore
-from postbase_operator.objectstore.settings import StoreConfig
-from railway.clock import VirtualClock
-from railway.double import RailwayDouble
-from railway.settings import Settings
 
+__all__ = ["railway", "site"]
 pytestmark = pytest.mark.timeout(1200)
-
-
-@pytest.fixture(scope="module")
-def railway() -> Iterator[RailwayDouble]:
-    with RailwayDouble(Settings(rate_limited=False), VirtualClock()) as double:
-        yield double
 
 
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("component.railway_operator.PATIENCE", 300.0)
     monkeypatch.setattr("component.railway_receivers.WITHIN", 300.0)
-
-
-@pytest.fixture
-def site(railway: RailwayDouble, s3_config: StoreConfig) -> Site:
-    return Site(railway, new_place(railway), s3_config)
 
 
 def commits(name: str) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from component.railway_operator import Killed, Operator, Ring, new_place, operator
+from component.railway_operator import Killed, Operator, Ring, operator
 from component.railway_receivers import Site
 from component.railway_restores import (
     Parts,
@@ -17,15 +17,16 @@ from component.railway_restores import (
     backed_up,
     copy_of,
     latest_of,
+    site,
     written,
 )
 from postbase_operator.api.database import Database
-from postbase_operator.objectstore.settings import StoreConfig
 from railway.clock import VirtualClock
 from railway.double import RailwayDouble
 from railway.faults import Fault, Gateway, Lost, PatchRejected, Problem
 from railway.settings import Settings
 
+__all__ = ["site"]
 pytestmark = pytest.mark.timeout(2400)
 
 
@@ -39,11 +40,6 @@ def railway() -> Iterator[RailwayDouble]:
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("component.railway_operator.PATIENCE", 600.0)
     monkeypatch.setattr("component.railway_receivers.WITHIN", 600.0)
-
-
-@pytest.fixture
-def site(railway: RailwayDouble, s3_config: StoreConfig) -> Site:
-    return Site(railway, new_place(railway), s3_config)
 
 
 async def archive(
