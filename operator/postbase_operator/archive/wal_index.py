@@ -83,6 +83,14 @@ class WalIndex:
         """The run from which the log can be followed at `position`: one, as runs do not touch."""
         return next((run for run in self.runs(timeline) if run.holds(position)), None)
 
+    def first_of(self, run: Run) -> Stretch | None:
+        """The object that a run begins with."""
+        segment = Segment.containing(run.start, run.timeline, self.segment_size)
+        whole = self.segments.get(segment)
+        if whole is not None and segment.start == run.start:
+            return whole
+        return next((each for each in self.chunks_of(segment) if each.start == run.start), None)
+
     def chunks(self, timeline: int) -> tuple[ChunkKey, ...]:
         """All of a timeline, also those that a segment or a longer one makes needless."""
         return tuple(self._chunks.get(timeline, ()))

@@ -55,11 +55,11 @@ def plan_recovery(archived: Archived, reader: LogReader, target: Target, now: da
         why = f"{text(target.time)} lies in the future; it is {text(now)} here"
         raise Refused(RestoreReason.TARGET_AFTER_WINDOW, f"{why}: {window(span)}")
     if target.time is not None:
-        made = _to_time(ways, target.time)
+        made = _to_time(ways, target.time, now)
         if target.timeline is None:
-            made = replace(made, warnings=_left_out(archived, reader, path, target.time, made))
+            made = replace(made, warnings=_left_out(archived, reader, path, target.time, made, now))
     elif target.lsn is not None:
-        made = _to_lsn(ways, target.lsn)
+        made = _to_lsn(ways, target.lsn, now)
     else:
         made = _to_end(ways[-1], path)
     return replace(made, span=span)
@@ -85,7 +85,12 @@ def way_from(
 
 
 def _left_out(
-    archived: Archived, reader: LogReader, path: LogPath, time: datetime, made: Recovery
+    archived: Archived,
+    reader: LogReader,
+    path: LogPath,
+    time: datetime,
+    made: Recovery,
+    now: datetime,
 ) -> tuple[str, ...]:
     """Where another branch had later commits by that moment: it may be the one that served then.
 
@@ -95,7 +100,7 @@ def _left_out(
     for other in other_paths(archived, path):
         try:
             ways = _ways(archived, reader, other)
-            last = _to_time(ways, min(time, _span(ways).until)).last_commit
+            last = _to_time(ways, min(time, _span(ways).until), now).last_commit
         except Unavailable:
             raise  # nor is the recovery itself known then
         except PostbaseError:
@@ -124,22 +129,22 @@ def _way(base: BackupRecord, archived: Archived, path: LogPath, reader: LogReade
     return Way(base, ArchivedLog(archived.index, path, base_log(base)), reader)
 
 
-def _to_time(ways: Sequence[Way], time: datetime) -> Recovery:
+def _to_time(ways: Sequence[Way], time: datetime, now: datetime) -> Recovery:
     """From the newest backup that had ended by then, and whose log reaches so far."""
     before = [way for way in ways if way.base.completed_at <= time]
     if not before:
         why = f"{text(time)} lies before the window: {window(_span(ways))}"
         raise Refused(RestoreReason.TARGET_BEFORE_WINDOW, why)
-    return _first_that_can(ways, before, lambda way: way.to_time(time))
+    return _first_that_can(ways, before, lambda way: way.to_time(time, now))
 
 
-def _to_lsn(ways: Sequence[Way], lsn: Lsn) -> Recovery:
+def _to_lsn(ways: Sequence[Way], lsn: Lsn, now: datetime) -> Recovery:
     before = [way for way in ways if way.stop <= lsn]
     if not before:
         first = min(way.stop for way in ways)
         why = f"{lsn} lies before {first}, where the oldest backup ends: {window(_span(ways))}"
         raise Refused(RestoreReason.TARGET_BEFORE_WINDOW, why)
-    return _first_that_can(ways, before, lambda way: way.to_lsn(lsn))
+    return _first_that_can(ways, before, lambda way: way.to_lsn(lsn, now))
 
 
 def _to_end(way: Way, path: LogPath) -> Recovery:

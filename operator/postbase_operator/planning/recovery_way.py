@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Protocol
 
@@ -15,8 +15,12 @@ from postbase_operator.archive.keys import BackupSegmentKey, ChunkKey, Heartbeat
 from postbase_operator.archive.log_path import ArchivedLog, Assembly, BaseLog, LogPath
 from postbase_operator.archive.lsn import Lsn
 from postbase_operator.archive.record import BackupRecord
+from postbase_operator.archive.wal_index import Run
 from postbase_operator.archive.wal_object import WalHeader
 from postbase_operator.errors import PostbaseError
+
+UNDER_WAY = timedelta(seconds=60)
+"""How much older than what was sent after it an object may be that is still on its way."""
 
 
 class Refused(PostbaseError):
@@ -98,15 +102,26 @@ class Way:
         return max(self.stop, self.files[-1].end) if self.files else self.stop
 
     @cached_property
-    def has_gap(self) -> bool:
-        """The archive has more of this branch, beyond a hole."""
+    def beyond(self) -> Run | None:
+        """The first that the archive has of this branch behind a hole."""
         index, legs = self._log.index, self._log.path.legs
-        ends = [
-            min(run.end, leg.end) if leg.end is not None else run.end
+        found = [
+            run
             for leg in legs
             for run in index.runs(leg.timeline)
+            if (min(run.end, leg.end) if leg.end is not None else run.end) > self.end
         ]
-        return max(ends, default=Lsn()) > self.end
+        return min(found, key=lambda run: run.start, default=None)
+
+    def is_filling(self, now: datetime) -> bool:
+        """Whether the hole may be filled in a moment.
+
+        Uploads end in any order: who lists the archive between two of them sees the later one only.
+        What was sent right after the hole is then of this minute. By a clock of ours that is wrong
+        the hole is a gap at once, as it is for whoever comes later.
+        """
+        key = self._log.index.first_of(self.beyond) if self.beyond is not None else None
+        return key is not None and abs(now - self._reader.header(key).sent_at) < UNDER_WAY
 
     @cached_property
     def until(self) -> datetime:
@@ -127,12 +142,12 @@ class Way:
     def to_end(self) -> Recovery:
         return self._made(self.end, None, self._last(len(self.files) - 1), len(self.files))
 
-    def to_lsn(self, lsn: Lsn) -> Recovery:
+    def to_lsn(self, lsn: Lsn, now: datetime) -> Recovery:
         if lsn > self.end:
-            reason = RestoreReason.TARGET_AFTER_WINDOW
-            if self.has_gap:
-                reason = RestoreReason.WAL_GAP
-            raise Refused(reason, f"the log is there from {self.stop} to {self.end}, not to {lsn}")
+            why = f"the log is there from {self.stop} to {self.end}, not to {lsn}"
+            if self.beyond is not None:
+                raise Refused(RestoreReason.WAL_GAP, why, passing=self.is_filling(now))
+            raise Refused(RestoreReason.TARGET_AFTER_WINDOW, why)
         number = bisect_left(self.files, lsn, key=lambda file: file.end)
         count = min(number + 1, len(self.files))
         last = self._last(count - 2) if count > 1 else None
@@ -141,12 +156,12 @@ class Way:
                 last = record.ended_at
         return self._made(lsn, None, last, count)
 
-    def to_time(self, time: datetime) -> Recovery:
+    def to_time(self, time: datetime, now: datetime) -> Recovery:
         """Without a target time where no commit follows: PostgreSQL would refuse to end there."""
         if time > self.span.until:
-            if self.has_gap:
+            if self.beyond is not None:
                 why = f"the log has a hole at {self.end}, before {text(time)}"
-                raise Refused(RestoreReason.WAL_GAP, why)
+                raise Refused(RestoreReason.WAL_GAP, why, passing=self.is_filling(now))
             why = f"{text(time)} lies after the window"
             raise Refused(RestoreReason.TARGET_AFTER_WINDOW, why, passing=True)
         first = self.stop // self._log.size - self.start // self._log.size

@@ -63,8 +63,7 @@ def recovery_plan(
     if offer is None:
         raise Waits("Pending", "The archive has not been asked yet")
     if offer.plan is None:
-        made = restore.metadata.creation_timestamp or now
-        if offer.passing and now - made < PATIENCE:
+        if offer.passing and _may_wait(restore, offer, now):
             raise Waits(RestoreReason.WAITING_FOR_ARCHIVE.value, offer.message)
         raise InvalidSpec("spec.source", offer.message, offer.reason)
     theirs, ours = (v.split(".")[0] for v in (offer.version, db.status.version or ""))
@@ -72,6 +71,12 @@ def recovery_plan(
         why = f"the archive's data is of PostgreSQL {theirs}, and the Database of {ours}"
         raise InvalidSpec("spec.source", why, "VersionMismatch")
     return offer.plan.model_copy(update={"warnings": warnings(restore, offer.plan)})
+
+
+def _may_wait(restore: PitrRestore, offer: Offer, now: datetime) -> bool:
+    """A hole that is being filled is soon a gap or none, also for one that had to wait its turn."""
+    made = restore.metadata.creation_timestamp or now
+    return offer.reason == RestoreReason.WAL_GAP.value or now - made < PATIENCE
 
 
 def warnings(restore: PitrRestore, plan: RestorePlan) -> tuple[str, ...]:

@@ -230,6 +230,34 @@ def test_a_moment_in_a_hole_is_told_and_one_before_it_can_be() -> None:
     assert there.plan(Target(time=at(30))).base.id == f"bkp_{'c' * 26}"
 
 
+@pytest.mark.parametrize(
+    ("now", "passing"), [(34, True), (90, True), (96, False), (-20, True), (-30, False)]
+)
+def test_a_hole_is_no_gap_yet_while_what_follows_it_has_just_been_sent(
+    now: int, passing: bool
+) -> None:
+    """Of two uploads the later one may end first; it was sent at 35.5 by the server's clock."""
+    targets = [Target(lsn=Lsn(34 * STEP))] + [Target(time=at(34))] * (now >= 34)
+    for target in targets:
+        there = world()
+        there.keys.remove(chunk(33, 34))
+        with pytest.raises(Refused) as caught:
+            there.plan(target, at(now))
+        assert caught.value.reason is RestoreReason.WAL_GAP
+        assert caught.value.passing is passing
+        there.keys.append(chunk(33, 34))
+        assert there.plan(target, at(now)).last_commit == at(34)
+
+
+def test_a_hole_before_whole_segments_of_this_minute_is_no_gap_yet() -> None:
+    there = world(tail=0)
+    there.keys.remove(whole(2))
+    for now, passing in ((33, True), (93, False)):
+        with pytest.raises(Refused) as caught:
+            there.plan(Target(time=at(30)), at(now))
+        assert (caught.value.reason, caught.value.passing) == (RestoreReason.WAL_GAP, passing)
+
+
 @settings(deadline=None)
 @given(st.integers(12 * STEP, 35 * STEP))
 def test_a_position_is_the_end_and_no_target(lsn: int) -> None:

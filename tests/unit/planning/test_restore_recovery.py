@@ -89,6 +89,15 @@ def test_what_the_archive_does_not_cover_yet_is_waited_for_a_minute(after: int) 
     assert made.steps == ()
 
 
+def test_a_hole_that_is_being_filled_is_waited_for_by_one_that_had_to_wait_its_turn() -> None:
+    """By the archive's word, which soon is another: no minute of ours is counted."""
+    filling = Offer(reason="WalGap", message="a hole at 0/3", passing=True)
+    made = look(wish(), seen(), offer=filling, at=NOW + timedelta(minutes=9))
+    assert (made.status.phase, reason(made)) == (RunPhase.PENDING, "WaitingForArchive")
+    made = look(wish(), seen(), offer=replace(filling, passing=False))
+    assert (made.status.phase, reason(made)) == (RunPhase.FAILED, "WalGap")
+
+
 @pytest.mark.parametrize("said", ["TargetBeforeWindow", "WalGap", "NoBaseBackup"])
 def test_what_cannot_be_fails_at_once_with_the_window(said: str) -> None:
     made = look(wish(), seen(), offer=Offer(reason=said, message="what can be is 1 to 2"))
