@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -43,6 +45,17 @@ def s3_proxy(s3_server: StoreServer) -> Iterator[FaultProxy]:
 @pytest.fixture
 def proxied_store(s3_config: StoreConfig, s3_proxy: FaultProxy) -> S3Store:
     return store_of(s3_config, endpoint=s3_proxy.endpoint)
+
+
+@pytest.fixture
+async def hung_up() -> AsyncIterator[None]:
+    """A connection by TLS ends a moment after its answer; a loop that ends before it leaves it."""
+    yield
+    selector = asyncio.get_running_loop()._selector  # type: ignore[attr-defined]
+    ends = time.monotonic() + 30
+    while len(selector.get_map()) > 1:  # the loop's own pipe
+        assert time.monotonic() < ends, "a connection was left open"
+        await asyncio.sleep(0.01)
 
 
 # -- for those that have a fixture `railway`, a double as they need it ----------------------------

@@ -31,6 +31,8 @@ from postbase_operator.objectstore.s3 import S3Store
 from postbase_operator.objectstore.settings import StoreConfig
 from postbase_operator.postgres import certificates
 
+pytestmark = pytest.mark.usefixtures("hung_up")
+
 UID = str(UUID(int=7))
 BODY: Body = {
     "metadata": {"name": "main", "namespace": "team", "uid": UID, "resourceVersion": "1"},

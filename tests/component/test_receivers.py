@@ -38,6 +38,9 @@ SHOP = Database.model_validate(
 )
 
 
+pytestmark = pytest.mark.usefixtures("hung_up")
+
+
 def now() -> datetime:
     return datetime.now(UTC)
 
