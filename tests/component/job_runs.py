@@ -144,7 +144,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
     """As a container ends that is killed: all of it at once."""
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
-        process.wait(10)
+        process.wait(60)
 
 
 def pod(folder: Path, dump: bytes = b"", server: Server | None = None) -> Pod:

@@ -76,7 +76,7 @@ def clients(server: Server) -> Iterator[list[str]]:
     finally:
         over.set()
         for thread in threads:
-            thread.join(20)
+            thread.join(60)
 
 
 def test_there_and_back_under_clients_there_is_never_no_database(server: Server) -> None:

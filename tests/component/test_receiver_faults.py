@@ -171,7 +171,7 @@ def test_zero_waits_for_the_store_and_says_when_it_should_not(
         until("suspended", lambda: running.report.suspended)
         assert commit.is_alive(), "a commit came back without the store"
         s3_proxy._rules.clear()
-        commit.join(20)
+        commit.join(60)
         assert not commit.is_alive()
         assert not running.report.suspended
 

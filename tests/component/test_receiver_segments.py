@@ -73,7 +73,7 @@ class Reference:
 
     def __exit__(self, *_: object) -> None:
         self._running.terminate()
-        self._running.wait(10)
+        self._running.wait(60)
 
     def whole(self) -> list[Segment]:
         names = (path.name for path in self.folder.iterdir())

@@ -53,7 +53,7 @@ def test_it_waits_for_a_sidecar_that_has_not_begun(run: Path) -> None:
             assert waits(asked)
         (run / "have.part").write_bytes(b"log")
         (run / "have.part").rename(run / "have" / NAME)
-        assert asked.wait(10) == 0
+        assert asked.wait(60) == 0
     assert (run.parent / "got").read_bytes() == b"log"
     assert not list(run.glob("*/*"))
 
@@ -63,7 +63,7 @@ def test_what_the_sidecar_says_is_what_postgresql_hears(run: Path, says: str, co
     begin(run)
     (run / says).touch()
     with ask(run) as asked:
-        assert asked.wait(10) == code
+        assert asked.wait(60) == code
 
 
 def test_what_ends_it_otherwise_is_no_end_of_the_archive(run: Path) -> None:
@@ -72,9 +72,9 @@ def test_what_ends_it_otherwise_is_no_end_of_the_archive(run: Path) -> None:
     (run.parent / "got").mkdir()
     (run.parent / "got" / NAME).mkdir()  # a copy cannot be made
     with ask(run) as asked:
-        assert asked.wait(10) == GIVE_UP
+        assert asked.wait(60) == GIVE_UP
     (run / "have" / NAME).unlink()
     with ask(run) as asked:
         assert waits(asked)
         asked.send_signal(signal.SIGTERM)
-        assert asked.wait(10) not in range(126)
+        assert asked.wait(60) not in range(126)

@@ -50,7 +50,7 @@ class Eavesdropper:
             back = threading.Thread(target=_copy, args=(far, near), daemon=True)
             back.start()
             _copy(near, far, self.read)
-            back.join(10)
+            back.join(60)
 
 
 def _copy(source: ssl.SSLSocket, target: ssl.SSLSocket, seen: bytearray | None = None) -> None:

@@ -93,4 +93,4 @@ class RealClock(Clock):
     def close(self) -> None:
         super().close()
         self._closed.set()
-        self._thread.join(10)
+        self._thread.join(60)

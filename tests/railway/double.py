@@ -59,7 +59,7 @@ class RailwayDouble:
 
     def __exit__(self, *_: object) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(10)
+        self._thread.join(60)
         self._loop.close()
         self.world.close()
         self._folder.cleanup()
@@ -83,7 +83,7 @@ class RailwayDouble:
         run = self._loop.run_until_complete
         self._thread = threading.Thread(target=run, args=(serve(),), daemon=True)
         self._thread.start()
-        assert ready.wait(10)
+        assert ready.wait(60)
 
     @property
     def url(self) -> str:

@@ -61,7 +61,7 @@ class Forwarder:
         for each in tuple(self._open):
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
-        self._thread.join(10)
+        self._thread.join(60)
 
 
 def _pump(source: socket.socket, sink: socket.socket) -> None:

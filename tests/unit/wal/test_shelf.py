@@ -33,7 +33,7 @@ class Memory:
 
     def __call__(self, key: str, chunks: Iterator[bytes], /) -> Stored:
         if self.held is not None:
-            self.held.wait(10)
+            self.held.wait(60)
         if self.refused in key:
             raise Unavailable("S3", "is away")
         body = b"".join(chunks)
@@ -72,11 +72,11 @@ def test_a_pipe_holds_no_more_than_its_limit() -> None:
 
     writer = threading.Thread(target=write)
     writer.start()
-    assert full.wait(10)
+    assert full.wait(60)
     writer.join(0.1)
     assert writer.is_alive(), "the third block waits"
     next(iter(pipe))
-    writer.join(10)
+    writer.join(60)
     assert not full.is_set()
 
 
@@ -147,11 +147,11 @@ def test_no_more_objects_at_a_time_than_workers() -> None:
     worker = threading.Thread(target=work)
     with store:
         worker.start()
-        assert first.wait(10)
+        assert first.wait(60)
         worker.join(0.1)
         assert begun == [0]
         held.set()
-        worker.join(10)
+        worker.join(60)
     assert begun == [0, 1]
 
 
