@@ -32,6 +32,7 @@ from apiserver.charts import (
     try_template,
 )
 from postbase_operator import __version__
+from postbase_operator.gateway.settings import GatewaySettings
 from postbase_operator.handlers.far import place_of, prices_of
 from postbase_operator.railway.reads import Place
 from postbase_operator.settings import Settings
@@ -81,6 +82,8 @@ def test_the_versions_agree() -> None:
         ({"railway": {"prices": {"cpu": 25}}}, "asOf"),
         ({"railway": {"prices": {"cpus": 25}}}, "cpus"),
         ({"railway": {"projectId": "p"}}, "without railway.tokenSecretRef.name"),
+        ({"railway": {"regions": ["us-west2"]}}, "railway.regions: without"),
+        ({"regions": ["a"], "railway": {**TOKEN, "regions": ["b", "a"]}}, '"a" is in regions, too'),
         ({"railway": {**TOKEN, "projectId": "p"}}, "a project's token is for its own project"),
         ({"railway": {**TOKEN, "tokenKind": "Account"}}, "railway.environmentId must be set"),
     ],
@@ -90,6 +93,24 @@ def test_wrong_values_are_refused_by_name(values: Body, words: str) -> None:
     done = try_template(values)
     assert done.returncode != 0
     assert words in done.stderr
+
+
+def test_the_gateway_is_told_the_regions_of_both() -> None:
+    values = {
+        **GATEWAY,
+        "regions": ["here", "there"],
+        "railway": {**TOKEN, "regions": ["us-west2"]},
+    }
+    (gateway,) = (
+        each
+        for each in rendered(values)
+        if each["kind"] == "Deployment" and each["metadata"]["name"].endswith("gateway")
+    )
+    (container,) = gateway["spec"]["template"]["spec"]["containers"]
+    told = GatewaySettings.from_env(
+        {each["name"]: each.get("value", "") for each in container["env"]}
+    )
+    assert (told.regions, told.railway_regions) == (("here", "there"), ("us-west2",))
 
 
 @each_set_of_values

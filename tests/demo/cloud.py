@@ -12,10 +12,13 @@ import json
 import subprocess
 import time
 from collections.abc import Callable
+from functools import partial
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
 from demo.beside import beside, is_here
+from demo.provider import Provider
 from demo.telling import CLIENT_POD, NOW, ROOT, expect, kubectl, tell, until
 from node.errors import NodeError
 from node.network import ADDRESS
@@ -33,7 +36,8 @@ def github_url() -> str:
     return f"http://{ADDRESS}:{GITHUB_PORT}" if is_here() else ""
 
 
-def cloud() -> None:
+def cloud(provider: Provider, *, stays: bool = True) -> None:
+    """`stays`: what it makes can be looked at afterwards."""
     service = kubectl("get", "service", "postbase-gateway", "-o", "json", namespace=SYSTEM)
     api = Api(f"postbase-gateway.{SYSTEM}.svc", json.loads(service)["spec"]["clusterIP"])
     tell("The same by the REST API: a login")
@@ -50,13 +54,14 @@ def cloud() -> None:
     tell("A project and a database")
     api("POST", "/projects", {"name": "myapp"})
     config = {"cpu": 0.25, "memory": 256, "storage": 1}
-    asked = {"name": "production", "region": "us-west1", "config": config}
+    asked = {"name": "production", "region": provider.region, "config": config}
     api("POST", "/projects/myapp/databases", asked)
     database = "/projects/myapp/databases/production"
     until(lambda: api("GET", database, quiet=True)["status"] == "running", "it runs")
 
     tell("psql by what /url says")
-    psql = by_url(api, database, namespace)
+    client = partial(by_url, api, database, namespace, provider)
+    psql = client()
     psql("CREATE TABLE orders (id int PRIMARY KEY, item text)")
     psql("INSERT INTO orders VALUES (1, 'coffee'), (2, 'tea')")
 
@@ -68,10 +73,13 @@ def cloud() -> None:
     expect("the download", gzip.decompress(dump)[:5].decode(), "PGDMP")
     print(f"        {len(dump)} bytes of a dump for pg_restore")
 
-    any_second(api, database, psql)
+    any_second(api, database, client)
+    if not stays:
+        tell("It is deleted, after a last backup")
+        clear(api)
 
 
-def any_second(api: Api, database: str, psql: Callable[[str], str]) -> None:
+def any_second(api: Api, database: str, client: Callable[[], Callable[[str], str]]) -> None:
     tell("Every second from now on; a mistake; and back to before it")
     api("POST", f"{database}/pitr/enable", {"retention_days": 7})
     until(
@@ -80,6 +88,7 @@ def any_second(api: Api, database: str, psql: Callable[[str], str]) -> None:
         ),
         "there is a recovery window",
     )
+    psql = client()
     moment = psql(NOW)
     psql("DELETE FROM orders")
     api("GET", f"{database}/pitr/recovery-window")
@@ -94,9 +103,9 @@ def any_second(api: Api, database: str, psql: Callable[[str], str]) -> None:
             raise NodeError(f"the restore failed: {found}")
         return bool(found["status"] == "completed")
 
-    until(is_over, "it is restored")
+    until(is_over, "it is restored", 600)
     until(lambda: api("GET", database, quiet=True)["status"] == "running", "it runs")
-    expect("the rows", psql(COUNT), "2")
+    expect("the rows", client()(COUNT), "2")
 
 
 class Api:
@@ -122,13 +131,15 @@ class Api:
 
     def download(self, link: str) -> bytes:
         """A presigned link opens by itself; names of Services mean nothing outside the cluster."""
-        name, namespace = str(urlsplit(link).hostname).split(".")[:2]
-        service = json.loads(kubectl("get", "service", name, "-o", "json", namespace=namespace))
-        parts = urlsplit(link)
-        port = parts.port or {"http": 80, "https": 443}[parts.scheme]
-        resolve = f"{parts.hostname}:{port}:{service['spec']['clusterIP']}"
+        host, found = str(urlsplit(link).hostname), list[str]()
+        if not is_address(host):
+            name, namespace = host.split(".")[:2]
+            service = json.loads(kubectl("get", "service", name, "-o", "json", namespace=namespace))
+            parts = urlsplit(link)
+            port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+            found = ["--resolve", f"{host}:{port}:{service['spec']['clusterIP']}"]
         print("  $ curl $DOWNLOAD_URL")
-        command = [str(CURL), "--silent", "--show-error", "--fail", "--resolve", resolve, link]
+        command = [str(CURL), "--silent", "--show-error", "--fail", *found, link]
         return self._done(command, "")
 
     def _run(self, *words: str) -> bytes:
@@ -142,6 +153,14 @@ class Api:
         if done.returncode != 0:
             raise NodeError(f"curl ended with {done.returncode}: {done.stderr.decode().strip()}")
         return done.stdout
+
+
+def is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def shown(data: Any) -> Any:
@@ -201,12 +220,10 @@ def clear(api: Api) -> None:
     api("DELETE", "/projects/myapp")
 
 
-def by_url(api: Api, database: str, namespace: str) -> Callable[[str], str]:
+def by_url(api: Api, database: str, namespace: str, provider: Provider) -> Callable[[str], str]:
     """psql in a pod that knows nothing but the connection string."""
     uri = str(api("GET", f"{database}/url")["connection_string"])
-    pod = f"{urlsplit(uri).hostname}".partition(".")[0]
-    live = json.loads(kubectl("get", "pod", f"{pod}-1-0", "-o", "json", namespace=namespace))
-    image = next(c["image"] for c in live["spec"]["containers"] if c["name"] == "postgres")
+    image = provider.client_image(str(urlsplit(uri).hostname), namespace)
     kubectl("delete", "pod", "client", "--ignore-not-found", namespace=namespace)
     kubectl("apply", "-f", "-", stdin=CLIENT_POD % {"image": image}, namespace=namespace)
     kubectl("wait", "pod/client", "--for=condition=Ready", "--timeout=60s", namespace=namespace)

@@ -27,10 +27,11 @@ class Kubernetes:
     """Implements provider.Provider."""
 
     spec = "  storage: {size: 1Gi}\n"
+    region = "us-west1"
     over_tls = "over TLS with the server's certificate verified"
     restarts = "The pod is deleted"
     loses = "the pod and its volume are gone for good"
-    also: Sequence[Callable[[Provider], None]] = (lambda _: cloud(),)
+    also: Sequence[Callable[[Provider], None]] = (cloud,)
 
     @contextmanager
     def ready(self) -> Iterator[None]:
@@ -39,9 +40,13 @@ class Kubernetes:
         yield
 
     def client(self, database: str) -> None:
-        pod = json.loads(kubectl("get", "pod", f"{database}-1-0", "-o", "json"))
-        image = next(c["image"] for c in pod["spec"]["containers"] if c["name"] == "postgres")
-        run_client(database, image, TLS, AUTHORITY % database)
+        run_client(database, self.client_image(database, NAMESPACE), TLS, AUTHORITY % database)
+
+    def client_image(self, host: str, namespace: str) -> str:
+        """The host is the Service, which has the Database's name."""
+        pod = f"{host.partition('.')[0]}-1-0"
+        live = json.loads(kubectl("get", "pod", pod, "-o", "json", namespace=namespace))
+        return str(next(c["image"] for c in live["spec"]["containers"] if c["name"] == "postgres"))
 
     def follow(self, database: str) -> None:
         """The address is the Service's, whichever volume PostgreSQL is on."""

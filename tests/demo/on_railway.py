@@ -15,7 +15,7 @@ from contextlib import contextmanager
 
 from demo.beside import beside, is_here
 from demo.clearing import clear
-from demo.cloud import github_url
+from demo.cloud import cloud, github_url
 from demo.provider import Provider
 from demo.telling import STARTED, ask, kubectl, run, run_client, tell, until
 from node import bringup, chart, paths
@@ -45,16 +45,17 @@ REDEPLOY = (
 class Railway:
     """Implements provider.Provider."""
 
+    region = chart.RAILWAY_REGION
     spec = (
         "  provider: Railway\n"
-        "  region: europe-west4-drams3a\n"
+        f"  region: {chart.RAILWAY_REGION}\n"
         "  storage: {size: 5G}\n"
         "  resources: {cpu: 500m, memory: 512M}\n"
     )
     over_tls = "through the TCP proxy, over TLS that is bound to the password"
     restarts = "Railway deploys the service anew, as it does when it likes"
     loses = "somebody deletes the volume on Railway"
-    also: Sequence[Callable[[Provider], None]] = ()
+    also: Sequence[Callable[[Provider], None]] = (lambda provider: cloud(provider, stays=False),)
 
     def __init__(self) -> None:
         self._url = self._account = ""
@@ -82,12 +83,16 @@ class Railway:
             finally:
                 tell("All that was made on Railway goes, and the double with it")
                 clear()
+                _clear_tenants()
                 _install()
                 secret = ("delete", "secret", chart.RAILWAY_SECRET, "--ignore-not-found")
                 kubectl(*secret, namespace=chart.NAMESPACE)
 
     def client(self, database: str) -> None:
         run_client(database, _postgres_image(), TLS)
+
+    def client_image(self, *_: str) -> str:
+        return _postgres_image()
 
     def follow(self, database: str) -> None:
         """It is another service, with a proxy of its own: the Secret has the new address."""
@@ -140,6 +145,17 @@ class Railway:
 def _name_postgres() -> None:
     ctr = [str(paths.BIN / "ctr"), "--address", str(bringup.NODE.socket), "--namespace", "k8s.io"]
     run([*ctr, "images", "tag", "--force", _postgres_image(), POSTGRES_SSL])
+
+
+def _clear_tenants() -> None:
+    """What the REST API has made there, where the story ended before it was deleted by it."""
+    found = json.loads(kubectl("get", "databases", "--all-namespaces", "-o", "json"))["items"]
+    for each in found:
+        if each["spec"].get("provider") == "Railway":
+            name, where = f"database/{each['metadata']['name']}", each["metadata"]["namespace"]
+            given_up = '{"spec": {"deletionPolicy": "Delete"}}'
+            kubectl("patch", name, "--type=merge", f"--patch={given_up}", namespace=where)
+            kubectl("delete", name, "--ignore-not-found", "--timeout=120s", namespace=where)
 
 
 def _install(**told: str) -> None:

@@ -10,6 +10,8 @@ from typing import Protocol
 class Provider(Protocol):
     spec: str
     """Lines of a Database's spec."""
+    region: str
+    """Of the REST API's, in which this provider runs what is made."""
     over_tls: str
     """How far a client knows whom it talks to."""
     restarts: str
@@ -24,6 +26,9 @@ class Provider(Protocol):
 
     def client(self, database: str) -> None:
         """A pod named client, whose psql gets to this database by its Secret and nothing else."""
+
+    def client_image(self, host: str, namespace: str) -> str:
+        """One that is there and has psql; `host` is the address of a Database that serves."""
 
     def follow(self, database: str) -> None:
         """After a restore in place: clients of it go on as this provider has them go on."""

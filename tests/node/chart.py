@@ -14,6 +14,7 @@ from node.errors import NodeError
 NAMESPACE = "postbase-system"
 RAILWAY_SECRET = "railway"
 RAILWAY_IMAGE = "ghcr.io/postbase/operator:demo"
+RAILWAY_REGION = "europe-west4-drams3a"
 """The double runs the operator of this checkout by this name; Railway could pull no local image."""
 _CHART = paths.CHECKOUT / "charts" / "postbase"
 _RELEASE = "postbase"
@@ -95,7 +96,12 @@ def railway(url: str) -> dict[str, object]:
     """With a project's token from a Secret that is there; `url` is the API's, of a double."""
     if not url:
         return {}
-    return {"tokenSecretRef": {"name": RAILWAY_SECRET}, "endpoint": url, "image": RAILWAY_IMAGE}
+    return {
+        "tokenSecretRef": {"name": RAILWAY_SECRET},
+        "endpoint": url,
+        "image": RAILWAY_IMAGE,
+        "regions": [RAILWAY_REGION],
+    }
 
 
 def settled(workload: Mapping[str, Any]) -> bool:

@@ -78,6 +78,14 @@ capabilities: {drop: [ALL]}
 {{- if and (or .projectId .environmentId) (not .tokenSecretRef.name) }}
 {{- fail "railway.projectId, railway.environmentId: without railway.tokenSecretRef.name nothing is made there. Name the Secret with the token, or take these out." }}
 {{- end }}
+{{- if and .regions (not .tokenSecretRef.name) }}
+{{- fail "railway.regions: without railway.tokenSecretRef.name no database can be made there. Name the Secret with the token, or take these out." }}
+{{- end }}
+{{- range .regions }}
+{{- if has . $.Values.regions }}
+{{- fail (printf "railway.regions: %q is in regions, too, and a region is in one place." .) }}
+{{- end }}
+{{- end }}
 {{- if .tokenSecretRef.name }}
 {{- if and (eq .tokenKind "Project") (or .projectId .environmentId) }}
 {{- fail "railway.projectId, railway.environmentId: a project's token is for its own project and environment, and these would not be looked at. Take them out, or set railway.tokenKind to Workspace or Account." }}

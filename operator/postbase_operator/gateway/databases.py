@@ -97,9 +97,15 @@ def spec_of(call: Call, project: Held, body: bodies.NewDatabase) -> Body:
         # Whoever asks for a new database means an empty one, whatever an earlier one has left.
         "bootstrap": {"empty": {}},
         "deletionPolicy": "FinalBackup",
-        "retainVolumeFor": KEPT_FOR,
         **({"region": region} if region is not None else {}),
+        **place_in(region, settings.railway_regions),
     }
+
+
+def place_in(region: str | None, of_railway: tuple[str, ...]) -> Body:
+    """Who runs it: said outright, so that a later change of these regions moves nothing. On Railway
+    no volume goes by itself: what is kept there, `retainVolumeFor` is refused for."""
+    return {"provider": "Railway"} if region in of_railway else {"retainVolumeFor": KEPT_FOR}
 
 
 def cpu(size: Size) -> str:
@@ -118,13 +124,13 @@ def size_of(asked: bodies.WantedConfig | None, default: Size) -> Size:
 
 def region_of(call: Call, project: Held, asked: str | None) -> str | None:
     """One of the installation's; else the project's default, else the installation's."""
-    known = call.services.settings.regions
+    settings = call.services.settings
     if asked is not None:
-        if known and asked not in known:
-            raise invalid(f"region: known here are {', '.join(known)}")
+        if settings.regions and asked not in settings.all_regions:
+            raise invalid(f"region: known here are {', '.join(settings.all_regions)}")
         return asked
     default = Project.model_validate_json(project.raw).spec.defaults.region
-    return default or (known[0] if known else None)
+    return default or settings.default_region
 
 
 async def change_database(call: Call) -> Answer:

@@ -42,7 +42,10 @@ class GatewaySettings:
     """A file with the key by which replicas know each other. Empty: they do not ask."""
 
     regions: tuple[str, ...] = ()
-    """Regions to choose from, the default first. Empty: none is asked for."""
+    """Regions of this cluster to choose from, the default first. Empty: none is asked for."""
+
+    railway_regions: tuple[str, ...] = ()
+    """Regions of Railway's, by its names: what is made in one of them is made there."""
 
     postgres_version: str = "17"
     """Major version of databases that name none."""
@@ -78,12 +81,27 @@ class GatewaySettings:
             raise InvalidSpec(PREFIX + "SIGN_IN", f"must be one of {', '.join(SIGN_IN)}")
         if urlsplit(settings.github_url).scheme not in ("http", "https"):
             raise InvalidSpec(PREFIX + "GITHUB_URL", "must be an http:// or https:// address")
+        both = set(settings.regions) & set(settings.railway_regions)
+        if both:
+            why = (
+                f"{sorted(both)[0]!r} is one of this cluster's regions, too: a region has one place"
+            )
+            raise InvalidSpec(PREFIX + "RAILWAY_REGIONS", why)
         settings.proxies()
         for origin in settings.allowed_origins:
             if origin != "*" and not is_origin(origin):
                 why = f"{origin!r} is no origin: scheme and host, as https://console.example.com"
                 raise InvalidSpec(PREFIX + "ALLOWED_ORIGINS", why)
         return settings
+
+    @property
+    def all_regions(self) -> tuple[str, ...]:
+        return (*self.regions, *self.railway_regions)
+
+    @property
+    def default_region(self) -> str | None:
+        """Of a database, where neither its body nor its project names one."""
+        return self.regions[0] if self.regions else None
 
     def proxies(self) -> tuple[Network, ...]:
         try:

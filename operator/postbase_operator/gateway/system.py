@@ -29,5 +29,7 @@ async def reference(call: Call) -> Answer:
 
 
 async def regions(call: Call) -> Answer:
-    names = call.services.settings.regions
-    return Answer(Regions(regions=[Region(name=name, default=name == names[0]) for name in names]))
+    settings = call.services.settings
+    default = settings.default_region
+    found = [Region(name=name, default=name == default) for name in settings.all_regions]
+    return Answer(Regions(regions=found))

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from node import chart
-from railway.settings import Settings
+from railway.settings import REGIONS, Settings
 
 IMAGES: dict[str, Any] = {
     "operator": "localhost/postbase/operator:abc",
@@ -37,6 +37,7 @@ def test_railway_is_served_where_a_double_is_named() -> None:
     assert named["tokenSecretRef"] == {"name": "railway"}
     image, _, _ = str(named["image"]).rpartition(":")
     assert image == Settings().operator_image
+    assert set(named["regions"]) <= set(REGIONS)  # type: ignore[call-overload]  # of any type
 
 
 def workload(**status: int) -> dict[str, Any]:
