@@ -10,6 +10,9 @@ from postbase_operator.api.database import Database
 from postbase_operator.errors import InvalidSpec
 from postbase_operator.gateway.settings import GatewaySettings
 from postbase_operator.kube.kinds import PROJECT
+from postbase_operator.planning.elsewhere import check_elsewhere
+from postbase_operator.railway.support import check_support
+from postbase_operator.settings import Settings
 
 FAR = GatewaySettings(regions=("us-west1",), railway_regions=("us-west2", "us-east4-eqdc4a"))
 DATABASES = "/projects/project-0/databases"
@@ -27,9 +30,11 @@ async def test_who_runs_a_database_goes_by_its_region(
     assert (status, made["data"]["region"]) == (201, region or "us-west1")
     (written,) = running.cluster.writes
     assert written["spec"].get("provider") == provider
-    Database.model_validate(written)
-    # On Railway nobody deletes later what is kept, and the field is refused there.
-    assert ("retainVolumeFor" in written["spec"]) is (provider is None)
+    db = Database.model_validate(written)
+    assert (db.spec.retain_volume_for is None) is (provider is not None)
+    if provider is not None:  # all that the gateway writes is served there
+        check_elsewhere(db, Settings(sidecar_image="i", railway_token="t"))
+        check_support(db)
 
 
 async def test_a_projects_own_region_counts_where_none_is_said() -> None:
