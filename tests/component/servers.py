@@ -153,7 +153,7 @@ class Server:
 
     def kill(self) -> None:
         """kill -9 of the postmaster and of all its children at once."""
-        if self.process is not None:
+        if self.process is not None and self.process.poll() is None:
             children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
             pids = [int(pid) for pid in children.read_text().split()]
             self.process.kill()
@@ -161,6 +161,7 @@ class Server:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             self.process.wait(60)
+        if self.process is not None:
             self.process = None
             self._bury()
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 import pytest
 
@@ -24,7 +22,7 @@ from postbase_operator.api.database import Database
 from postbase_operator.api.database_status import ReceiverState
 from postbase_operator.archive.receiver import ReceiverReport
 from postbase_operator.archive.receiver_environment import report_in
-from railway.boxes import Process, family
+from railway.boxes import Process
 from railway.double import RailwayDouble
 from railway.state import Instance
 
@@ -35,22 +33,14 @@ def railway() -> Iterator[RailwayDouble]:
         yield double
 
 
-@contextmanager
-def hung(site: Site, instance: Instance) -> Iterator[None]:
+def hung(site: Site, instance: Instance) -> AbstractContextManager[None]:
     """Railway sees that it runs."""
     running = site.double.world.running(instance.service_id, instance.environment_id)
     assert running is not None
     box = site.double.world.boxes[running.id]
     assert isinstance(box, Process)
     assert box.process is not None
-    pids = family(box.process.pid)
-    try:
-        for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
-        yield
-    finally:
-        for pid in reversed(pids):
-            os.kill(pid, signal.SIGCONT)
+    return box.frozen()
 
 
 def last_words(site: Site) -> ReceiverReport | None:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from railway import patches
-from railway.boxes import Process, family
+from railway.boxes import Box, Process
 from railway.errors import Refused
 from railway.postgres_ssl import remove_volume
 from railway.projects import random_name
@@ -54,22 +52,13 @@ def create(visit: Visit, args: dict[str, Any]) -> dict[str, str]:
     return {"workflowId": world.workflow(flow, world.settings.delays.backup, work)}
 
 
-@contextmanager
-def _frozen(world: World, volume: VolumeInstance) -> Iterator[None]:
+def _frozen(world: World, volume: VolumeInstance) -> AbstractContextManager[None]:
     """No process writes meanwhile: all of the folder is of one moment, as a snapshot is."""
-    pids: list[int] = []
+    box: Box | None = None
     if volume.service_id is not None:
         running = world.running(volume.service_id, volume.environment_id)
         box = world.boxes.get(running.id) if running else None
-        if isinstance(box, Process) and box.process is not None:
-            pids = family(box.process.pid)
-    try:
-        for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
-        yield
-    finally:
-        for pid in reversed(pids):
-            os.kill(pid, signal.SIGCONT)
+    return box.frozen() if isinstance(box, Process) else nullcontext()
 
 
 def _copy(source: Path, target: Path) -> None:

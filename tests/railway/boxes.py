@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import signal
 import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -120,7 +120,32 @@ class Process:
         with self.process.stdout as lines:
             for line in lines:
                 self.log(line.rstrip("\n"))
-        return self.process.wait()
+        os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOWAIT)
+        with self._lock:
+            return self.process.wait()
+
+    def pids(self) -> list[int]:
+        """Of all that runs in the container; hold the lock for what is done to them.
+
+        Once a process was waited for its number is another one's: a double that ended what it had
+        run an hour before killed a pod of the cluster beside it.
+        """
+        process = self.process
+        return family(process.pid) if process is not None and process.returncode is None else []
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Nothing of it runs meanwhile, and whoever looks does not see that."""
+        with self._lock:
+            pids = self.pids()
+            for pid in pids:
+                os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            with self._lock:
+                for pid in reversed([each for each in self.pids() if each in pids]):
+                    os.kill(pid, signal.SIGCONT)
 
     def terminate(self) -> None:
         """SIGTERM, never SIGINT (§3 Stop); wrapper.sh does not pass it on."""
@@ -133,11 +158,9 @@ class Process:
         """SIGKILL of all that is in the container at once."""
         self.leaving = True
         with self._lock:
-            process = self.process
-            if process is not None:
-                for pid in family(process.pid):
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(pid, signal.SIGKILL)
+            for pid in self.pids():
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
         if threading.current_thread() is not self.thread:
             self._gone.wait(60)
 
