@@ -15,8 +15,15 @@ from postbase_operator.api.policies import BackupMethod
 from postbase_operator.api.restore_status import RestorePlan
 from postbase_operator.archive.run import RecoveryProgress, ServerFacts
 from postbase_operator.planning.archived import Offer, Stopped, Wish
-from postbase_operator.planning.observed import Observed
-from postbase_operator.planning.plan import CreateBackup, CreateDatabase, ExpireBackup, Plan, Step
+from postbase_operator.planning.observed import Load, Observed
+from postbase_operator.planning.plan import (
+    CreateBackup,
+    CreateDatabase,
+    ExpireBackup,
+    LoadBackup,
+    Plan,
+    Step,
+)
 from postbase_operator.planning.restore_rehearsal import Rehearsal
 from postbase_operator.planning.restore_seen import Rehearsed
 
@@ -43,18 +50,24 @@ class Restoring(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class BackupServer:
-    """The server that a backup is taken of, as its Job is told of it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobServer:
+    """A server that a Job of this cluster goes into, as the Job is told of it."""
 
     host: str
     port: int
     image: str
-    """Its own, whose pg_dump fits it; by digest where that is known."""
-    facts: ServerFacts
+    """Its own, whose pg_dump and pg_restore fit it; by digest where that is known."""
     password_secret: str = ""
     """Of the Database's namespace, with the `password` that opens it: the superuser's for a dump,
     the receiver's role's for a physical backup; "": a certificate does."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackupServer(JobServer):
+    """The one that a backup is taken of."""
+
+    facts: ServerFacts
 
 
 class BackingUp(Protocol):
@@ -63,6 +76,27 @@ class BackingUp(Protocol):
     async def server(self, db: Database, method: BackupMethod) -> BackupServer:
         """Asked of it by SQL, and made ready for backups of this kind. Raises NotReady where there
         is no way in yet, Unavailable where it does not answer."""
+        ...
+
+
+class Loads(Protocol):
+    """Runs that restore dumps into databases of their own: Jobs of this cluster, whoever runs the
+    server. Each method may be killed anywhere and run again."""
+
+    def look(self, db: Database) -> tuple[Load, ...]:
+        """Every attempt that is there."""
+        ...
+
+    async def rehearse(self, db: Database, step: LoadBackup, server: JobServer) -> Rehearsed:
+        """What the cluster would say to its Job."""
+        ...
+
+    async def start(self, db: Database, step: LoadBackup, server: JobServer) -> None:
+        """The Job, and before it what it mounts. Leaves: each by itself."""
+        ...
+
+    async def stop(self, db: Database, databases: tuple[str, ...]) -> None:
+        """Runs that fill what is to go; else they would make it anew."""
         ...
 
 

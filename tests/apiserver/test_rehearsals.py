@@ -21,7 +21,6 @@ from apiserver.test_recoveries import play as play
 from apiserver.test_recoveries import store as store
 from postbase_operator.api.database import Database
 from postbase_operator.handlers.reconcile import now
-from postbase_operator.kube.admin import Admin
 from postbase_operator.kube.cache import Cache
 from postbase_operator.kube.kinds import JOB, PERSISTENT_VOLUME_CLAIM, POD, Kind
 from postbase_operator.kube.restores import Restores
@@ -65,7 +64,7 @@ async def asking(
 ) -> AsyncIterator[tuple[Session, Callable[..., Awaitable[Rehearsed]]]]:
     settings = Settings(sidecar_image="postbase:1")
     async with session(api) as held:
-        restores = Restores(held, Cache(), settings, Admin(held, now), now)
+        restores = Restores(held, Cache(), settings, now)
 
         async def said(db: Database, *todo: Step) -> Rehearsed:
             return await restores.rehearse(Rehearsal(db, todo))

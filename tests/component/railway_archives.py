@@ -14,6 +14,8 @@ from postbase_operator.kube.far_archives import FarArchives
 from postbase_operator.kube.far_restores import FarRestores
 from postbase_operator.kube.kinds import PROJECT as PROJECTS
 from postbase_operator.kube.kinds import Body
+from postbase_operator.kube.loads import Loads
+from postbase_operator.kube.restore_jobs import RestoreJobs
 from postbase_operator.kube.secret_data import encode
 from postbase_operator.kube.session import Session
 from postbase_operator.objectstore.settings import StoreConfig
@@ -57,6 +59,19 @@ def restores(
 ) -> FarRestores:
     session = cast(Session, cast(Any, Secrets(store)))
     return FarRestores(session, cache, replace(settings, object_store=told(store)), now)
+
+
+def loads(
+    store: StoreConfig | None,
+    settings: Settings,
+    now: Callable[[], datetime],
+    cache: Cache,
+    api: Secrets | None = None,
+) -> Loads:
+    """`api`: more of the API server, where Jobs are to be made."""
+    session = cast(Session, cast(Any, api or Secrets(store)))
+    known = replace(settings, object_store=told(store))
+    return Loads(session, cache, known, RestoreJobs(session, cache, known, now))
 
 
 def told(store: StoreConfig | None) -> str:

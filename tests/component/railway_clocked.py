@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
-from component.railway_archives import archives, restores
+from component.railway_archives import archives, loads, restores
 from component.railway_operator import (
     CLUSTER,
     PROJECT,
@@ -207,6 +207,7 @@ class Site:
                 self.now,
                 schedule=Schedule(),
                 archives=restores(None, SETTINGS, self.now, Cache()),
+                loads=loads(None, SETTINGS, self.now, Cache()),
                 image=f"{self.double.settings.operator_image}:1",
                 clock=clock,
                 servers=Recorded(self.ring, self.now, self.double, self.disks),

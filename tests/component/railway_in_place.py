@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -27,11 +28,11 @@ Both = tuple[Database, PitrRestore]
 
 
 def wish(db: Database, name: str, source: dict[str, Any], **more: Any) -> PitrRestore:
-    """In place. Each name is another object."""
+    """In place. Each name is another object, also by the first digits of its UID."""
     meta = {
         "name": name,
         "namespace": db.metadata.namespace,
-        "uid": f"5c1e4f5c-0000-4000-8000-{name.encode().hex():0>12.12}",
+        "uid": f"{zlib.crc32(name.encode()):08x}-0000-4000-8000-{name.encode().hex():0>12.12}",
         "generation": 1,
         "creationTimestamp": datetime.now(UTC).isoformat(),
     }

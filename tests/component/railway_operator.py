@@ -13,8 +13,9 @@ from typing import Any
 
 import psycopg
 
-from component.railway_archives import archives, restores
+from component.railway_archives import archives, loads, restores
 from component.railway_caller import Caller
+from component.railway_loads import Cluster
 from postbase_operator.api.backup import Backup
 from postbase_operator.api.database import Database, DatabaseStatus
 from postbase_operator.api.pitr_restore import PitrRestore
@@ -235,9 +236,12 @@ async def operator(
     dies_after: int = 0,
     store: StoreConfig | None = None,
     image: str = "",
+    cluster: Cluster | None = None,
 ) -> AsyncIterator[Operator]:
-    """`store`: where backups and the log go; None: there is no object store. `image`: our own."""
-    ring, schedule, cache = ring or Ring(), Schedule(), Cache()
+    """`store`: where backups and the log go; None: there is no object store. `image`: our own.
+    `cluster`: where Jobs run; None: none do."""
+    ring, schedule = ring or Ring(), Schedule()
+    cache = cluster.cache if cluster is not None else Cache()
     token = Token(TokenKind.WORKSPACE, double.token())
     async with MortalClient(token, Budgets(PRO), double.url) as client:
         client.dies_after = dies_after
@@ -251,6 +255,7 @@ async def operator(
             _now,
             schedule=schedule,
             archives=restores(store, SETTINGS, _now, cache),
+            loads=loads(store, SETTINGS, _now, cache, cluster),
             image=image or f"{double.settings.operator_image}:1",
             settles=SETTLES,
             clock=double.clock.now,

@@ -102,8 +102,10 @@ def taken(db: Database, record: BackupRecord) -> Backup:
         start_lsn=record.start_lsn,
         stop_lsn=record.stop_lsn,
         checksums_verified=record.checksums_verified,
+        size_bytes=record.size_bytes,
+        source_bytes=record.source_bytes,
     )
-    return backup_of(db, "Physical").model_copy(update={"status": status})
+    return backup_of(db, record.method.value).model_copy(update={"status": status})
 
 
 def copy_of(name: str = "shop-copy", **spec: object) -> Database:

@@ -19,7 +19,6 @@ from kubernetes.client import (
     V1Container,
     V1EmptyDirVolumeSource,
     V1EnvVar,
-    V1EnvVarSource,
     V1Job,
     V1JobSpec,
     V1KeyToPath,
@@ -29,7 +28,6 @@ from kubernetes.client import (
     V1PodTemplateSpec,
     V1ResourceRequirements,
     V1SeccompProfile,
-    V1SecretKeySelector,
     V1SecretVolumeSource,
     V1Volume,
     V1VolumeMount,
@@ -40,15 +38,13 @@ from postbase_operator.api.base import API_VERSION
 from postbase_operator.api.database import Database
 from postbase_operator.api.policies import BackupMethod
 from postbase_operator.archive.run import VARIABLE, BackupRun
-from postbase_operator.desired import config, containers, meta, names, volumes
+from postbase_operator.desired import by_password, containers, meta, names, volumes
 from postbase_operator.settings import Settings
 
 PROGRAM = "backup"
 """The container whose end is the run's."""
 ADMIN = "postbase_admin"
-SUPERUSER = "postgres"
 DUMP = "dump.sh"
-PASSWORD = "PGPASSWORD"  # noqa: S105 - the name of a variable
 
 
 def job_name(backup: Backup, attempt: int) -> str:
@@ -168,12 +164,8 @@ def _reading(run: BackupRun, settings: Settings, password_secret: str) -> V1Cont
     program = _program(run, settings, signs=not password_secret)
     if not password_secret or run.method is not BackupMethod.PHYSICAL:
         return program
-    return program.model_copy(update={"env": [*(program.env or ()), _password(password_secret)]})
-
-
-def _password(secret: str) -> V1EnvVar:
-    key = V1SecretKeySelector(name=secret, key="password")
-    return V1EnvVar(name=PASSWORD, value_from=V1EnvVarSource(secret_key_ref=key))
+    opened_by = by_password.password(password_secret)
+    return program.model_copy(update={"env": [*(program.env or ()), opened_by]})
 
 
 def _prepare(run: BackupRun, settings: Settings, *, signs: bool) -> V1Container:
@@ -211,16 +203,8 @@ def _by_certificate(run: BackupRun) -> _Dump:
 
 
 def _by_password(run: BackupRun, secret: str) -> _Dump:
-    """The server's certificate is for another name, and proves nothing: bound to the channel, the
-    password does (as postgres.connect.password_session has it).
-
-    The kubelet takes `$(NAME)` in a command for a variable, and `$$` for a `$`.
-    """
-    told = _environment(run, PGUSER=SUPERUSER, PGSSLMODE="require", PGCHANNELBINDING="require")
-    return _Dump(
-        ["/bin/sh", "-c", config.SCRIPTS[DUMP].replace("$", "$$")],
-        [*told, _password(secret)],
-    )
+    told = _environment(run, PGUSER=by_password.SUPERUSER, **by_password.CHANNEL)
+    return _Dump(by_password.script(DUMP), [*told, by_password.password(secret)])
 
 
 def _environment(run: BackupRun, **way_in: str) -> list[V1EnvVar]:

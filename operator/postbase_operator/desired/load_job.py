@@ -2,9 +2,15 @@
 
 Our program is the pod's one main container; beside it, as a sidecar, the database's own image for
 pg_restore. The key that makes our program a superuser lies where that sidecar cannot see it.
+
+Where the server is not in this cluster (Railway) our program has the superuser's password from the
+Secret as a variable in place of that key (by_password.py). In both cases pg_restore logs in as a
+role of this restore alone, by a password that our program makes up.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from kubernetes.client import (
     V1Container,
@@ -28,12 +34,13 @@ from postbase_operator.api.database import Database
 from postbase_operator.archive import copies
 from postbase_operator.archive.load_run import LoadRun
 from postbase_operator.archive.run import VARIABLE
-from postbase_operator.desired import containers, meta, names, volumes
+from postbase_operator.desired import by_password, containers, meta, names, volumes
 from postbase_operator.desired.backup_job import PROGRAM
 from postbase_operator.settings import Settings
 
 COMPONENT = "load"
 RESTORER = "postbase_restore"
+SCRIPT = "load.sh"
 
 
 def job_name(db: Database, restore: str, attempt: int) -> str:
@@ -46,8 +53,18 @@ def restore_of(name: str) -> str:
     return name.split("-")[-2]
 
 
-def load_job(db: Database, name: str, run: LoadRun, image: str, settings: Settings) -> V1Job:
-    """`image` is the database's own, by digest where that is known. Goes with its Database."""
+def load_job(
+    db: Database,
+    name: str,
+    run: LoadRun,
+    image: str,
+    settings: Settings,
+    password_secret: str = "",
+) -> V1Job:
+    """`image` is the database's own, by digest where that is known. Goes with its Database.
+
+    `password_secret` is where a password is the way in; "": a certificate is.
+    """
     told = {names.ANNOTATION_GENERATION: str(db.metadata.generation)}
     metadata = meta.child(db, name, annotations=told)
     labels = {
@@ -66,17 +83,25 @@ def load_job(db: Database, name: str, run: LoadRun, image: str, settings: Settin
             backoff_limit=0,
             ttl_seconds_after_finished=24 * 3600,
             template=V1PodTemplateSpec(
-                metadata=V1ObjectMeta(labels=labels), spec=_pod(db, run, image, settings)
+                metadata=V1ObjectMeta(labels=labels),
+                spec=_pod(db, run, image, settings, password_secret),
             ),
         ),
     )
 
 
-def _pod(db: Database, run: LoadRun, image: str, settings: Settings) -> V1PodSpec:
+def _pod(
+    db: Database, run: LoadRun, image: str, settings: Settings, password_secret: str
+) -> V1PodSpec:
     uid = db.spec.pod_security.run_as_user
     place = db.spec.scheduling
-    program = _program(run, settings)
+    signs = not password_secret
+    program = _program(run, settings, signs=signs)
     prepare = program.model_copy(update={"name": "prepare", "args": ["load", "prepare"]})
+    if password_secret:
+        opened_by = by_password.password(password_secret)
+        program = program.model_copy(update={"env": [*(program.env or ()), opened_by]})
+    restore = _by_password(run) if password_secret else _by_authority(run)
     return V1PodSpec(
         restart_policy="Never",
         automount_service_account_token=False,
@@ -90,15 +115,21 @@ def _pod(db: Database, run: LoadRun, image: str, settings: Settings) -> V1PodSpe
             fs_group=uid,
             seccomp_profile=V1SeccompProfile(type="RuntimeDefault"),
         ),
-        init_containers=[prepare, _load(run, image, settings)],
+        init_containers=[prepare, _load(restore, image, settings)],
         containers=[program],
-        volumes=_volumes(db),
+        volumes=_volumes(db, signs=signs),
         node_selector=dict(place.node_selector) or None,
         tolerations=[taint.to_wire() for taint in place.tolerations] or None,
     )
 
 
-def _program(run: LoadRun, settings: Settings) -> V1Container:
+def _program(run: LoadRun, settings: Settings, *, signs: bool) -> V1Container:
+    """`signs`: it has the authority's key, for certificates."""
+    keys = [
+        V1VolumeMount(name="own", mount_path=names.OWN_MOUNT),
+        V1VolumeMount(name="ca", mount_path=names.AUTHORITY_MOUNT, read_only=True),
+        V1VolumeMount(name="trust", mount_path=names.TRUST_MOUNT, read_only=True),
+    ]
     return V1Container(
         name=PROGRAM,
         image=settings.sidecar_image,
@@ -112,34 +143,64 @@ def _program(run: LoadRun, settings: Settings) -> V1Container:
         termination_message_policy="FallbackToLogsOnError",
         volume_mounts=[
             V1VolumeMount(name="run", mount_path=names.RUN_MOUNT),
-            V1VolumeMount(name="own", mount_path=names.OWN_MOUNT),
             V1VolumeMount(name="store", mount_path=names.STORE_MOUNT, read_only=True),
-            V1VolumeMount(name="ca", mount_path=names.AUTHORITY_MOUNT, read_only=True),
-            V1VolumeMount(name="trust", mount_path=names.TRUST_MOUNT, read_only=True),
+            *(keys if signs else ()),
             V1VolumeMount(name="tmp", mount_path="/tmp"),  # noqa: S108 - the pod's own
         ],
     )
 
 
-def _load(run: LoadRun, image: str, settings: Settings) -> V1Container:
+@dataclass(frozen=True, slots=True)
+class _Restore:
+    """What the container with pg_restore is told, and mounts beside the pipes."""
+
+    command: list[str]
+    environment: list[V1EnvVar]
+    mounts: tuple[V1VolumeMount, ...] = ()
+
+
+def _by_authority(run: LoadRun) -> _Restore:
+    trust = f"{names.TRUST_MOUNT}/ca.crt"
+    return _Restore(
+        ["/bin/sh", f"{names.CONFIG_MOUNT}/{SCRIPT}"],
+        _environment(run, run.scratch, PGSSLMODE="verify-full", PGSSLROOTCERT=trust),
+        (
+            V1VolumeMount(name="config", mount_path=names.CONFIG_MOUNT, read_only=True),
+            V1VolumeMount(name="trust", mount_path=names.TRUST_MOUNT, read_only=True),
+            volumes.passwd(),
+        ),
+    )
+
+
+def _by_password(run: LoadRun) -> _Restore:
+    """The database is a connection string: libpq has no variables for keepalives."""
+    alive = " ".join(f"{name}={value}" for name, value in by_password.KEEPALIVES.items())
+    told = _environment(run, f"dbname={run.scratch} {alive}", **by_password.CHANNEL)
+    return _Restore(by_password.script(SCRIPT), told)
+
+
+def _environment(run: LoadRun, database: str, **way_in: str) -> list[V1EnvVar]:
     environment = {
         "PGHOST": run.host,
         "PGPORT": str(run.port),
-        "PGDATABASE": run.scratch,
+        "PGDATABASE": database,
         "PGUSER": RESTORER,
         "PGPASSFILE": f"{names.RUN_MOUNT}/pgpass",
-        "PGSSLMODE": "verify-full",
-        "PGSSLROOTCERT": f"{names.TRUST_MOUNT}/ca.crt",
+        **way_in,
         "PGAPPNAME": "postbase restore",
         "PGOPTIONS": "-c synchronous_commit=local",
     }
+    return [V1EnvVar(name=name, value=value) for name, value in environment.items()]
+
+
+def _load(told: _Restore, image: str, settings: Settings) -> V1Container:
     return V1Container(
         name="load",
         image=image,
         image_pull_policy=containers.pull_policy(image, settings),
         restart_policy="Always",
-        command=["/bin/sh", f"{names.CONFIG_MOUNT}/load.sh"],
-        env=[V1EnvVar(name=name, value=value) for name, value in environment.items()],
+        command=told.command,
+        env=told.environment,
         resources=V1ResourceRequirements(
             requests={"cpu": "100m", "memory": "64Mi"}, limits={"memory": "512Mi"}
         ),
@@ -147,15 +208,13 @@ def _load(run: LoadRun, image: str, settings: Settings) -> V1Container:
         termination_message_policy="FallbackToLogsOnError",
         volume_mounts=[
             V1VolumeMount(name="run", mount_path=names.RUN_MOUNT),
-            V1VolumeMount(name="config", mount_path=names.CONFIG_MOUNT, read_only=True),
-            V1VolumeMount(name="trust", mount_path=names.TRUST_MOUNT, read_only=True),
             V1VolumeMount(name="tmp", mount_path="/tmp"),  # noqa: S108
-            volumes.passwd(),
+            *told.mounts,
         ],
     )
 
 
-def _volumes(db: Database) -> list[V1Volume]:
+def _volumes(db: Database, *, signs: bool) -> list[V1Volume]:
     known = meta.names_of(db)
 
     def secret(name: str, of: str, **more: list[V1KeyToPath]) -> V1Volume:
@@ -164,11 +223,16 @@ def _volumes(db: Database) -> list[V1Volume]:
 
     # In memory: a password and a key are written there.
     memory = V1EmptyDirVolumeSource(medium="Memory", size_limit="64Mi")
-    return [
+    always = [
         V1Volume(name="run", empty_dir=memory),
-        V1Volume(name="own", empty_dir=memory),
         V1Volume(name="tmp", empty_dir=V1EmptyDirVolumeSource()),
         secret("store", known.store),
+    ]
+    if not signs:
+        return always
+    return [
+        *always,
+        V1Volume(name="own", empty_dir=memory),
         secret("ca", known.authority),
         secret("trust", known.credentials, items=[V1KeyToPath(key="ca.crt", path="ca.crt")]),
         volumes.passwd_volume(db),

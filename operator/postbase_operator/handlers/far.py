@@ -15,6 +15,8 @@ from postbase_operator.kube.far_archives import FarArchives
 from postbase_operator.kube.far_keys import FarKeys
 from postbase_operator.kube.far_restores import FarRestores
 from postbase_operator.kube.kinds import PROJECT
+from postbase_operator.kube.loads import Loads
+from postbase_operator.kube.restore_jobs import RestoreJobs
 from postbase_operator.kube.session import Session
 from postbase_operator.railway.budget import Budgets
 from postbase_operator.railway.client import ENDPOINT, Client, Token, TokenKind
@@ -50,6 +52,7 @@ async def railway_platform(
             now,
             schedule=BackupObjects(api, cache),
             archives=FarRestores(api, cache, settings, now),
+            loads=Loads(api, cache, settings, RestoreJobs(api, cache, settings, now)),
             image=settings.railway_image or settings.sidecar_image,
             prices=prices_of(settings),
         )

@@ -11,7 +11,6 @@ import hashlib
 import os
 import re
 import secrets
-import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,13 +21,14 @@ from postbase_operator.archive.load_run import LoadRun
 from postbase_operator.archive.record import BackupRecord, StoredObject
 from postbase_operator.desired import names
 from postbase_operator.errors import PostbaseError, Unavailable
-from postbase_operator.jobs import desk, passport
+from postbase_operator.jobs import desk
 from postbase_operator.jobs.desk import Failed, logger
 from postbase_operator.jobs.fifo import TURN, write_pipe
-from postbase_operator.jobs.logical import ADMIN, decompressed
+from postbase_operator.jobs.load_doors import open_doors
+from postbase_operator.jobs.logical import decompressed
 from postbase_operator.objectstore.store import NotFound, ObjectStore
 from postbase_operator.postgres.dump_text import Contents, Globals, Head, fault
-from postbase_operator.postgres.loading import RESTORER, Loading, door
+from postbase_operator.postgres.loading import Loading
 from postbase_operator.postgres.scram import verifier
 
 PIPES = ("stored", "head", "schemas", "rest", "end")
@@ -36,7 +36,8 @@ LOOK_AGAIN = 1.0
 """Seconds between two looks at what pg_restore says and at what the volume holds."""
 LOST = re.compile(
     r"connection to server|server closed the connection|terminating connection|no connection to"
-    r"|the database system is|SSL connection has been closed"
+    r"|the database system is|SSL connection has been closed|SSL SYSCALL error|SSL error:"
+    r"|could not (?:receive data from|send data to) server"
 )
 FULL = "No space left on device"
 
@@ -50,30 +51,10 @@ def prepare() -> None:
 
 
 def load() -> None:
-    run, own, folder = desk.load_task(), Path(names.OWN_MOUNT), Path(names.RUN_MOUNT)
-    passport.issue(ADMIN, own)
+    run, folder = desk.load_task(), Path(names.RUN_MOUNT)
     password = secrets.token_urlsafe(32)
-    pass_on(password, folder)
-    address = socket.getaddrinfo(run.host, run.port, type=socket.SOCK_STREAM)[0][4][0]
-    base = {
-        "host": run.host,
-        "hostaddr": str(address),
-        "port": str(run.port),
-        "sslmode": "verify-full",
-        "sslrootcert": str(own / "ca.crt"),
-        "application_name": "postbase restore",
-    }
-    keys = {"sslcert": str(own / "tls.crt"), "sslkey": str(own / "tls.key")}
-    admin = door(user=ADMIN, **keys, **base)
-    restorer = door(user=RESTORER, password=password, **base)
-    Load(run, desk.store(), folder, Loading(run, admin, restorer), password).make()
-
-
-def pass_on(password: str, folder: Path) -> None:
-    """RESTORER's password, for pg_restore; it lies in memory, and opens nothing afterwards."""
-    path = folder / "pgpass"
-    path.touch(mode=0o600)
-    path.write_text(f"*:*:*:{RESTORER}:{password}\n")
+    into = open_doors(run, password, folder)
+    Load(run, desk.store(), folder, into, password).make()
 
 
 class Load:

@@ -1,4 +1,7 @@
-"""Dumps that are restored beside a Database's own: their Jobs, started and read."""
+"""Dumps that are restored beside a Database's own: their Jobs, started and read.
+
+Implements platforms.Loads: the Jobs run in this cluster, wherever the server does.
+"""
 
 from __future__ import annotations
 
@@ -11,22 +14,31 @@ from postbase_operator.desired import meta, names
 from postbase_operator.desired.load_job import COMPONENT, job_name, load_job, restore_of
 from postbase_operator.kube import backup_jobs
 from postbase_operator.kube.cache import Cache
+from postbase_operator.kube.dry_runs import DryRuns, run_of
 from postbase_operator.kube.kinds import JOB, POD, Body
-from postbase_operator.kube.restore_jobs import RestoreJobs
+from postbase_operator.kube.restore_jobs import RestoreJobs, wire_of
 from postbase_operator.kube.session import Session
 from postbase_operator.planning import plan as steps
 from postbase_operator.planning.observed import Load
+from postbase_operator.planning.restore_seen import Rehearsed
+from postbase_operator.platforms import JobServer
 from postbase_operator.settings import Settings
 
 
 class Loads:
-    """One for all Databases."""
+    """One for all Databases of a platform."""
 
     def __init__(self, api: Session, cache: Cache, settings: Settings, jobs: RestoreJobs) -> None:
         self._api = api
         self._cache = cache
         self._settings = settings
         self._jobs = jobs
+        self._dry_runs = DryRuns(api, settings)
+
+    def here(self, db: Database) -> JobServer:
+        """The server of one that runs in this cluster."""
+        host, image = meta.names_of(db).host, self._jobs.image(db)
+        return JobServer(host=host, port=names.PORT, image=image)
 
     def look(self, db: Database) -> tuple[Load, ...]:
         """Every attempt that is there."""
@@ -38,16 +50,20 @@ class Loads:
             if (job["metadata"].get("labels") or {}).get(names.LABEL_COMPONENT) == COMPONENT
         )
 
-    async def start(self, db: Database, step: steps.LoadBackup) -> None:
+    async def rehearse(self, db: Database, step: steps.LoadBackup, server: JobServer) -> Rehearsed:
+        bodies = run_of(wire_of(self.job(db, step, server)))
+        return await self._dry_runs.ask(db.metadata.namespace, bodies)
+
+    async def start(self, db: Database, step: steps.LoadBackup, server: JobServer) -> None:
         """The Job, and before it what it mounts. Leaves: each by itself."""
         await self._jobs.bring_store(db)
-        await self._jobs.start(db, self.job(db, step))
+        await self._jobs.start(db, self.job(db, step, server))
 
-    def job(self, db: Database, step: steps.LoadBackup) -> V1Job:
+    def job(self, db: Database, step: steps.LoadBackup, server: JobServer) -> V1Job:
         run = LoadRun(
             object_key=step.object_key,
-            host=meta.names_of(db).host,
-            port=names.PORT,
+            host=server.host,
+            port=server.port,
             scratch=copies.restoring(step.restore),
             whole=step.whole,
             owner=names.OWNER,
@@ -57,7 +73,8 @@ class Loads:
             limit_bytes=step.limit,
         )
         name = job_name(db, step.restore, step.attempt)
-        return load_job(db, name, run, self._jobs.image(db), self._settings)
+        opened_by = server.password_secret
+        return load_job(db, name, run, server.image, self._settings, opened_by)
 
     async def stop(self, db: Database, databases: tuple[str, ...]) -> None:
         """Runs that fill what is to go; else they would make it anew."""

@@ -82,7 +82,7 @@ class KubePlatform:
         self._schedule = BackupObjects(api, cache)
         self._workloads = Workloads(api, cache, settings)
         self.archives = Archives(api, cache, settings, self._admin, now)
-        self.restoring = Restores(api, cache, settings, self._admin, now)
+        self.restoring = Restores(api, cache, settings, now)
         self.backing_up = BackupServers(cache, settings, self._admin)
         self._protection = Protection(api, cache, everywhere=not settings.watch_namespaces)
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime
+
 from kubernetes.client import V1Job
 
 from postbase_operator.api.database import Database
 from postbase_operator.api.project import Project
 from postbase_operator.desired import images
 from postbase_operator.errors import InvalidSpec
-from postbase_operator.kube.admin import Admin
 from postbase_operator.kube.apply import MANAGER, body_of
 from postbase_operator.kube.cache import Cache
 from postbase_operator.kube.kinds import JOB, PROJECT, Body
 from postbase_operator.kube.refusals import AlreadyExists
+from postbase_operator.kube.secrets import DatabaseSecrets
 from postbase_operator.kube.session import Session
 from postbase_operator.kube.stores import Stores
 from postbase_operator.settings import Settings
@@ -21,13 +24,15 @@ DEADLINE_SECONDS = 24 * 3600
 
 
 class RestoreJobs:
-    """One for all Databases."""
+    """One for all Databases, whoever runs them."""
 
-    def __init__(self, api: Session, cache: Cache, settings: Settings, admin: Admin) -> None:
+    def __init__(
+        self, api: Session, cache: Cache, settings: Settings, now: Callable[[], datetime]
+    ) -> None:
         self._api = api
         self._cache = cache
         self._settings = settings
-        self._admin = admin
+        self._now = now
         self._stores = Stores(api, settings)
 
     def image(self, db: Database) -> str:
@@ -40,7 +45,8 @@ class RestoreJobs:
         where = self._stores.source(Project.model_validate(project) if project else None)
         if where is None:
             raise InvalidSpec("spec.objectStore", "there is none", reason="NoObjectStore")
-        await self._admin.bring_store(db, await self._stores.data(where))
+        secrets = DatabaseSecrets(self._api, db, self._now)
+        await secrets.store(await self._stores.data(where))
 
     async def start(self, db: Database, job: V1Job) -> None:
         """By its name it is the same: one that is there is another operator's, or a lost answer."""

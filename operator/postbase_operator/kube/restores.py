@@ -9,7 +9,6 @@ from postbase_operator.api.database import Database
 from postbase_operator.api.restore_status import RestorePlan
 from postbase_operator.archive.run import RecoveryProgress
 from postbase_operator.desired import meta
-from postbase_operator.kube.admin import Admin
 from postbase_operator.kube.cache import Cache
 from postbase_operator.kube.fills import Fills
 from postbase_operator.kube.kinds import POD, STATEFUL_SET
@@ -34,11 +33,10 @@ class Restores:
         api: Session,
         cache: Cache,
         settings: Settings,
-        admin: Admin,
         now: Callable[[], datetime],
     ) -> None:
         self._cache = cache
-        jobs = RestoreJobs(api, cache, settings, admin)
+        jobs = RestoreJobs(api, cache, settings, now)
         self.fills = Fills(api, cache, settings, jobs)
         self.loads = Loads(api, cache, settings, jobs)
         self._rehearsals = Rehearsals(api, settings, self.fills, self.loads)
@@ -78,4 +76,4 @@ class Restores:
             case steps.FillVolume():
                 await self.fills.start(db, step)
             case steps.LoadBackup():
-                await self.loads.start(db, step)
+                await self.loads.start(db, step, self.loads.here(db))

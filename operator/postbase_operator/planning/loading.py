@@ -143,6 +143,8 @@ def leftovers(
 
 
 def _is_over(copy: DatabaseCopy, wanted: set[str], now: datetime, *, undoes: bool) -> bool:
+    if copy.restore in wanted:
+        return False  # by a former one, too, a restore sees that it has done its work
     if copy.kind is not CopyKind.BEFORE:
-        return copy.restore not in wanted
+        return True
     return copy.until is not None and copy.until <= now and not undoes

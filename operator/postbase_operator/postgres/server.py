@@ -244,6 +244,8 @@ SELECT (SELECT system_identifier::text FROM pg_catalog.pg_control_system()),
        COALESCE((SELECT COALESCE(wal_status, 'new') FROM pg_catalog.pg_replication_slots
                  WHERE slot_name = {slot}), ''),
        ARRAY(SELECT datname || ' ' || CASE WHEN datname ~ '^app_restoring'
-                                       THEN pg_catalog.pg_database_size(oid) ELSE 0 END
+                                       -- No size: it was dropped at this very moment.
+                                       THEN COALESCE(pg_catalog.pg_database_size(oid), 0)
+                                       ELSE 0 END
               FROM pg_catalog.pg_database WHERE datname ~ {copies} ORDER BY 1)
 """)

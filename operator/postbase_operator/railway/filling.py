@@ -12,7 +12,6 @@ from datetime import datetime
 
 from postbase_operator.api.backup import Backup
 from postbase_operator.api.database import Database
-from postbase_operator.api.policies import BackupMethod
 from postbase_operator.archive.run import FillRun
 from postbase_operator.archive.staging import Staging, attempt_in
 from postbase_operator.desired import staged
@@ -22,7 +21,6 @@ from postbase_operator.errors import (
 )
 from postbase_operator.planning import plan as steps
 from postbase_operator.planning.beginning_archive import needs_offer
-from postbase_operator.planning.elsewhere import NOT_YET
 from postbase_operator.planning.observed import Fill, Observed, Server, VolumeRole
 from postbase_operator.postgres import recovered
 from postbase_operator.railway import fill_service, parameters
@@ -40,11 +38,6 @@ from postbase_operator.railway.restore_door import RestoreDoor
 from postbase_operator.railway.servers import Servers
 from postbase_operator.railway.support import UNSUPPORTED
 from postbase_operator.railway.switching import Switching, with_volume
-
-LOGICAL = (
-    "names a logical Backup, which is not restored on Railway by this release: name a physical "
-    "one, or begin with {empty: {}} and load the dump by the address in the credentials Secret"
-)
 
 FillStep = steps.FillVolume | steps.RecoverVolume | steps.PromoteVolume | steps.FailVolume
 
@@ -71,12 +64,8 @@ class Filling:
     # -- looking -----------------------------------------------------------------------------
 
     async def beginning(self, db: Database, seen: Observed) -> Observed:
-        """Of a Database nothing of which serves yet: with what spec.bootstrap names. Raises
-        InvalidSpec for what cannot be restored here."""
-        backup = self.archives.backup(db)
-        if backup is not None and backup.spec.method is BackupMethod.LOGICAL:
-            raise InvalidSpec("spec.bootstrap.backupRef", LOGICAL, reason=NOT_YET)
-        seen = replace(seen, source_backup=backup)
+        """Of a Database nothing of which serves yet: with what spec.bootstrap names."""
+        seen = replace(seen, source_backup=self.archives.backup(db))
         if needs_offer(db, seen):
             seen = replace(seen, source_archive=await self.archives.offer_for(db))
         return seen

@@ -19,6 +19,7 @@ from postbase_operator.railway.cost import Prices
 from postbase_operator.railway.filling import Filling
 from postbase_operator.railway.generations import Family, Part
 from postbase_operator.railway.ground import Ground
+from postbase_operator.railway.loading import Loading
 from postbase_operator.railway.models import EnvironmentState
 from postbase_operator.railway.servers import Servers
 
@@ -31,6 +32,7 @@ class Looking:
     books: ArchiveBooks
     archiving: Archiving
     filling: Filling
+    loading: Loading
     prices: Prices
 
     async def observe(self, ground: Ground, db: Database) -> Observed:
@@ -98,6 +100,7 @@ class Looking:
             archive=archive,
             access=Access(secret, proxy.domain, proxy.proxy_port) if proxy is not None else None,
             process=replace(process, receiver_revision=told_revision(receiver)),
+            loads=self.loading.look(db),
             source_backup=self.filling.awaited(db, server),
             server=server,
             server_error=server_error,

@@ -13,7 +13,7 @@ from postbase_operator.api.database import Database, DatabaseStatus
 from postbase_operator.planning import plan as steps
 from postbase_operator.planning.observed import Observed
 from postbase_operator.planning.plan import Plan, Step
-from postbase_operator.platforms import BackupSchedule
+from postbase_operator.platforms import BackupSchedule, Loads
 from postbase_operator.railway import cost as costs
 from postbase_operator.railway import (
     reads,
@@ -28,6 +28,7 @@ from postbase_operator.railway.filling import Filling, FillStep
 from postbase_operator.railway.ground import SETTLES, Ground
 from postbase_operator.railway.keyring import Keyring
 from postbase_operator.railway.leaving import Leaving
+from postbase_operator.railway.loading import Loading, LoadStep
 from postbase_operator.railway.looking import Looking
 from postbase_operator.railway.reads import Place
 from postbase_operator.railway.refusing import refuse
@@ -63,6 +64,7 @@ class RailwayPlatform:
         *,
         schedule: BackupSchedule,
         archives: RestoreBooks,
+        loads: Loads,
         image: str,
         prices: Prices = costs.LISTED,
         settles: float = SETTLES,
@@ -79,12 +81,15 @@ class RailwayPlatform:
         self._books = books
         self._archiving = Archiving(self._servers, books, image, now)
         self._filling = Filling(self._servers, books, archives, image, region_of, now)
-        self._looking = Looking(self._servers, books, self._archiving, self._filling, prices)
+        self._loading = Loading(self._servers, loads)
+        self._looking = Looking(
+            self._servers, books, self._archiving, self._filling, self._loading, prices
+        )
         self._leaving = Leaving(self._servers, keyring, books, self._archiving)
         self._found: Ground | None = None
         self._finding = asyncio.Lock()
         self._schedule = schedule
-        self.restoring = Restoring(self._ground, archives, region_of)
+        self.restoring = Restoring(self._ground, archives, self._loading, region_of)
         self.backing_up = BackupServers(self._ground, self._servers)
 
     async def _ground(self) -> Ground:
@@ -146,6 +151,8 @@ class RailwayPlatform:
                 await self._apply(ground, db, step)
             case steps.RecordOrigin() | steps.LabelVolume() | steps.GrowVolume():
                 await self._take_volume(builder, db, step)
+            case _ if isinstance(step, LoadStep):
+                await self._loading.take(ground, db, step)
             case _ if isinstance(step, SqlStep):
                 await self._servers.take(ground, db, step)
             case _ if isinstance(step, ProcessStep):

@@ -16,13 +16,8 @@ LATEST = (
     "spec.source.latest: in place, that nothing is lost at the very end cannot be promised on "
     "Railway by this release: give a targetTime, or set spec.target.newDatabase"
 )
-LOGICAL = (
-    "spec.source.backupRef: a logical Backup is not restored on Railway by this release: name a "
-    "physical one, or load the dump by the address in the credentials Secret"
-)
 
 REFUSED: dict[type, tuple[str, str]] = {
-    steps.LoadBackup: ("spec.databaseRef", LOGICAL),
     steps.PinLog: ("spec.databaseRef", LATEST),
     steps.AdoptVolume: (
         "spec.adoptVolume",

@@ -1,5 +1,5 @@
 """What restores ask of Railway: its archive, which lies where all others do, and whether a Database
-that one would make is taken there."""
+that one would make is taken there. The Job that restores a dump is the cluster's to take."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from postbase_operator.errors import InvalidSpec
 from postbase_operator.planning import plan as steps
 from postbase_operator.planning.archived import Offer, Stopped, Wish
 from postbase_operator.planning.restore_rehearsal import Rehearsal
-from postbase_operator.planning.restore_seen import ADMITTED, Rehearsed
+from postbase_operator.planning.restore_seen import Rehearsed
 from postbase_operator.railway import plans, services
 from postbase_operator.railway.ground import Ground
+from postbase_operator.railway.loading import Loading
 from postbase_operator.railway.observe import volumes_in
-from postbase_operator.railway.refusing import LATEST, LOGICAL
+from postbase_operator.railway.refusing import LATEST
 from postbase_operator.railway.restore_books import RestoreBooks
 from postbase_operator.railway.support import UNSUPPORTED, check_support
 
@@ -28,24 +29,25 @@ class Restoring:
         self,
         ground: Callable[[], Awaitable[Ground]],
         archives: RestoreBooks,
+        loading: Loading,
         region_of: Callable[[Database], str | None],
     ) -> None:
         self._ground = ground
         self._archives = archives
+        self._loading = loading
         self._region_of = region_of
 
     async def rehearse(self, wanted: Rehearsal) -> Rehearsed:
         """By what is known of its limits: Railway has no way to try a request without an effect."""
         kinds = {type(each) for each in wanted.todo}
-        if steps.LoadBackup in kinds:
-            return Rehearsed(UNSUPPORTED, LOGICAL)
         if any(_follows(each) for each in wanted.todo):
             return Rehearsed(UNSUPPORTED, LATEST)
         try:
-            await self._check(wanted.db, in_place=steps.CreateDatabase not in kinds)
+            if steps.CreateVolume in kinds:
+                await self._check(wanted.db, in_place=steps.CreateDatabase not in kinds)
         except InvalidSpec as error:
             return Rehearsed(error.reason, str(error))
-        return ADMITTED
+        return await self._loading.rehearse(wanted)
 
     async def _check(self, db: Database, *, in_place: bool) -> None:
         """Raises InvalidSpec for what would be refused once it is there. In place the region is the

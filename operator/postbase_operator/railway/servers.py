@@ -101,6 +101,12 @@ class Servers:
             case steps.FinishRotation():
                 return finished(held, self._now(), db.spec.credentials.overlap)
 
+    async def way_in(self, ground: Ground, db: Database) -> Front:
+        """Where it is, for who comes in by the password of the Secret. Raises as `take`."""
+        proxy = await _ready_proxy(ground, db)
+        await self.superuser(ground, db)
+        return front(proxy)
+
     async def describe(self, ground: Ground, db: Database) -> tuple[Front, ServerFacts]:
         """Where it is, and what a backup's record says of it. Raises as `take`."""
         proxy = await _ready_proxy(ground, db)

@@ -225,6 +225,13 @@ def test_what_a_restore_has_left_goes_and_what_one_is_at_work_with_stays() -> No
     assert dropped(WHOLE, restores=(done(),)) == (WHOLE,)
 
 
+def test_a_former_database_stays_until_its_restore_has_seen_it_however_short_it_is_kept() -> None:
+    """Else that would take what it has done for undone, and do it again."""
+    former = copies.before(RESTORE_UID, NOW - HOUR)
+    assert dropped(former, restores=(begun(),)) == ()
+    assert dropped(former, restores=(done(),)) == (former,)
+
+
 def test_a_former_database_goes_when_its_time_is_over_but_for_an_undo() -> None:
     assert dropped(FORMER) == ()
     late = NOW + 25 * HOUR

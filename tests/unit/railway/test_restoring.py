@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
+from postbase_operator.api.database import Database
 from postbase_operator.archive.run import RecoveryTask
 from postbase_operator.planning import plan as steps
+from postbase_operator.planning.observed import Load
 from postbase_operator.planning.restore_rehearsal import Rehearsal
-from postbase_operator.planning.restore_seen import ADMITTED
+from postbase_operator.planning.restore_seen import ADMITTED, Rehearsed
+from postbase_operator.platforms import JobServer
 from postbase_operator.railway.ground import Ground
+from postbase_operator.railway.loading import Loading
 from postbase_operator.railway.models import EnvironmentState, Region, VolumeInstance
 from postbase_operator.railway.plans import plan_of
 from postbase_operator.railway.restore_books import RestoreBooks
 from postbase_operator.railway.restoring import Restoring
+from postbase_operator.railway.servers import Servers
 from postbase_operator.railway.support import UNSUPPORTED
 from unit.conftest import database
 
@@ -23,7 +29,28 @@ FILL = (steps.CreateVolume(1, "uid"), steps.FillVolume("", "uid", "key", 1))
 VOLUME = VolumeInstance.model_validate({"id": "i", "volumeId": "v", "sizeMB": 500})
 
 
-def restoring(plan: str = "pro", volumes: int = 0) -> Restoring:
+@dataclass
+class Asked:
+    """The cluster's Jobs: what it was shown, and what it says."""
+
+    says: Rehearsed = ADMITTED
+    shown: list[tuple[Database, JobServer]] = field(default_factory=list)
+
+    def look(self, _: Database) -> tuple[Load, ...]:
+        return ()
+
+    async def rehearse(self, db: Database, _: steps.LoadBackup, server: JobServer) -> Rehearsed:
+        self.shown.append((db, server))
+        return self.says
+
+    async def start(self, db: Database, _: steps.LoadBackup, __: JobServer) -> None:
+        raise AssertionError(db)
+
+    async def stop(self, db: Database, _: tuple[str, ...]) -> None:
+        raise AssertionError(db)
+
+
+def restoring(plan: str = "pro", volumes: int = 0, loads: Asked | None = None) -> Restoring:
     async def look(_: str) -> EnvironmentState:
         return EnvironmentState("e", "production", volumes=(VOLUME,) * volumes)
 
@@ -37,7 +64,8 @@ def restoring(plan: str = "pro", volumes: int = 0) -> Restoring:
         sight = SimpleNamespace(plan=paid, regions=regions, look=look)
         return cast(Ground, SimpleNamespace(sight=sight))
 
-    return Restoring(ground, cast(RestoreBooks, None), lambda db: db.spec.region)
+    loading = Loading(cast(Servers, None), loads or Asked())
+    return Restoring(ground, cast(RestoreBooks, None), loading, lambda db: db.spec.region)
 
 
 def beside(**spec: Any) -> Rehearsal:
@@ -76,12 +104,33 @@ async def test_in_place_it_takes_a_place_among_the_volumes_and_stays_where_it_is
     assert (said.reason, said.message.split(":")[0]) == ("PlanLimitExceeded", "spec.projectRef")
 
 
-async def test_latest_in_place_and_logical_ones_are_refused_before_anything_is_made() -> None:
+async def test_latest_in_place_is_refused_before_anything_is_made() -> None:
     follows = RecoveryTask(restore="uid", timeline=1)
     fill = (steps.CreateVolume(2, "uid"), steps.FillVolume("", "uid", "key", 1, follows))
     said = await restoring().rehearse(Rehearsal(IN_PLACE, fill))
     assert (said.reason, said.message.split(":")[0]) == (UNSUPPORTED, "spec.source.latest")
-    db = IN_PLACE
-    load = (steps.CreateVolume(1), steps.LoadBackup("uid", "key", 1, ""))
-    said = await restoring().rehearse(Rehearsal(db, (steps.CreateDatabase(db), *load)))
-    assert (said.reason, said.message.split(":")[0]) == (UNSUPPORTED, "spec.source.backupRef")
+
+
+LOAD = steps.LoadBackup("uid", "key", 1, "")
+
+
+async def test_a_dump_in_place_takes_nothing_of_railway_and_its_job_is_the_clusters_to_take() -> (
+    None
+):
+    loads = Asked()
+    full = restoring("hobby", 10, loads)
+    assert await full.rehearse(Rehearsal(IN_PLACE, (LOAD,))) == ADMITTED
+    ((_, server),) = loads.shown
+    assert server.password_secret == "shop-main-superuser-4b1e4f5c"
+    loads.says = Rehearsed("QuotaExceeded", "exceeded quota: jobs")
+    assert await full.rehearse(Rehearsal(IN_PLACE, (LOAD,))) == loads.says
+
+
+async def test_a_new_database_out_of_a_dump_must_fit_on_railway_first() -> None:
+    loads = Asked()
+    made = beside().db
+    todo = (steps.CreateDatabase(made), steps.CreateVolume(1), LOAD, steps.ApplyWorkload("", ""))
+    assert await restoring(loads=loads).rehearse(Rehearsal(made, todo)) == ADMITTED
+    assert [db for db, _ in loads.shown] == [made]
+    said = await restoring("hobby", 10, loads).rehearse(Rehearsal(made, todo))
+    assert (said.reason, len(loads.shown)) == ("PlanLimitExceeded", 1)
