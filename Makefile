@@ -95,7 +95,7 @@ railway-check: setup ## What only a token of Railway tells: RAILWAY_TOKEN, read-
 .PHONY: railway-check
 
 golden: setup ## The manifests that unit tests compare with, written anew: read the diff
-	@$(RUN) -m unit.desired.test_manifests
+	@for each in test_manifests test_backup_job test_load_job; do $(RUN) -m unit.desired.$$each; done
 .PHONY: golden
 
 lock: setup ## Resolve the dependencies anew into requirements/
