@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -155,11 +156,19 @@ async def test_a_database_deleted_in_a_gap_leaves_the_cache_and_its_projects_cou
     await eventually(none_is_counted, "the Project counts none")
 
 
+@pytest.mark.parametrize(
+    "pauses", [{"SWEEP_SECONDS": 0.2, "SOON": ()}, {"SOON": (0.2,) * 1000}], ids=["later", "soon"]
+)
 async def test_the_sweep_goes_on_by_itself_and_survives_failures(
-    api: Api, loop: Loop, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    api: Api,
+    loop: Loop,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    pauses: dict[str, Any],
 ) -> None:
     assert isinstance(loop.session, Flaky)
-    monkeypatch.setattr(watcher, "SWEEP_SECONDS", 0.2)
+    for name, seconds in pauses.items():
+        monkeypatch.setattr(watcher, name, seconds)
     loop.session.broken = True
     sweeping = asyncio.create_task(loop.watcher.sweep())
     await until(lambda: "the sweep was cut short" in caplog.text, "a listing has failed")

@@ -1,13 +1,15 @@
 """From events to keys: what kopf shows goes into the cache, and whoever it concerns into the queue.
 
 O(1), no awaiting, nothing raised: kopf neither repeats nor reports a failed event handler. kopf
-also loses deletes in a watch gap, so a sweep lists everything now and then and drops the ghosts.
+also loses deletes in a watch gap, and each start has one: between our first listing and kopf's. So
+ghosts are looked for soon after kopf has listed, and a sweep lists everything now and then.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 
 from postbase_operator.desired import names
 from postbase_operator.errors import PostbaseError
@@ -30,6 +32,10 @@ from postbase_operator.kube.session import Session
 logger = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 600.0
+SOON = (5.0, 30.0)
+"""Seconds, one after the other, after which ghosts are looked for once kopf has listed. A Database
+that was being deleted while the leader changed once waited for the sweep to see its pod gone."""
+Drop = Callable[[Kind, Iterable[Body], int], list[Body]]
 COUNTED_AGAIN = 2.0
 """Seconds after which a Project counts its Databases: twenty that come up together are one write
 or two, not twenty."""
@@ -54,11 +60,14 @@ class Watcher:
         self._queue = queue
         self._namespaces: tuple[str | None, ...] = namespaces or (None,)
         self.resources: tuple[Kind, ...] = (*RESOURCES, *((ACCOUNT,) if accounts else ()))
+        self._listed = asyncio.Event()
         cache.surprised = self._look_again
 
     def event(self, kind: Kind, type: str | None, body: Body) -> None:
         """One watch event; `type` is None in a listing, then ADDED, MODIFIED or DELETED."""
         held = self._cache.get(kind, *place_of(body))
+        if type is None:
+            self._listed.set()
         if type == "DELETED":
             self._cache.drop(kind, body)
         else:
@@ -120,30 +129,48 @@ class Watcher:
 
         No reconcile may run before it: a child that is not listed yet looks like one that is gone.
         """
-        for kind in (*self.resources, *CHILDREN):
-            selector = OURS if kind in CHILDREN else ""
-            namespaces = self._namespaces if kind.namespaced else (None,)
-            listings = [await self._api.list(kind, ns, selector) for ns in namespaces]
-            items = [item for listing in listings for item in listing.items]
-            version = min(listing.version for listing in listings)
-            for ghost in self._cache.replace(kind, items, version):
+        await self._drop_ghosts(self._cache.replace)
+        for kind in self.resources:
+            for body in self._cache.all(kind):
+                self._queue.add(key_of(kind.kind, body))
+
+    async def _drop_ghosts(self, drop: Drop) -> None:
+        async for kind, items, version in self._listings():
+            for ghost in drop(kind, items, version):
                 logger.warning(
                     "a delete was missed", extra={"object": str(key_of(kind.kind, ghost))}
                 )
                 for key in self._concerned(kind, ghost):
                     self._queue.add(key)
-        for kind in self.resources:
-            for body in self._cache.all(kind):
-                self._queue.add(key_of(kind.kind, body))
+
+    async def _listings(self) -> AsyncIterator[tuple[Kind, list[Body], int]]:
+        for kind in (*self.resources, *CHILDREN):
+            selector = OURS if kind in CHILDREN else ""
+            namespaces = self._namespaces if kind.namespaced else (None,)
+            listings = [await self._api.list(kind, ns, selector) for ns in namespaces]
+            items = [item for listing in listings for item in listing.items]
+            yield kind, items, min(listing.version for listing in listings)
 
     async def sweep(self) -> None:
-        """Lists everything again every ten minutes, until cancelled."""
+        """Looks for ghosts after each of kopf's listings, and lists everything again every ten
+        minutes, until cancelled."""
         while True:
-            await asyncio.sleep(SWEEP_SECONDS)
-            try:
-                await self.list_everything()
-            except PostbaseError as error:  # the watches go on; the next round may do better
-                logger.warning("the sweep was cut short", extra={"error": str(error)})
+            self._listed.clear()
+            for seconds in SOON:
+                await asyncio.sleep(seconds)
+                # What changed is kopf's to tell: by then taken over it would pass for an echo.
+                await self._try(self._drop_ghosts(self._cache.bury))
+            while not self._listed.is_set():
+                try:
+                    await asyncio.wait_for(self._listed.wait(), SWEEP_SECONDS)
+                except TimeoutError:
+                    await self._try(self.list_everything())
+
+    async def _try(self, listing: Coroutine[None, None, None]) -> None:
+        try:
+            await listing
+        except PostbaseError as error:  # the watches go on; the next round may do better
+            logger.warning("the sweep was cut short", extra={"error": str(error)})
 
 
 def _generation(body: Body) -> int:

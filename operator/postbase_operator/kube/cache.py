@@ -77,12 +77,19 @@ class Cache:
             self._children.get(kind, {}).get(owner, set()).discard(place_of(held)[1])
 
     def replace(self, kind: Kind, bodies: Iterable[Body], listed_at: int) -> list[Body]:
-        """Takes over a full listing; returns the ghosts that it dropped.
+        """Takes over a full listing; returns the ghosts that it dropped."""
+        listed = list(bodies)
+        ghosts = self.bury(kind, listed, listed_at)
+        for body in listed:
+            self.put(kind, body)
+        return ghosts
+
+    def bury(self, kind: Kind, listed: Iterable[Body], listed_at: int) -> list[Body]:
+        """Drops the ghosts that a full listing does not show, and returns them.
 
         `listed_at` is the listing's own resourceVersion: an object that an event brought later
         than that is no ghost for not being in it.
         """
-        listed = list(bodies)
         present = {place_of(body) for body in listed}
         ghosts = [
             body
@@ -91,8 +98,6 @@ class Cache:
         ]
         for ghost in ghosts:
             self.drop(kind, ghost)
-        for body in listed:
-            self.put(kind, body)
         return ghosts
 
     def get(self, kind: Kind, namespace: str, name: str) -> Body | None:

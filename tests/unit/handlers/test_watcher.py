@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from copy import deepcopy
 from typing import Any, cast
 
@@ -24,7 +26,8 @@ from postbase_operator.kube.kinds import (
     Body,
     Kind,
 )
-from postbase_operator.kube.session import Session
+from postbase_operator.kube.platform import CHILDREN
+from postbase_operator.kube.session import Listing, Session
 from unit.conftest import database
 
 DB = Key("Database", "team", "shop-main")
@@ -228,3 +231,68 @@ def as_held() -> Body:
     body = database().model_dump(mode="json", by_alias=True, exclude_none=True)
     body["metadata"] |= {"uid": "of-the-database", "generation": 1, "resourceVersion": "7"}
     return body
+
+
+class Listings:
+    """A session that shows what is there; each of its listings is of resourceVersion 100."""
+
+    def __init__(self) -> None:
+        self.there: dict[Kind, list[Body]] = {}
+        self.asked = 0
+
+    async def list(self, kind: Kind, _namespace: str | None, _labels: str) -> Listing:
+        self.asked += 1
+        return Listing(self.there.get(kind, []), 100)
+
+
+async def test_what_was_deleted_between_our_listing_and_kopfs_is_found_soon_after_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A Database that was being deleted when the leader changed waited ten minutes for its pod."""
+    watcher, noted, cache = watching()
+    api = Listings()
+    watcher._api = cast(Session, api)
+    monkeypatch.setattr("postbase_operator.handlers.watcher.SOON", (0.0,))
+    stays = child(STATEFUL_SET, metadata__uid="stays", metadata__name="stays")
+    ghost = child(STATEFUL_SET, metadata__uid="gone", metadata__name="shop-main-1")
+    for each in (stays, ghost):
+        cache.put(STATEFUL_SET, each)
+    api.there[STATEFUL_SET] = [stays]
+    sweeping = asyncio.create_task(watcher.sweep())
+    try:
+        await become(lambda: noted.at_once == [DB])
+        assert list(cache.all(STATEFUL_SET)) == [stays]
+        asked = api.asked
+        cache.put(STATEFUL_SET, ghost | {"metadata": ghost["metadata"] | {"uid": "again"}})
+        watcher.event(STATEFUL_SET, None, stays)  # kopf lists anew, after a gap
+        await become(lambda: noted.at_once[1:] == [DB])
+        assert api.asked == 2 * asked
+    finally:
+        sweeping.cancel()
+
+
+async def test_looking_for_ghosts_takes_no_news_away_from_kopf(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    watcher, noted, cache = watching()
+    api = Listings()
+    watcher._api = cast(Session, api)
+    monkeypatch.setattr("postbase_operator.handlers.watcher.SOON", (0.0,))
+    before = database().to_wire()
+    edited = deepcopy(before)
+    edited["metadata"] |= {"generation": 2, "resourceVersion": "90"}
+    cache.put(DATABASE, before)
+    api.there[DATABASE] = [edited]
+    sweeping = asyncio.create_task(watcher.sweep())
+    try:
+        await become(lambda: api.asked > len(CHILDREN))
+        watcher.event(DATABASE, "MODIFIED", edited)
+        assert DB in noted.at_once
+    finally:
+        sweeping.cancel()
+
+
+async def become(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not condition():  # noqa: ASYNC110 - another task's doing
+            await asyncio.sleep(0)
