@@ -8,9 +8,19 @@ from pathlib import Path
 import pytest
 
 from component.railway_caller import Caller
-from component.railway_in_place import restored, to, told, until, wish
+from component.railway_in_place import (
+    Known,
+    branches,
+    deleted,
+    restored,
+    to,
+    told,
+    until,
+    wish,
+    written_branches,
+)
 from component.railway_operator import Operator, said, volumes
-from component.railway_receivers import Site
+from component.railway_receivers import Site, streams
 from component.railway_restores import (
     Parts,
     archiving,
@@ -24,8 +34,13 @@ from component.railway_restores import (
 from component.store_server import store_of
 from component.test_railway_in_place import count
 from component.test_railway_restoring_faults import record_key
+from postbase_operator.api.database import Database
 from postbase_operator.api.runs import RunPhase
+from postbase_operator.archive.keys import HistoryKey
 from postbase_operator.archive.record import BackupRecord
+from postbase_operator.kube.far_restores import FarRestores
+from postbase_operator.objectstore.store import Reason, StoreUnavailable
+from postbase_operator.planning.archiving import archive_of
 
 __all__ = ["ours", "patience", "railway", "site"]
 pytestmark = pytest.mark.timeout(1200)
@@ -76,7 +91,7 @@ async def test_what_cannot_be_is_refused_and_what_fails_goes_with_all_of_it(
     # One whose restore is deleted goes as well.
     gone = wish(db, "gone", to(moment))
     db, gone = await until(ours, db, gone, lambda *_: len(parts.services) == 2)
-    ours.restores = tuple(each for each in ours.restores if each.metadata.uid != gone.metadata.uid)
+    deleted(ours, gone)
     db = await ours.until(db, lambda _: len(volumes(site.double, site.place)) == 1)
     assert len(parts.services) == len(parts.proxies) == 1
 
@@ -104,3 +119,41 @@ async def test_an_undo_where_what_served_is_gone(
     await ours.gone(db)
     assert Parts(site, db).services == []
     assert volumes(site.double, site.place) == []
+
+
+async def test_nobody_serves_on_a_branch_that_the_archive_does_not_know(
+    ours: Operator, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db = await archiving(ours)
+    await backed_up(ours, site, db, tmp_path / "pod", monkeypatch)
+    moment = await written(ours, site, db, "t")
+    await written(ours, site, db, "later")
+    front, known, store = ours.ring.fronts[db.metadata.uid], Known(site, db), store_of(site.store)
+
+    theirs = str(HistoryKey(archive_of(db), 2))
+    kept, away = FarRestores.keep_history, ["away", "away", "away"]
+
+    async def keep(self: FarRestores, db: Database, key: str, timeline: int, data: bytes) -> None:
+        if timeline == 2:
+            store.put(theirs, b"1\t0/2000000\tanother\n")
+        elif away:
+            raise StoreUnavailable(Reason.UNREACHABLE, away.pop())
+        await kept(self, db, key, timeline, data)
+
+    # Another server has taken the number since the log was fetched. What serves is not touched.
+    monkeypatch.setattr(FarRestores, "keep_history", keep)
+    first = wish(db, "first", to(moment))
+    db, first = await until(ours, db, first, lambda _, each: "SplitBrain" in told(each)[1], known)
+    assert "delete this PitrRestore and make it anew" in told(first)[1]
+    assert count(ours, db, "later") == 2000
+    assert ours.ring.fronts[db.metadata.uid] == front
+    deleted(ours, first)
+    db = await ours.until(db, lambda _: len(volumes(site.double, site.place)) == 1)
+
+    # Made anew it takes the next number, and waits for a store that is away.
+    db, _ = await restored(ours, db, wish(db, "second", to(moment)), known)
+    assert away == []
+    assert count(ours, db, "t") == 2000
+    assert sorted(branches(site, db)) == [2, 3]
+    assert 3 in written_branches(site, db)
+    await ours.until(db, streams)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from component.railway_in_place import Writers, restored, running, to, wish
+from component.railway_in_place import Known, Writers, restored, running, to, wish
 from component.railway_operator import Killed, Ring, operator
 from component.railway_receivers import Site
 from component.railway_restores import Parts, archiving, backed_up, site, written
@@ -42,7 +42,11 @@ async def test_killed_after_each_request_of_a_switch(
         moment = await written(ours, site, db, "t")
         ours.sql(db, "DROP TABLE t", app=True)
         await written(ours, site, db, "u")
-    watch = Writers(ring, site, db)
+    writers, known = Writers(ring, site, db), Known(site, db)
+
+    def watch() -> None:
+        writers()
+        known()
 
     async def killed(
         each: PitrRestore, number: int, counts: Callable[[str], bool] = changes

@@ -195,11 +195,7 @@ class _Run:
 
     @property
     def task(self) -> FillRun | None:
-        """What is recovered; None where somebody has edited it."""
-        try:
-            return FillRun.from_bytes(self.variables.get(VARIABLE, "").encode())
-        except UnreadableRecord:
-            return None
+        return task_in(self.variables)
 
     def goes(self, message: str, *, recovers: bool = False) -> Fill:
         said = JobState(self.state.attempt, RunState.RUNNING, self.state.since, message=message)
@@ -209,6 +205,14 @@ class _Run:
         since = self.state.since
         said = JobState(self.state.attempt, RunState.FAILED, since, since, reason, message)
         return Fill(self.volume, said)
+
+
+def task_in(variables: Mapping[str, str]) -> FillRun | None:
+    """What is recovered; None where somebody has edited it."""
+    try:
+        return FillRun.from_bytes(variables.get(VARIABLE, "").encode())
+    except UnreadableRecord:
+        return None
 
 
 async def _log(ground: Ground, deployment: Deployment) -> list[str]:
