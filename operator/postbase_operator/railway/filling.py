@@ -143,7 +143,8 @@ class Filling:
             return
         await Builder(ground).grow(db, step.volume)
         task = step.recovery
-        if task is not None and await self.fills.ended_early(ground, service):
+        known = await self.fills.whole(ground, service, variables, task)
+        if task is not None and known:
             task = task.model_copy(update={"stop_at": None})
         server, authority = await self.door.server(ground, db)
         told = Staging(
@@ -155,7 +156,7 @@ class Filling:
             key=server.key.decode(),
             store=await self.books.store(db),
         )
-        patch = fill_service.fill_patch(service, self.image, told)
+        patch = fill_service.fill_patch(service, self.image, told, known)
         message = f"postbase: {service.service_name} is filled, {step.restore} {step.attempt}"
         await self._commit(ground, service, patch, message)
 
