@@ -14,13 +14,18 @@ from typing import Any
 from component.railway_operator import Operator, Ring, said
 from component.railway_receivers import Site
 from component.railway_restores import Parts
+from component.store_server import store_of
 from postbase_operator.api.database import Database
 from postbase_operator.api.pitr_restore import PitrRestore
 from postbase_operator.api.runs import RunPhase
+from postbase_operator.archive.keys import HistoryKey, WalFolder, parse
 from postbase_operator.errors import PostbaseError
 from postbase_operator.handlers.restore_looks import RestoreLooks
 from postbase_operator.kube.kinds import DATABASE, PITR_RESTORE
+from postbase_operator.planning.archiving import archive_of
+from postbase_operator.planning.observed import VolumeRole
 from postbase_operator.planning.restore import hindered, plan_restore
+from postbase_operator.railway.fill_service import ROLE
 from railway.clock import VirtualClock
 
 PATIENCE = 600.0
@@ -93,6 +98,13 @@ async def until(
         await asyncio.sleep(0.1)
 
 
+def deleted(ours: Operator, restore: PitrRestore) -> None:
+    """By somebody, whatever became of it."""
+    ours.cache.drop(PITR_RESTORE, restore.to_wire())
+    uid = restore.metadata.uid
+    ours.restores = tuple(each for each in ours.restores if each.metadata.uid != uid)
+
+
 async def restored(
     ours: Operator,
     db: Database,
@@ -138,3 +150,35 @@ class Writers:
         }
         open_ = [each for each in running(self.site, self.db) if each in known]
         assert len(open_) <= 1, open_
+
+
+def branches(site: Site, db: Database) -> dict[int, bytes]:
+    """The histories of timelines that its archive has."""
+    store, archive = store_of(site.store), archive_of(db)
+    keys = (parse(info.key) for info in store.list(str(WalFolder(archive))))
+    return {k.timeline: store.get(str(k)) for k in keys if isinstance(k, HistoryKey)}
+
+
+def written_branches(site: Site, db: Database) -> dict[int, bytes]:
+    """Likewise what the servers have that are marked as the one that serves: by their own files."""
+    found = {}
+    for each in Parts(site, db).services:
+        if each.variables.get(ROLE) == VolumeRole.CURRENT:
+            volumes = Parts(site, db).volumes
+            (held,) = [v for v in volumes if v.service_id == each.service_id]
+            log = site.double.world.volume_folder(held) / "pgdata" / "pg_wal"
+            found |= {int(p.stem, 16): p.read_bytes() for p in log.glob("????????.history")}
+    return found
+
+
+@dataclass
+class Known:
+    """No server is marked as the one that serves whose branch the archive does not know: called
+    after each run. Receivers of what is leaving know nothing of it."""
+
+    site: Site
+    db: Database
+
+    def __call__(self) -> None:
+        served = written_branches(self.site, self.db)
+        assert served.items() <= branches(self.site, self.db).items(), sorted(served)

@@ -8,8 +8,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from component.railway_in_place import Writers, restored, running, to, until, wish
-from component.railway_operator import Operator, volumes
+from component.railway_in_place import Writers, restored, running, step, to, until, wish
+from component.railway_operator import Operator, changed, said, volumes
 from component.railway_receivers import Site, position, streams
 from component.railway_restores import (
     Parts,
@@ -22,6 +22,8 @@ from component.railway_restores import (
     written,
 )
 from postbase_operator.api.database import Database
+from postbase_operator.planning.observed import VolumeRole
+from postbase_operator.railway.fill_service import ROLE
 
 __all__ = ["ours", "patience", "railway", "site"]
 pytestmark = pytest.mark.timeout(1200)
@@ -81,6 +83,61 @@ async def test_a_mistake_is_taken_back_and_the_undo_too(
     assert [each.service_id for each in Parts(site, db).services] == [held.service_id]
     assert len(Parts(site, db).proxies) == 1
     await ours.until(db, streams)
+
+
+async def test_to_a_position(
+    ours: Operator, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db = await archiving(ours)
+    await backed_up(ours, site, db, tmp_path / "pod", monkeypatch)
+    await written(ours, site, db, "t")
+    before = position(ours, db)
+    ours.sql(db, "DROP TABLE t", app=True)
+    await written(ours, site, db, "later")
+    db, restore = await restored(ours, db, wish(db, "back", {"lsn": str(before)}))
+    assert count(ours, db, "t") == 2000
+    assert ours.sql(db, "SELECT to_regclass('later')", app=True) == [(None,)]
+    assert restore.status.recovered_lsn == str(before)
+    assert len(running(site, db)) == 1
+
+
+async def test_paused_in_the_middle_of_a_switch_and_of_its_undo(
+    ours: Operator, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db = await archiving(ours)
+    await backed_up(ours, site, db, tmp_path / "pod", monkeypatch)
+    moment = await written(ours, site, db, "t")
+    await written(ours, site, db, "later")
+    watch = Writers(ours.ring, site, db)
+    steps = (("back", to(moment), [(None,)]), ("undo", {"previous": {}}, [("later",)]))
+    for name, source, later in steps:
+        each = wish(db, name, source)
+        db, each = await until(ours, db, each, lambda now, _: len(marked(site, now)) == 2, watch)
+        db = changed(db, paused=True)
+        db, each = await until(ours, db, each, lambda now, _: at_rest(site, now), watch)
+        assert len(marked(site, db)) == 1
+        assert len(Parts(site, db).services) == 2
+        assert not each.is_done()
+        for _ in range(5):  # it stays so
+            db, each = await step(ours, db, each)
+        assert at_rest(site, db)
+        db = changed(db, paused=False)
+        db, each = await restored(ours, db, each, watch)
+        assert count(ours, db, "t") == 2000
+        assert ours.sql(db, "SELECT to_regclass('later')::text", app=True) == later
+        assert len(running(site, db)) == 1
+        db = await ours.until(db, streams)
+
+
+def marked(site: Site, db: Database) -> list[str]:
+    """Services that are marked as the one that serves, or bear no mark, as the first one."""
+    current = VolumeRole.CURRENT.value
+    every = Parts(site, db).services
+    return [each.service_id for each in every if each.variables.get(ROLE, current) == current]
+
+
+def at_rest(site: Site, db: Database) -> bool:
+    return said(db)[1] == "Paused" and running(site, db) == []
 
 
 def covered(site: Site, timeline: int, end: int) -> bool:

@@ -42,6 +42,11 @@ OF = "pgdata.of"
 RUN = f"{FOLDER}/run"
 """In the data: what its log was fetched for."""
 MIB = 1024 * 1024
+LARGER = (
+    "this restore is not tried again: make it anew (in place the PitrRestore, else the Database) "
+    "with a larger spec.storage.size of the Database"
+)
+"""A size that is raised afterwards mends none that has been given up."""
 
 
 def main() -> int:
@@ -56,7 +61,7 @@ def main() -> int:
     except PostbaseError as error:
         return _end(attempt, desk.last_word(error))
     except OSError as error:
-        return _end(attempt, desk.full(error) if _is_full(error) else _of_system(error))
+        return _end(attempt, _full(error) if _is_full(error) else _of_system(error))
     return _end(attempt, None)
 
 
@@ -68,6 +73,10 @@ def _end(attempt: int, word: LastWord | None) -> int:
 
 def _is_full(error: OSError) -> bool:
     return error.errno == errno.ENOSPC
+
+
+def _full(error: OSError) -> LastWord:
+    return LastWord(reason="VolumeFull", message=f"{error}: {LARGER}")
 
 
 def _of_system(error: OSError) -> LastWord:
@@ -231,7 +240,8 @@ def check_fits(record: BackupRecord) -> None:
         raise Failed(
             "ImageMismatch",
             "the data was written by an image of Alpine, whose C library sorts text otherwise than "
-            "that of Railway's image: restore a logical backup",
+            "that of Railway's image: restore it with provider Kubernetes and such an image, or "
+            "load a dump into a Database that begins empty",
         )
 
 
@@ -242,5 +252,5 @@ def check_room(needed: int, free: int) -> None:
         raise Failed(
             "VolumeFull",
             f"the backup and its log take {needed // MIB} MiB, and the volume has {free // MIB}: "
-            "raise spec.storage.size",
+            f"{LARGER}",
         )

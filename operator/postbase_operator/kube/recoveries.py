@@ -14,7 +14,7 @@ from postbase_operator.api.bootstrap import RestoreFrom
 from postbase_operator.api.database import Database
 from postbase_operator.api.project import Project
 from postbase_operator.api.restore_status import RestorePlan, RestoreReason
-from postbase_operator.archive.keys import Archive, PhysicalFolder, RecoveryProgressKey
+from postbase_operator.archive.keys import Archive, HistoryKey, PhysicalFolder, RecoveryProgressKey
 from postbase_operator.archive.record import BackupRecord, UnreadableRecord
 from postbase_operator.archive.run import LogEnd, RecoveryProgress
 from postbase_operator.errors import InvalidSpec
@@ -91,6 +91,16 @@ class Recoveries:
     async def pin(self, db: Database, step: steps.PinLog) -> None:
         store = await self._store(db)
         await asyncio.to_thread(store.put, str(step.key), LogEnd(end=step.end).to_bytes())
+
+    async def keep_history(
+        self, db: Database, object_key: str, timeline: int, content: bytes
+    ) -> None:
+        place = PhysicalFolder.read(object_key)
+        if place is None:
+            raise InvalidSpec("status.plan", f"{object_key!r} is no physical backup")
+        store = await self._store(db)
+        key = str(HistoryKey(place.archive, timeline))
+        await asyncio.to_thread(store.put, key, content)
 
     async def _store(self, db: Database) -> ObjectStore:
         body = self._cache.get(PROJECT, db.metadata.namespace, db.spec.project_ref.name)

@@ -25,6 +25,12 @@ SELECT pg_catalog.pg_is_in_recovery(), s.system_identifier::text, c.timeline_id,
     pg_catalog.pg_stat_file(%s, true) IS NULL
 FROM pg_catalog.pg_control_system() s, pg_catalog.pg_control_checkpoint() c
 """
+HISTORY = """
+SELECT n, pg_catalog.pg_read_binary_file('pg_wal/' || n || '.history')
+FROM (SELECT substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 1, 8)) s(n)
+WHERE n <> '00000001'
+"""
+"""By what it writes: what its last checkpoint says may be of before its promotion."""
 SLOT_KEPT = """
 SELECT pg_catalog.pg_create_physical_replication_slot(%s, true)
 WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_replication_slots WHERE slot_name = %s)
@@ -52,6 +58,12 @@ async def recovered(connection: Connection) -> Recovered | None:
     if row is None or row[0]:
         return None
     return Recovered(str(row[1]), int(row[2]), row[3], bool(row[4]))
+
+
+async def history(connection: Connection) -> tuple[int, bytes] | None:
+    """The timeline that it writes, and which ones that came from; None for the first one."""
+    row = await (await connection.execute(HISTORY)).fetchone()
+    return None if row is None else (int(row[0], 16), bytes(row[1]))
 
 
 async def settle(

@@ -118,7 +118,7 @@ class Builder:
             raise
         except PlanLimit as error:
             ground.was_not_done(VOLUME, service_id)
-            why = f"{error}: delete volumes of its Railway project, or take another Project"
+            why = f"{error}: delete volumes of its Railway project, or take a larger plan"
             raise InvalidSpec("spec.projectRef", why, reason="PlanLimitExceeded") from error
         except PostbaseError:
             ground.was_not_done(VOLUME, service_id)

@@ -166,6 +166,11 @@ async def stop(client: Client, deployment_id: str) -> None:
     await client.ask(operations.STOP_DEPLOYMENT, answers.Done, {"id": deployment_id})
 
 
+async def remove(client: Client, deployment_id: str) -> None:
+    """Takes the process down, and nobody can restart that deployment any more."""
+    await _gone(client, operations.REMOVE_DEPLOYMENT, {"id": deployment_id}, "deployment")
+
+
 async def _gone(
     client: Client, document: operations.Document, asked: Mapping[str, Any], *whats: str
 ) -> None:

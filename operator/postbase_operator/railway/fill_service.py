@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from postbase_operator.api.database import Database
-from postbase_operator.archive.run import VARIABLE
+from postbase_operator.archive.run import VARIABLE, RecoveryTask
 from postbase_operator.archive.staging import ATTEMPT, NAMES, SEALED, Staging
 from postbase_operator.planning.observed import VolumeRole
 from postbase_operator.railway import patches, services
@@ -32,6 +32,9 @@ RUN_AS = "RAILWAY_RUN_UID"
 """Railway mounts volumes as root's: our image, which is not root by itself, could write nothing."""
 KEPT = (VARIABLE, ATTEMPT)
 """What is known until the end: what is to be recovered, and by which attempt."""
+WHOLE = "POSTBASE_RESTORE_WHOLE"
+"""Of which log PostgreSQL has found, in an attempt, that it has no commit after the target. Each
+later attempt knows it too: told the target once more, it would only find that again."""
 SYSTEM_ID = "POSTBASE_SYSTEM_ID"
 NEVER = "-"
 """In place of a moment: a variable cannot be taken out without a deployment."""
@@ -100,13 +103,24 @@ def instance(image: str, region: str) -> dict[str, Any]:
     }
 
 
-def fill_patch(service: ServiceInstance, image: str, told: Staging) -> dict[str, Any]:
-    """One attempt."""
+def whole(task: RecoveryTask | None) -> str:
+    """The log of a recovery, and its target; "" where it has none."""
+    if task is None or task.stop_at is None:
+        return ""
+    return f"{task.timeline} {task.end} {task.stop_at.isoformat()}"
+
+
+def fill_patch(
+    service: ServiceInstance, image: str, told: Staging, known: str = ""
+) -> dict[str, Any]:
+    """One attempt. `known`: WHOLE."""
     variables: dict[str, Any] = {
         name: {"value": value} | ({"isSealed": True} if name in SEALED else {})
         for name, value in told.variables().items()
     }
     variables[RUN_AS] = {"value": "0"}
+    if known:
+        variables[WHOLE] = {"value": known}
     described = {
         "source": {"image": image},
         "deploy": {
@@ -148,7 +162,7 @@ def serve_patch(service: ServiceInstance, restore: str, system_id: str) -> dict[
         "deploy": {"restartPolicyType": "ALWAYS", "sleepApplication": False},
         "variables": {
             **{name: {"value": value} for name, value in marks.items()},
-            **dict.fromkeys(KEPT, NULL),
+            **dict.fromkeys((*KEPT, WHOLE), NULL),
         },
     }
     return {"services": {service.service_id: described}}

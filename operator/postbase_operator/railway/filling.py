@@ -15,20 +15,18 @@ from postbase_operator.api.database import Database
 from postbase_operator.archive.run import FillRun
 from postbase_operator.archive.staging import Staging, attempt_in
 from postbase_operator.desired import staged
-from postbase_operator.errors import (
-    InvalidSpec,
-    NotReady,
-)
+from postbase_operator.errors import Conflict, InvalidSpec, NotReady
 from postbase_operator.planning import plan as steps
 from postbase_operator.planning.beginning_archive import needs_offer
 from postbase_operator.planning.observed import Fill, Observed, Server, VolumeRole
 from postbase_operator.postgres import recovered
+from postbase_operator.postgres.connect import Connection
 from postbase_operator.railway import fill_service, parameters
 from postbase_operator.railway import observe as observing
 from postbase_operator.railway.archive_books import ArchiveBooks
 from postbase_operator.railway.building import DEPLOYMENT, Builder, Restored
 from postbase_operator.railway.fill_service import fills
-from postbase_operator.railway.fills import Fills
+from postbase_operator.railway.fills import Fills, task_in
 from postbase_operator.railway.generations import Family
 from postbase_operator.railway.ground import Ground
 from postbase_operator.railway.models import EnvironmentState, ServiceInstance
@@ -134,7 +132,8 @@ class Filling:
             return
         await Builder(ground).grow(db, step.volume)
         task = step.recovery
-        if task is not None and await self.fills.ended_early(ground, service):
+        known = await self.fills.whole(ground, service, variables, task)
+        if task is not None and known:
             task = task.model_copy(update={"stop_at": None})
         server, authority = await self.door.server(ground, db)
         told = Staging(
@@ -146,7 +145,7 @@ class Filling:
             key=server.key.decode(),
             store=await self.books.store(db),
         )
-        patch = fill_service.fill_patch(service, self.image, told)
+        patch = fill_service.fill_patch(service, self.image, told, known)
         message = f"postbase: {service.service_name} is filled, {step.restore} {step.attempt}"
         await self._commit(ground, service, patch, message)
 
@@ -190,13 +189,18 @@ class Filling:
         service, variables = await self._mine(ground, db, step.volume)
         match fill_service.role(variables):
             case VolumeRole.FILLING:
-                await self._serve(ground, db, service, step)
+                await self._serve(ground, db, service, variables, step)
             case VolumeRole.PREVIOUS:
                 await self.switching.bring_back(ground, db, step)
         await self.switching.hand_over(ground, db, step.keep_until)
 
     async def _serve(
-        self, ground: Ground, db: Database, service: ServiceInstance, step: steps.PromoteVolume
+        self,
+        ground: Ground,
+        db: Database,
+        service: ServiceInstance,
+        variables: Mapping[str, str],
+        step: steps.PromoteVolume,
     ) -> None:
         """The server is made fit, then marked and started as any other is."""
         state, _ = await ground.look(db)
@@ -204,7 +208,28 @@ class Filling:
         password = await self.servers.superuser(ground, db)
         wanted, revision = parameters.wanted(db), parameters.revision(db)
         async with self.door.open(ground, db, proxy) as connection:
+            await self._keep_history(db, variables, connection)
             await recovered.settle(connection, password, wanted, revision)
         patch = fill_service.serve_patch(service, step.restore, step.system_id)
         message = f"postbase: {service.service_name} serves, {step.restore}"
         await self._commit(ground, service, patch, message)
+
+    async def _keep_history(
+        self, db: Database, variables: Mapping[str, str], connection: Connection
+    ) -> None:
+        """The archive learns of the new timeline before anybody writes on it: else, until the
+        receiver comes to it, no restore would know the branch that clients are on."""
+        run = task_in(variables)
+        if run is None or run.recovery is None or not run.recovery.keeps_archive:
+            return
+        begun = await recovered.history(connection)
+        if begun is None:
+            return
+        try:
+            await self.archives.keep_history(db, run.object_key, *begun)
+        except Conflict:
+            why = (
+                f"another server has begun timeline {begun[0]} in the archive meanwhile: delete "
+                "this PitrRestore and make it anew; it then takes the next number"
+            )
+            raise InvalidSpec("spec.source", why, reason="SplitBrain") from None

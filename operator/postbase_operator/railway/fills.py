@@ -13,14 +13,14 @@ from datetime import datetime, timedelta
 
 from postbase_operator.api.database import Database
 from postbase_operator.archive.record import UnreadableRecord
-from postbase_operator.archive.run import VARIABLE, FillRun
+from postbase_operator.archive.run import VARIABLE, FillRun, RecoveryTask
 from postbase_operator.archive.staging import attempt_in, end_in
 from postbase_operator.errors import Denied, NotReady, PostbaseError, Unavailable
 from postbase_operator.planning.backup_observed import JobState, RunState
 from postbase_operator.planning.observed import Fill
 from postbase_operator.postgres import recovered
 from postbase_operator.postgres.faults import POSTGRESQL
-from postbase_operator.railway import reads
+from postbase_operator.railway import fill_service, reads
 from postbase_operator.railway.deployments import Deployment, Standing
 from postbase_operator.railway.fill_service import fills
 from postbase_operator.railway.ground import Ground
@@ -30,6 +30,7 @@ from postbase_operator.railway.restore_door import RestoreDoor
 
 LINES = 1000
 """Of a log, from the end."""
+LONGEST = 500
 FATAL = re.compile(r"\b(?:FATAL|PANIC):\s+(.*)")
 EARLY = "recovery ended before configured recovery target was reached"
 OF_CLIENTS = (
@@ -102,9 +103,10 @@ class Fills:
                 return run.goes(ON_ITS_WAY)
             case Standing.RUNNING:
                 return run.goes(await self._told(db, run))
-        word = end_in(await _log(ground, run.deployment), run.state.attempt)
+        lines = await _log(ground, run.deployment)
+        word = end_in(lines, run.state.attempt)
         if word is None:
-            return self._without_a_word(ground, run, "RunLost", "its run left no word")
+            return self._without_a_word(ground, run, "RunLost", "its run left no word", lines)
         if word.reason:
             return run.failed(word.reason, word.message)
         return Fill(run.volume, run.state, staged=True)
@@ -131,7 +133,8 @@ class Fills:
             case Standing.FAILED | Standing.STOPPED:
                 lines = await _log(ground, run.deployment)
                 if not (said := last_fatal(lines)):
-                    return self._without_a_word(ground, run, "RecoveryFailed", "PostgreSQL ended")
+                    ended = "PostgreSQL ended"
+                    return self._without_a_word(ground, run, "RecoveryFailed", ended, lines)
                 return run.failed("RecoveryFailed", said)
         try:
             async with self.door.open(ground, db, proxy) as connection:
@@ -141,7 +144,7 @@ class Fills:
         except (Unavailable, Denied) as error:
             if error.service != POSTGRESQL:
                 raise
-            return await self._shut_out(ground, run, " ".join(str(error).split())[:500])
+            return await self._shut_out(ground, run, " ".join(str(error).split())[:LONGEST])
         if found is None:
             return run.goes(RECOVERS, recovers=True)
         done = JobState(run.state.attempt, RunState.SUCCEEDED, run.state.since)
@@ -151,13 +154,24 @@ class Fills:
             return run.failed("RecoveryFailed", UNKNOWN)
         return Fill(run.volume, done, found.system_id, last, task)
 
-    async def ended_early(self, ground: Ground, service: ServiceInstance) -> bool:
-        """PostgreSQL has found no commit after its target, up to the end that was pinned: then all
-        of that is what was asked for."""
+    async def whole(
+        self,
+        ground: Ground,
+        service: ServiceInstance,
+        variables: Mapping[str, str],
+        task: RecoveryTask | None,
+    ) -> str:
+        """WHOLE, where PostgreSQL has found no commit after the target of this very recovery, up to
+        the end that was pinned: then all of that is what was asked for. Of another plan it says
+        nothing: that one's log may have commits which are not to be restored."""
+        wanted, before = fill_service.whole(task), task_in(variables)
+        if not wanted or variables.get(fill_service.WHOLE) == wanted:
+            return wanted
+        same = before is not None and fill_service.whole(before.recovery) == wanted
         latest = service.latest_deployment
-        if latest is None or fills(service) or latest.image != service.image:
-            return False
-        return last_fatal(await _log(ground, latest)) == EARLY
+        if not same or latest is None or fills(service) or latest.image != service.image:
+            return ""
+        return wanted if last_fatal(await _log(ground, latest)) == EARLY else ""
 
     async def _shut_out(self, ground: Ground, run: _Run, why: str) -> Fill:
         """Nobody gets in before it is recovered; one that is, and still lets nobody in, has failed.
@@ -171,13 +185,18 @@ class Fills:
             return goes
         return run.failed("RecoveryFailed", f"PostgreSQL is recovered and lets nobody in: {why}")
 
-    def _without_a_word(self, ground: Ground, run: _Run, reason: str, message: str) -> Fill:
-        """The log may come later than the end; and what has ended may be the attempt before."""
+    def _without_a_word(
+        self, ground: Ground, run: _Run, reason: str, message: str, lines: list[str]
+    ) -> Fill:
+        """The log may come later than the end; and what has ended may be the attempt before. Where
+        it is given up in place its service goes, and the log with it: so its end is told here."""
         key = run.key
         since = self._silent.setdefault(key, self.now())
         if self.now() - since < timedelta(seconds=ground.settles):
             return run.goes(ON_ITS_WAY)
-        return run.failed(reason, f"{message}; see the log of {run.deployment.id} on Railway")
+        last = " ".join((lines[-1] if lines else "").split())[:LONGEST]
+        told = f"the last line of its log: {last}" if last else "its log is empty"
+        return run.failed(reason, f"{message}; {told}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,11 +214,7 @@ class _Run:
 
     @property
     def task(self) -> FillRun | None:
-        """What is recovered; None where somebody has edited it."""
-        try:
-            return FillRun.from_bytes(self.variables.get(VARIABLE, "").encode())
-        except UnreadableRecord:
-            return None
+        return task_in(self.variables)
 
     def goes(self, message: str, *, recovers: bool = False) -> Fill:
         said = JobState(self.state.attempt, RunState.RUNNING, self.state.since, message=message)
@@ -209,6 +224,14 @@ class _Run:
         since = self.state.since
         said = JobState(self.state.attempt, RunState.FAILED, since, since, reason, message)
         return Fill(self.volume, said)
+
+
+def task_in(variables: Mapping[str, str]) -> FillRun | None:
+    """What is recovered; None where somebody has edited it."""
+    try:
+        return FillRun.from_bytes(variables.get(VARIABLE, "").encode())
+    except UnreadableRecord:
+        return None
 
 
 async def _log(ground: Ground, deployment: Deployment) -> list[str]:

@@ -63,6 +63,13 @@ class Part:
         """Nothing of it runs, and nothing will."""
         return self.has_fence and has_ended(self.service)
 
+    @property
+    def restartable(self) -> str:
+        """The deployment that a person could restart as it was, past the fence; "" where none."""
+        latest = self.service.latest_deployment
+        there = latest is not None and latest.status not in (*_OVER, "REMOVING")
+        return latest.id if latest is not None and there else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Family:

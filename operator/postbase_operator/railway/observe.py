@@ -122,11 +122,14 @@ def one_volume(state: EnvironmentState, service: ServiceInstance) -> VolumeInsta
 def volume(
     seen: VolumeInstance, db: Database, service_name: str, variables: Mapping[str, str]
 ) -> Volume:
-    """`kept`: deleting a namespace never deletes what is on Railway."""
+    """`kept`: deleting a namespace never deletes what is on Railway. One that does not serve and is
+    named as a part is on its way out, by an operator that was killed at it: it keeps that name."""
+    role, named = fill_service.role(variables), seen.volume.name
+    leaves = role is not VolumeRole.CURRENT and named == part_name(service_name, seen.volume_id)
     return Volume(
         name=seen.volume_id,
         generation=fill_service.generation(variables),
-        role=fill_service.role(variables),
+        role=role,
         database_uid=db.metadata.uid,
         system_id=variables.get(fill_service.SYSTEM_ID, ""),
         image="",
@@ -136,7 +139,7 @@ def volume(
         image_tag=services.image(db),
         restore=variables.get(fill_service.RESTORE, ""),
         delete_after=fill_service.keep_until(variables),
-        labelled=seen.volume.name == volume_name(service_name, seen.volume_id),
+        labelled=leaves or named == volume_name(service_name, seen.volume_id),
     )
 
 
@@ -204,6 +207,8 @@ def process(
         return Process(claim=claim)
     reachable = proxy is not None and proxy.ready
     state = STATES.get(latest.standing)
+    if latest.status == "REMOVED":  # and no other one follows: nothing is stopping any more
+        state = ProcessState.ABSENT
     if state is None:
         state = ProcessState.RUNNING if reachable else ProcessState.STARTING
     image = latest.image or ""

@@ -104,6 +104,7 @@ DEPLOYMENT_STATE = _load("DeploymentState")
 DEPLOYMENT_STEPS = _load("DeploymentSteps")
 RESTART_DEPLOYMENT = _load("RestartDeployment")
 STOP_DEPLOYMENT = _load("StopDeployment")
+REMOVE_DEPLOYMENT = _load("RemoveDeployment")
 DEPLOYMENT_LOGS = _load("DeploymentLogs")
 SERVICE_METRICS = _load("ServiceMetrics")
 

@@ -99,6 +99,6 @@ def check_room(plan: Plan, volumes: int, wanted: int = 1) -> None:
         raise InvalidSpec(
             "spec.projectRef",
             f"its Railway project has {volumes} volumes, this Database takes {wanted} more, and "
-            f"the plan {plan.name} allows {plan.volumes}: delete some, or take another Project",
+            f"the plan {plan.name} allows {plan.volumes}: delete some there, or take a larger plan",
             reason="PlanLimitExceeded",
         )

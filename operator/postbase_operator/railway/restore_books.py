@@ -40,3 +40,10 @@ class RestoreBooks(Protocol):
     async def pin(self, db: Database, step: PinLog) -> None:
         """A recovery that follows the log is told where it ends."""
         ...
+
+    async def keep_history(
+        self, db: Database, object_key: str, timeline: int, content: bytes
+    ) -> None:
+        """Of a timeline that a recovery of this backup has begun: in its archive when it returns.
+        Raises Conflict where another history of that number is there."""
+        ...

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from postbase_operator.api.database import Database
-from postbase_operator.errors import NotReady, PostbaseError
+from postbase_operator.errors import NotReady, PostbaseError, Unavailable
 from postbase_operator.planning import plan as steps
 from postbase_operator.planning.observed import VolumeRole
 from postbase_operator.railway import changes, fill_service, taking_away
@@ -44,6 +44,8 @@ class Switching:
         default_factory=lambda: defaultdict(asyncio.Lock)
     )
     """By UID: what is brought back is not taken away at the same moment."""
+    _put_away: set[str] = field(default_factory=set)
+    """Deployments that were removed, or are not to be."""
 
     def forget(self, db: Database) -> None:
         self._locks.pop(db.metadata.uid, None)
@@ -124,10 +126,25 @@ class Switching:
                     await self._expire(ground, db, part.service_id)
                 elif not part.is_fenced:
                     await self._fence(ground, db, family, part)
+                elif part.restartable and part.restartable not in self._put_away:
+                    await self._remove(ground, part.restartable)
             await self._sweep(ground, db)
         except PostbaseError as error:
             extra = {"object": str(db.metadata.name), "error": str(error)}
             logger.info("what was replaced is not as it should be yet", extra=extra)
+
+    async def _remove(self, ground: Ground, deployment: str) -> None:
+        """The fence counts from the next deployment on; so what was stopped must not come back.
+        Where Railway refuses, it is not asked for at each look: a restart is stopped again."""
+        try:
+            ground.sight.changed()
+            await changes.remove(ground.client, deployment)
+        except Unavailable:
+            raise
+        except PostbaseError:
+            self._put_away.add(deployment)
+            raise
+        self._put_away.add(deployment)
 
     async def _expire(self, ground: Ground, db: Database, service_id: str) -> None:
         """By its marks of this moment: an undo may have taken it meanwhile."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from types import SimpleNamespace
 from typing import cast
 
@@ -9,7 +10,7 @@ import pytest
 
 from postbase_operator.archive.record import BackupRecord
 from postbase_operator.jobs.desk import Failed
-from postbase_operator.jobs.stage import check_fits, check_room, main, names
+from postbase_operator.jobs.stage import LARGER, _full, check_fits, check_room, main, names
 from postbase_operator.jobs.supply import Supply
 
 
@@ -38,6 +39,12 @@ def test_what_has_no_room_is_refused_before_it_is_fetched() -> None:
     ) as e:
         check_room(2**31, 2**30)
     assert e.value.reason == "VolumeFull"
+    assert "not tried again: make it anew" in str(e.value)  # a size that is raised mends nothing
+
+
+def test_a_volume_that_gets_full_says_the_same() -> None:
+    word = _full(OSError(errno.ENOSPC, "No space left on device"))
+    assert (word.reason, LARGER in word.message) == ("VolumeFull", True)
 
 
 def test_data_that_another_c_library_has_sorted_is_refused() -> None:
@@ -45,6 +52,8 @@ def test_data_that_another_c_library_has_sorted_is_refused() -> None:
     with pytest.raises(Failed, match="Alpine") as e:
         check_fits(cast(BackupRecord, SimpleNamespace(libc="musl")))
     assert e.value.reason == "ImageMismatch"
+    assert "provider Kubernetes" in str(e.value)
+    assert "logical backup" not in str(e.value)  # which Railway does not restore either
 
 
 def test_it_ends_with_a_word_also_where_it_was_told_nothing(

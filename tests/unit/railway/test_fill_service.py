@@ -43,6 +43,17 @@ def test_a_run_that_has_ended_is_not_begun_anew_by_railway() -> None:
         assert made["restartPolicyType"] == "NEVER"
 
 
+def test_what_an_attempt_has_found_is_known_until_it_serves() -> None:
+    def variables(patch: dict[str, Any]) -> dict[str, Any]:
+        return dict(patch["services"]["s1"]["variables"])
+
+    assert fill_service.WHOLE not in variables(fill_service.fill_patch(service(), "i", TOLD))
+    told = variables(fill_service.fill_patch(service(), "i", TOLD, "1 0/5 then"))
+    assert told[fill_service.WHOLE] == {"value": "1 0/5 then"}
+    assert fill_service.WHOLE not in variables(fill_service.recover_patch(service(), DB))
+    assert variables(fill_service.serve_patch(service(), "r", "7"))[fill_service.WHOLE] is NULL
+
+
 @pytest.mark.trap("sealed-is-not-shown")
 def test_what_fills_is_told_in_one_commit_and_what_opens_something_is_sealed() -> None:
     patch = fill_service.fill_patch(service(), "ours:1", TOLD)["services"]["s1"]
@@ -82,7 +93,8 @@ def test_the_last_start_is_as_of_any_other_and_leaves_nothing_of_the_restore() -
     told = patch["variables"]
     assert told[ROLE] == {"value": "current"}
     assert told["POSTBASE_SYSTEM_ID"] == {"value": "7"}
-    assert {name for name, value in told.items() if value is NULL} == {ATTEMPT, VARIABLE}
+    gone = {name for name, value in told.items() if value is NULL}
+    assert gone == {ATTEMPT, VARIABLE, fill_service.WHOLE}
 
 
 def test_which_attempt_was_described() -> None:

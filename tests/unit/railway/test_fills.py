@@ -19,6 +19,7 @@ from postbase_operator.postgres import recovered
 from postbase_operator.postgres.faults import POSTGRESQL
 from postbase_operator.postgres.recovered import Recovered
 from postbase_operator.railway.deployments import Deployment
+from postbase_operator.railway.fill_service import COMMAND, WHOLE, whole
 from postbase_operator.railway.fills import Fills, last_fatal
 from postbase_operator.railway.ground import Ground
 from postbase_operator.railway.models import ServiceInstance
@@ -71,10 +72,7 @@ class Double:
         ground: Any = SimpleNamespace(
             sight=SimpleNamespace(variables=self._variables), client=None, settles=1.0
         )
-        latest = Deployment(id="d", status=self.status, status_updated_at=NOW, meta={"image": "pg"})
-        service = ServiceInstance.model_validate(
-            {"serviceId": "s", "serviceName": "shop", "source": {"image": "pg"}}
-        ).model_copy(update={"latest_deployment": latest})
+        service = one_that_runs("pg", self.status)
         fill = await self.fills.look(cast(Ground, ground), database(), service, "v", None)
         assert fill is not None
         return fill
@@ -134,6 +132,27 @@ async def test_a_recovery_that_lets_nobody_in_says_why_and_ends_once_it_is_ready
         assert "not permitted" in fill.job.message
 
 
+async def test_what_ends_without_a_word_is_told_with_its_last_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    log = [*LOG[:4], "2026-11-28 23:00:05 UTC [1] LOG:  database system is\tshut down"]
+
+    async def logs(*_: object, limit: int) -> list[SimpleNamespace]:
+        return [SimpleNamespace(message=line) for line in log[-limit:]]
+
+    monkeypatch.setattr("postbase_operator.railway.reads.logs", logs)
+    for told in ("last line of its log: 2026-11-28 23:00:05 UTC [1] LOG: database", "log is empty"):
+        double = Double()
+        double.status = "FAILED"
+        assert (await double.look()).job.state is RunState.RUNNING
+        double.now = NOW + timedelta(seconds=2)
+        fill = await double.look()
+        assert (fill.job.state, fill.job.reason) == (RunState.FAILED, "RecoveryFailed")
+        assert told in fill.job.message
+        assert "on Railway" not in fill.job.message  # what is given up in place goes, with its log
+        log.clear()
+
+
 async def test_the_log_of_what_has_failed_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     read = []
 
@@ -151,3 +170,37 @@ async def test_the_log_of_what_has_failed_is_read_once(monkeypatch: pytest.Monke
     double.variables[ATTEMPT] = "2"
     await double.look()
     assert len(read) == 2
+
+
+async def test_that_the_log_has_nothing_after_the_target_holds_for_all_attempts_at_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    log = list(LOG)
+
+    async def logs(*_: object, limit: int) -> list[SimpleNamespace]:
+        return [SimpleNamespace(message=line) for line in log[-limit:]]
+
+    monkeypatch.setattr("postbase_operator.railway.reads.logs", logs)
+    task = TASK.model_copy(update={"stop_at": NOW})
+    told = {VARIABLE: FillRun(object_key="k", recovery=task).to_bytes().decode()}
+    double, ground = Double(), cast(Ground, SimpleNamespace(client=None))
+    service = one_that_runs("pg")
+    known = await double.fills.whole(ground, service, told, task)
+    assert known == whole(task) != ""
+    # The next attempt has failed before it came to PostgreSQL, whose log is not there any more.
+    again = told | {WHOLE: known}
+    staged = one_that_runs("ours").model_copy(update={"start_command": COMMAND})
+    assert await double.fills.whole(ground, staged, again, task) == known
+    assert await double.fills.whole(ground, staged, told, task) == ""
+    # Of another plan, whose log goes on beyond the target, it says nothing.
+    longer = task.model_copy(update={"end": "0/6000000"})
+    assert await double.fills.whole(ground, service, again, longer) == ""
+    assert await double.fills.whole(ground, service, told, TASK) == ""  # it has no target
+    del log[4:]
+    assert await double.fills.whole(ground, service, told, task) == ""
+
+
+def one_that_runs(image: str, status: str = "FAILED") -> ServiceInstance:
+    latest = Deployment(id="d", status=status, status_updated_at=NOW, meta={"image": image})
+    wire = {"serviceId": "s", "serviceName": "shop", "source": {"image": image}}
+    return ServiceInstance.model_validate(wire).model_copy(update={"latest_deployment": latest})

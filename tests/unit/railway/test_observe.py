@@ -66,6 +66,13 @@ def test_one_that_was_stopped_is_absent() -> None:
     assert observe.process(stopped, READY, "v", DB, None).state is ProcessState.ABSENT
 
 
+def test_one_that_was_removed_stops_no_more() -> None:
+    going = observe.process(service("REMOVING"), READY, "v", DB, None)
+    assert going.state is ProcessState.STOPPING
+    gone = observe.process(service("REMOVED"), READY, "v", DB, None)
+    assert gone.state is ProcessState.ABSENT
+
+
 def test_what_waits_for_a_new_process() -> None:
     older = observe.process(service("SUCCESS", services.IMAGE + ":16"), READY, "v", DB, None)
     assert older.waiting_changes == ("image of postgres",)
@@ -90,6 +97,14 @@ def test_a_volume_without_its_name_is_given_it() -> None:
     assert not seen.labelled
     named = volume(name=observe.volume_name(NAME, held.volume_id))
     assert observe.volume(named, DB, NAME, {}).labelled
+
+
+def test_what_is_on_its_way_out_keeps_its_name_and_what_serves_never_has_it() -> None:
+    part = volume(name=observe.part_name(NAME, "0a1b2c3d-4e5f"))
+    assert observe.volume(part, DB, NAME, fill_service.left(None)).labelled
+    assert observe.volume(part, DB, NAME, fill_service.begun("uid")).labelled
+    assert not observe.volume(part, DB, NAME, {}).labelled
+    assert not observe.volume(part, DB, NAME, fill_service.back("uid", "7", 3)).labelled
 
 
 @pytest.mark.trap("volume-outlives-service")

@@ -102,6 +102,8 @@ async def test_in_place_it_takes_a_place_among_the_volumes_and_stays_where_it_is
     assert await restoring().rehearse(Rehearsal(IN_PLACE, FILL)) == ADMITTED
     said = await restoring("hobby", 10).rehearse(Rehearsal(IN_PLACE, FILL))
     assert (said.reason, said.message.split(":")[0]) == ("PlanLimitExceeded", "spec.projectRef")
+    assert "delete some there, or take a larger plan" in said.message
+    assert "another Project" not in said.message  # all of an operator's are in one of Railway's
 
 
 async def test_latest_in_place_is_refused_before_anything_is_made() -> None:
