@@ -108,7 +108,7 @@ class Attempt:
         recovery = self.run.recovery
         environment = {"PATH": f"{path}:{os.environ['PATH']}", "LC_ALL": "C"} | self.environment
         if recovery is not None:
-            environment["POSTBASE_TIMELINE"] = str(recovery.timeline)
+            environment["POSTBASE_TIMELINE"] = recovery.target_timeline
             if recovery.stop_at is not None:
                 environment["POSTBASE_STOP_AT"] = recovery.stop_at.isoformat(sep=" ")
         return subprocess.Popen(

@@ -18,7 +18,7 @@ import psycopg
 import pytest
 
 from component.fault_proxy import Answers, FaultProxy
-from component.job_runs import UID, record_in, run_of, take_physical
+from component.job_runs import ID, UID, record_in, run_of, take_physical
 from component.log_archive import archive_log
 from component.prefetch_process import RUN, STORE
 from component.recoveries import Attempt, begun, failed, recovered, started, task
@@ -91,9 +91,9 @@ def write(server: Server, count: int, start: int = 0) -> None:
             connection.execute("INSERT INTO journal VALUES (%s, %s)", [n, body])
 
 
-def backed_up(server: Server, store: S3Store) -> tuple[Archive, str]:
+def backed_up(server: Server, store: S3Store, backup_id: str = ID) -> tuple[Archive, str]:
     (system_id,) = server.sql("SELECT system_identifier::text FROM pg_control_system()")[0]
-    run = run_of("Physical", system_id)
+    run = run_of("Physical", system_id).model_copy(update={"id": backup_id})
     take_physical(run, store, server.conninfo)
     return Archive(UID, f"{system_id}-1"), str(record_in(store, run).place)
 

@@ -16,8 +16,8 @@ from component.store_server import StoreServer, store_of
 from component.test_recovery import TRACKED, backed_up, journal, told, write
 from postbase_operator.api.ids import public_id
 from postbase_operator.archive.keys import HistoryKey, RecoveryEndKey
-from postbase_operator.archive.record import CatalogueEntry
-from postbase_operator.archive.run import LogEnd, Recovered, RecoveryProgress
+from postbase_operator.archive.record import BackupRecord, CatalogueEntry
+from postbase_operator.archive.run import LogEnd, Recovered, RecoveryProgress, RecoveryTask
 from postbase_operator.jobs.catalogue import told as catalogue_told
 from postbase_operator.objectstore import catalogue
 from postbase_operator.objectstore.archive_log import StoredLog, load
@@ -77,6 +77,51 @@ def test_several_in_a_row_each_on_a_timeline_of_its_own(
     server, word = recovered(servers, major, store, key, task(plan, keeps_archive=True), **TRACKED)
     assert word.timeline == 6
     assert journal(server) == left[1]
+    server.kill()
+
+
+def alone(base: BackupRecord) -> RecoveryTask:
+    """As a PitrRestore of a Backup in place has it."""
+    return RecoveryTask(
+        restore=RESTORE,
+        timeline=base.timeline or 1,
+        end=base.stop_lsn,
+        alone=True,
+        keeps_archive=True,
+    )
+
+
+@pytest.mark.parametrize("major", MAJORS)
+def test_a_backup_as_it_is_takes_a_timeline_that_nobody_has(
+    servers: Servers, s3_server: StoreServer, major: int
+) -> None:
+    """Two such restores once took the same one, and the receiver refused the second."""
+    store = store_of(s3_server.config)
+    server = servers.new(major, **TRACKED)
+    server.sql("CREATE TABLE journal (n bigint PRIMARY KEY, body text)")
+    write(server, 5)
+    archive, key = backed_up(server, store)
+    write(server, 5, start=100)
+    archive_log(store, archive, server)
+    server.kill()
+    (base,) = load(store, archive).bases
+    for number in (2, 3):
+        server, word = recovered(servers, major, store, key, alone(base), **TRACKED)
+        assert word.timeline == number
+        assert journal(server) == set(range(5))
+        assert store.get(str(HistoryKey(archive, number)))
+        write(server, 5, start=number * 1000)
+        archive_log(store, archive, server)
+        if number == 2:
+            server.kill()
+    # What it is a backup of may be a timeline that the archive knows nothing of, but its number.
+    _, key = backed_up(server, store, f"bkp_{'c' * 26}")
+    rows = journal(server)
+    server.kill()
+    store.delete(str(HistoryKey(archive, 3)))
+    later = next(each for each in load(store, archive).bases if each.timeline == 3)
+    server, word = recovered(servers, major, store, key, alone(later), **TRACKED)
+    assert (word.timeline, journal(server)) == (4, rows)
     server.kill()
 
 

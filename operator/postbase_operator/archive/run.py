@@ -73,7 +73,10 @@ class RecoveryTask(Part):
     restore: str
     """UID of the object whose wish it is: where progress is told."""
     timeline: PositiveInt
-    """PostgreSQL's recovery_target_timeline."""
+    """Where the log is followed to."""
+    alone: bool = False
+    """The backup as it is, with its own log up to `end`: it needs no other timeline. What the
+    archive knows of others are the numbers that are taken."""
     end: LSN | None = None
     """Where the log is cut. None: it is followed until the archive's `end.json` says where."""
     stop_at: Instant | None = None
@@ -84,6 +87,11 @@ class RecoveryTask(Part):
     """What must be reached."""
     wal_files: NonNegativeInt = 0
     """About how many there are, for progress."""
+
+    @property
+    def target_timeline(self) -> str:
+        """PostgreSQL's recovery_target_timeline: the backup's own needs no history."""
+        return "current" if self.alone else str(self.timeline)
 
 
 class FillRun(Record):

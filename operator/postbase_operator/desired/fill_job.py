@@ -93,7 +93,7 @@ def recovery_environment(db: Database, run: FillRun) -> dict[str, str]:
         if name in SERVER_SETTINGS
     }
     if run.recovery is not None:
-        found["POSTBASE_TIMELINE"] = str(run.recovery.timeline)
+        found["POSTBASE_TIMELINE"] = run.recovery.target_timeline
         if run.recovery.stop_at is not None:
             found["POSTBASE_STOP_AT"] = run.recovery.stop_at.astimezone(UTC).isoformat(sep=" ")
     return found

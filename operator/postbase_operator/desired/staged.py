@@ -84,7 +84,7 @@ def _target(task: RecoveryTask | None) -> dict[str, str]:
     if task is None:
         return {"recovery_target": "immediate", "restore_command": "exit 1"}
     command = f"if [ -f {LOG}/%f ]; then cp {LOG}/%f %p || exit 255; else exit 1; fi"
-    found = {"recovery_target_timeline": str(task.timeline), "restore_command": command}
+    found = {"recovery_target_timeline": task.target_timeline, "restore_command": command}
     if task.stop_at is not None:
         found["recovery_target_time"] = task.stop_at.astimezone(UTC).isoformat(sep=" ")
         found["recovery_target_inclusive"] = "on"

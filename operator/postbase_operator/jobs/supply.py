@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from postbase_operator.archive.keys import Archive, HistoryKey, RecoveryEndKey
-from postbase_operator.archive.log_path import ArchivedLog, Assembly, LogPath
+from postbase_operator.archive.log_path import ArchivedLog, Assembly, Leg, LogPath
 from postbase_operator.archive.lsn import Lsn, Segment
 from postbase_operator.archive.record import BackupRecord
 from postbase_operator.archive.run import LogEnd, RecoveryTask
@@ -121,7 +121,8 @@ class Supply:
         histories = {}
         if timeline != 1 and timeline in self._index.histories:
             histories[timeline] = self._store.get(str(self._index.histories[timeline]))
-        self._path = LogPath.to(timeline, histories)
+        alone = LogPath((Leg(timeline, Lsn()),))
+        self._path = alone if self._task.alone else LogPath.to(timeline, histories)
 
     def _assembled(self, segment: Segment) -> Assembly | None:
         """As far as the end, or whole; None where that is not there."""

@@ -204,11 +204,17 @@ def last_part(
 
 def fill_of(restore: PitrRestore, backup: Backup | None) -> tuple[str, RecoveryTask | None]:
     """What a volume is filled with in place: the backup's place, and what is replayed after it."""
-    plan = restore.status.plan
-    if restore.spec.source.backup_ref is not None or plan is None:
-        return (str(backup.status.object_key) if backup is not None else ""), None
-    task = task_of(plan, restore.metadata.uid, in_place=True, follows=follows(restore))
-    return plan.object_key or "", task
+    plan, key = restore.status.plan, str(backup.status.object_key) if backup is not None else ""
+    if plan is None:
+        return key, None
+    if restore.spec.source.backup_ref is None:
+        task = task_of(plan, restore.metadata.uid, in_place=True, follows=follows(restore))
+        return plan.object_key or "", task
+    # It takes a timeline that nobody has in this archive, and notes it there: two such restores
+    # once took the same one, and the receiver refused the second (SplitBrain).
+    given = plan.model_copy(update={"object_key": key})
+    alone = task_of(given, restore.metadata.uid, in_place=True)
+    return key, alone.model_copy(update={"alone": True}) if alone is not None else None
 
 
 def give_up(

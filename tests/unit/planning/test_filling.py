@@ -121,6 +121,17 @@ def test_in_place_a_volume_is_filled_beside_the_one_that_serves() -> None:
     assert not {"PromoteVolume", "FailVolume"} & set(kinds(beside))  # the Database lets it be
 
 
+def test_what_is_brought_back_as_it_was_takes_a_timeline_that_its_archive_does_not_have() -> None:
+    """Its own log, and no more; which numbers are taken the archive says."""
+    known = {"backup": backup(timeline=2, startLSN="0/5000028", stopLSN="0/6000000")}
+    wish = restore(look(restore(), seen(), **known).status)
+    (step,) = look(wish, seen(CURRENT, NEXT), **known).steps
+    assert step.object_key == KEY
+    assert (step.recovery.timeline, step.recovery.end) == (2, "0/6000000")
+    assert (step.recovery.alone, step.recovery.keeps_archive) == (True, True)
+    assert (step.recovery.target_timeline, step.recovery.stop_at) == ("current", None)
+
+
 def test_a_volume_whose_restore_is_gone_goes_too() -> None:
     assert steps.FailVolume(NEXT.name) in plan(seen(CURRENT, NEXT)).steps
 
