@@ -13,8 +13,10 @@ from kubernetes.client import (
     V1ContainerPort,
     V1EnvVar,
     V1Lifecycle,
+    V1PodSecurityContext,
     V1Probe,
     V1ResourceRequirements,
+    V1SeccompProfile,
     V1SecurityContext,
 )
 
@@ -126,6 +128,19 @@ def _resources(db: Database, settings: Settings) -> V1ResourceRequirements:
     millis = max(1, round(float(parse_quantity(cpu)) * 1000 * settings.cpu_request_ratio))
     return V1ResourceRequirements(
         requests={"cpu": f"{millis}m", "memory": memory}, limits={"cpu": cpu, "memory": memory}
+    )
+
+
+def user(db: Database) -> V1PodSecurityContext:
+    """Whom all of the pod runs as, and whose its volumes are (Pod Security "restricted")."""
+    uid = db.spec.pod_security.run_as_user
+    return V1PodSecurityContext(
+        run_as_user=uid,
+        run_as_group=uid,
+        run_as_non_root=True,
+        fs_group=uid,
+        fs_group_change_policy="OnRootMismatch",
+        seccomp_profile=V1SeccompProfile(type="RuntimeDefault"),
     )
 
 

@@ -15,11 +15,9 @@ from kubernetes.client import (
     V1JobSpec,
     V1KeyToPath,
     V1ObjectMeta,
-    V1PodSecurityContext,
     V1PodSpec,
     V1PodTemplateSpec,
     V1ResourceRequirements,
-    V1SeccompProfile,
     V1SecretVolumeSource,
     V1Volume,
     V1VolumeMount,
@@ -70,21 +68,13 @@ def pod(
     place: dict[str, Any],
 ) -> V1PodSpec:
     """`first`: what runs before the main container, or beside it."""
-    uid = db.spec.pod_security.run_as_user
     return V1PodSpec(
         restart_policy="Never",
         automount_service_account_token=False,
         service_account_name=db.spec.service_account_name,
         enable_service_links=False,
         termination_grace_period_seconds=grace_seconds,
-        security_context=V1PodSecurityContext(
-            run_as_user=uid,
-            run_as_group=uid,
-            run_as_non_root=True,
-            fs_group=uid,
-            fs_group_change_policy="OnRootMismatch",
-            seccomp_profile=V1SeccompProfile(type="RuntimeDefault"),
-        ),
+        security_context=containers.user(db),
         init_containers=list(first) or None,
         containers=[main],
         volumes=mounted,

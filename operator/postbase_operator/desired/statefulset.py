@@ -12,10 +12,8 @@ from typing import Any
 from kubernetes.client import (
     V1LabelSelector,
     V1ObjectMeta,
-    V1PodSecurityContext,
     V1PodSpec,
     V1PodTemplateSpec,
-    V1SeccompProfile,
     V1StatefulSet,
     V1StatefulSetPersistentVolumeClaimRetentionPolicy,
     V1StatefulSetSpec,
@@ -59,20 +57,12 @@ def _pod_meta(db: Database) -> V1ObjectMeta:
 
 def pod_spec(db: Database, claim: str, image: str, settings: Settings) -> V1PodSpec:
     """One pod: initdb, the sidecar that starts first and ends last, PostgreSQL."""
-    uid = db.spec.pod_security.run_as_user
     return V1PodSpec(
         automount_service_account_token=False,
         service_account_name=db.spec.service_account_name,
         enable_service_links=False,
         termination_grace_period_seconds=GRACE_SECONDS,
-        security_context=V1PodSecurityContext(
-            run_as_user=uid,
-            run_as_group=uid,
-            run_as_non_root=True,
-            fs_group=uid,
-            fs_group_change_policy="OnRootMismatch",
-            seccomp_profile=V1SeccompProfile(type="RuntimeDefault"),
-        ),
+        security_context=containers.user(db),
         init_containers=[
             containers.initdb(db, image, settings),
             containers.wal_receiver(settings),
