@@ -10,7 +10,7 @@ import pytest
 from e2e.cluster import Cluster, eventually
 from e2e.conftest import NewDb
 from e2e.runs import restore
-from e2e.test_pitr import window, zulu
+from e2e.test_pitr import zulu
 from e2e.test_restore_bad_days import SHORT, Past, a_past
 from e2e.test_restores import claims, jobs
 
@@ -55,16 +55,15 @@ def test_a_restore_of_a_restore_and_back_behind_both(past: Past) -> None:
 def test_a_backup_as_it_is_begins_a_branch_that_the_archive_takes(past: Past) -> None:
     """Other restores have taken the numbers that it would begin with by itself."""
     db = past.db
-    base = db.live()["status"]["pitr"]["baseBackupRef"]["name"]
+    pitr = db.live()["status"]["pitr"]
+    taken, base = {each["timeline"] for each in pitr["branches"]}, pitr["baseBackupRef"]["name"]
     restore(db, "as-it-was", {"backupRef": {"name": base}}, **SHORT).apply().wait(seconds=240)
+    before = db.value("SELECT clock_timestamp()")
     db.fill("on a branch of its own")
-    moment = db.value("SELECT clock_timestamp()")
-
-    def reaches() -> bool:
-        until = window(db).get("to")
-        return bool(until) and datetime.fromisoformat(until) >= moment
-
-    eventually(reaches, "what can be restored reaches so far", seconds=240)
+    target = {"targetTime": zulu(db.value("SELECT clock_timestamp()"))}
+    plan = restore(db, "of-that-branch", target, dryRun=True).apply().wait()["plan"]
+    assert plan["timelines"][-1] > max(taken)
+    assert datetime.fromisoformat(plan["lastCommitTime"]) > before
     db.wait_for("Archiving", "True", seconds=120)
 
 
