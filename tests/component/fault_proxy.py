@@ -52,7 +52,11 @@ class Request:
         head = re.sub(rb"(?im)^(expect|connection):.*\r\n", b"", self.head)
         head = head.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n")
         server = socket.create_connection(("127.0.0.1", self.proxy.server_port), PATIENCE)
-        server.sendall(head + body)
+        try:
+            server.sendall(head + body)
+        except OSError:
+            server.close()
+            raise
         return server
 
 
