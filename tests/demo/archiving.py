@@ -8,6 +8,7 @@ from demo.provider import Provider
 from demo.telling import NOW, STARTED, apply, expect, kubectl, psql, restore, tell
 
 ROWS = "SELECT count(*) FROM ledger"
+TIMELINE = "SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"
 RESCUED = """\
 apiVersion: postbase.sh/v1alpha1
 kind: Database
@@ -57,7 +58,7 @@ def to_the_second(provider: Provider) -> None:
     expect("the rows", psql(f"{ROWS} WHERE n <= 8"), "8")
     expect("what came later", psql(f"{ROWS} WHERE n > 8"), "0")
     write(20, 20)
-    other = psql(NOW)
+    other, left = psql(NOW), int(psql(TIMELINE), 16)
 
     tell("Taken back: the rows of after are there, and the deleted ones are not")
     restore("undo-that-restore", "{previous: {}}")
@@ -67,9 +68,9 @@ def to_the_second(provider: Provider) -> None:
 
     tell("Each branch can still be had to a second: this one, and the one that was just left")
     expect("the way to the second after the mistake", timelines("present", later), "[1]")
-    expect("the way to row 20, by its timeline", timelines("left", other, 2), "[1, 2]")
+    expect("the way to row 20, by its timeline", timelines("left", other, left), f"[1, {left}]")
     kubectl("get", "database", "shop-main", "-o", "jsonpath={.status.pitr.branches}", show=True)
-    restore("row-20", f'{{targetTime: "{other}", timeline: 2}}', new="shop-branch")
+    restore("row-20", f'{{targetTime: "{other}", timeline: {left}}}', new="shop-branch")
     provider.client("shop-branch")
     expect("the last row of that branch", psql("SELECT max(n) FROM ledger"), "20")
     expect("the rows that were not deleted on it", psql(f"{ROWS} WHERE n <= 8"), "8")
