@@ -83,10 +83,10 @@ def _pod(
         dumps = run_job.client("dump", dump, image, settings)
         first = [_prepare(run, settings, signs=signs), dumps]
     # In memory: a client key is written there.
-    mounted = [run_job.in_memory("run", "16Mi"), *run_job.always(db)]
-    mounted += run_job.of_the_cluster(db) if signs else []
+    mounted = [run_job.memory_volume("run", "16Mi"), *run_job.tmp_and_store(db)]
+    mounted += run_job.cluster_volumes(db) if signs else []
     main = _reading(run, settings, password_secret)
-    return run_job.pod(db, first, main, mounted, GRACE_SECONDS, run_job.near(db))
+    return run_job.pod(db, first, main, mounted, GRACE_SECONDS, run_job.near_the_server(db))
 
 
 def _program(run: BackupRun, settings: Settings, *, signs: bool) -> V1Container:

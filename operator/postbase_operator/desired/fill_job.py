@@ -127,8 +127,8 @@ def _volumes(db: Database, claim: str) -> list[V1Volume]:
     source = V1PersistentVolumeClaimVolumeSource(claim_name=claim)
     return [
         V1Volume(name="data", persistent_volume_claim=source),
-        *run_job.always(db),
-        run_job.in_memory("shm", "128Mi"),
-        run_job.in_memory("run", "512Mi"),
-        *run_job.scripts(db),
+        *run_job.tmp_and_store(db),
+        run_job.memory_volume("shm", "128Mi"),
+        run_job.memory_volume("run", "512Mi"),
+        *run_job.script_volumes(db),
     ]

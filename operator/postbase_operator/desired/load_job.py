@@ -72,9 +72,9 @@ def _pod(
     restore = _by_password(run) if password_secret else _by_authority(run)
     first = [prepare, run_job.client("load", restore, image, settings)]
     # In memory: a password and a key are written there.
-    mounted = [run_job.in_memory("run", "64Mi"), *run_job.always(db)]
-    mounted += [run_job.in_memory("own", "64Mi"), *run_job.of_the_cluster(db)] if signs else []
-    return run_job.pod(db, first, program, mounted, GRACE_SECONDS, run_job.near(db))
+    mounted = [run_job.memory_volume("run", "64Mi"), *run_job.tmp_and_store(db)]
+    mounted += [run_job.memory_volume("own", "64Mi"), *run_job.cluster_volumes(db)] if signs else []
+    return run_job.pod(db, first, program, mounted, GRACE_SECONDS, run_job.near_the_server(db))
 
 
 def _program(run: LoadRun, settings: Settings, *, signs: bool) -> V1Container:

@@ -82,7 +82,7 @@ def pod(
     )
 
 
-def near(db: Database) -> dict[str, Any]:
+def near_the_server(db: Database) -> dict[str, Any]:
     """Where the database may run, for what only talks to it."""
     place = db.spec.scheduling
     found = {
@@ -148,35 +148,35 @@ def variables(environment: dict[str, str]) -> list[V1EnvVar]:
     return [V1EnvVar(name=name, value=value) for name, value in environment.items()]
 
 
-def in_memory(name: str, size: str) -> V1Volume:
+def memory_volume(name: str, size: str) -> V1Volume:
     """For what is written there: keys, passwords."""
     source = V1EmptyDirVolumeSource(medium="Memory", size_limit=size)
     return V1Volume(name=name, empty_dir=source)
 
 
-def always(db: Database) -> list[V1Volume]:
+def tmp_and_store(db: Database) -> list[V1Volume]:
     return [
         V1Volume(name="tmp", empty_dir=V1EmptyDirVolumeSource()),
-        secret("store", meta.names_of(db).store),
+        secret_volume("store", meta.names_of(db).store),
     ]
 
 
-def of_the_cluster(db: Database) -> list[V1Volume]:
+def cluster_volumes(db: Database) -> list[V1Volume]:
     """What only a Database that runs in this cluster has: authority, scripts, users."""
     known = meta.names_of(db)
     return [
-        secret("ca", known.authority),
-        secret("trust", known.credentials, V1KeyToPath(key="ca.crt", path="ca.crt")),
-        *scripts(db),
+        secret_volume("ca", known.authority),
+        secret_volume("trust", known.credentials, V1KeyToPath(key="ca.crt", path="ca.crt")),
+        *script_volumes(db),
     ]
 
 
-def scripts(db: Database) -> list[V1Volume]:
+def script_volumes(db: Database) -> list[V1Volume]:
     config = {"name": "config", "configMap": {"name": meta.names_of(db).config}}
     return [volumes.passwd_volume(db), V1Volume.model_validate(config)]
 
 
-def secret(name: str, of: str, *items: V1KeyToPath) -> V1Volume:
+def secret_volume(name: str, of: str, *items: V1KeyToPath) -> V1Volume:
     source = V1SecretVolumeSource(
         secret_name=of, default_mode=volumes.KEY_MODE, items=list(items) or None
     )
