@@ -51,6 +51,8 @@ def stalled(reason: str, message: str) -> Verdict:
 
 STARTING = "The pod is being made; PostgreSQL starts in it, or recovers from a crash"
 DISK_FULL = "No space left on device"
+NO_ROOM = (DISK_FULL, "could not write init file")
+"""What a server says that runs on a full volume to who would log in; before 17 without a reason."""
 OVERDUE = timedelta(seconds=60)
 PATIENCE = timedelta(seconds=10)
 """For which a server that served may leave us without an answer, as on a node that is too busy."""
@@ -94,11 +96,7 @@ def judge(seen: Observed, now: datetime, *, paused: bool) -> Verdict:
     if seen.process.state is not ProcessState.RUNNING:
         return _not_running(seen)
     if seen.server is None:
-        return reconciling(
-            "Provisioning" if _is_new(seen) else "Running",
-            "ServerUnreachable",
-            seen.server_error or "PostgreSQL runs and has not been asked yet",
-        )
+        return _unanswered(seen)
     return _running(seen, seen.server)
 
 
@@ -132,6 +130,15 @@ def _not_running(seen: Observed) -> Verdict:
     if process.reason in ON_ITS_WAY:
         return reconciling(phase, "Starting", STARTING)
     return reconciling(phase, process.reason or "Pending", process.message or "The pod is waiting")
+
+
+def _unanswered(seen: Observed) -> Verdict:
+    """It runs, and lets nobody in."""
+    phase, why = "Provisioning" if _is_new(seen) else "Running", seen.server_error
+    if any(words in why for words in NO_ROOM):
+        return _disk_full(seen, phase, why)
+    told = why or "PostgreSQL runs and has not been asked yet"
+    return reconciling(phase, "ServerUnreachable", told)
 
 
 def _failed(seen: Observed, phase: str) -> Verdict:

@@ -87,3 +87,18 @@ def test_no_memory_is_told_with_its_remedy(message: str) -> None:
     ready = find_condition(made.status.conditions, "Ready")
     assert ready is not None
     assert "spec.resources.memory" in ready.message
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "connection failed: FATAL:  could not write init file",
+        "connection failed: FATAL:  could not write init file: No space left on device",
+    ],
+)
+def test_one_that_runs_on_a_full_volume_and_lets_nobody_in_waits_for_a_person(said: str) -> None:
+    made = plan(replace(HEALTHY, server=None, server_error=f"PostgreSQL: {said}"))
+    assert verdict(made) == ("Failed", "VolumeFull", KStatus.FAILED)
+    ready = find_condition(made.status.conditions, "Ready")
+    assert ready is not None
+    assert "spec.storage.size" in ready.message

@@ -7,6 +7,7 @@ export LC_ALL=C
 volume=/postbase/data
 pgdata=$volume/pgdata
 config=/postbase/config
+word=/dev/termination-log
 
 # Two postmasters on one volume are possible otherwise: each is PID 1 in namespaces of its own, so
 # postmaster.pid protects nothing, and ReadWriteOnce lets two pods of one node in. The lock is
@@ -55,4 +56,30 @@ else
   settings=$volume/postgresql.conf.running
   cp "$good" "$settings" || settings=$good
 fi
+
+# Since PostgreSQL 15 a postmaster whose checkpointer fails at the end of a recovery begins that anew,
+# many times a second and for ever; a volume without room for one more file does it. It never ends, so
+# that nobody outside is told why: this ends it at the fourth. A recovery that only takes long has the
+# same processes all the while.
+watch_recoveries() {
+  trap 'exit 0' EXIT # a child that ends with more than 1 (no fork: 2) is a crash to PostgreSQL
+  self=$(exec sh -c 'echo $PPID')
+  seen= turns=0
+  while sleep 5; do
+    # In the order in which they were begun: this one, then the oldest of PostgreSQL's own.
+    set -- $(cat "/proc/$postmaster/task/$postmaster/children")
+    [ "${1:-}" = "$self" ] || return 0 # it has gone without us
+    if [ "${2:-none}" != "$seen" ]; then turns=$((turns + 1)) && seen=${2:-none}; fi
+    if [ "$turns" -gt 0 ] && pg_isready --quiet; then turns=0; fi
+    if [ "$turns" -ge 4 ]; then
+      # Ended in the midst of a recovery it may exit with 0, for which no line of a log is told.
+      room=$(cp "$config/revision" "$volume/room" 2>&1 && rm "$volume/room") || true
+      echo "start.sh: PANIC:  a recovery began anew for ever, and was ended. $room" | tee "$word" >&2
+      kill -QUIT "$postmaster"
+      return 0
+    fi
+  done
+}
+postmaster=$$
+watch_recoveries 9>&- &
 exec postgres -D "$pgdata" -c config_file="$settings" "$@"
