@@ -16,6 +16,7 @@ from postbase_operator.platforms import BackupServer
 from postbase_operator.railway import services
 from postbase_operator.railway.ground import Ground
 from postbase_operator.railway.servers import Servers
+from postbase_operator.railway.support import check_private_backup
 
 
 class BackupServers:
@@ -26,6 +27,7 @@ class BackupServers:
         self._servers = servers
 
     async def server(self, db: Database, method: BackupMethod) -> BackupServer:
+        check_private_backup(db, method)
         ground, known = await self._ground(), meta.names_of(db)
         front, facts = await self._servers.describe(ground, db)
         secret = known.superuser(db.metadata.uid)

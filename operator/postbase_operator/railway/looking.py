@@ -22,6 +22,7 @@ from postbase_operator.railway.ground import Ground
 from postbase_operator.railway.loading import Loading
 from postbase_operator.railway.models import EnvironmentState
 from postbase_operator.railway.servers import Servers
+from postbase_operator.railway.support import check_private_beginning
 
 
 @dataclass(slots=True)
@@ -43,10 +44,12 @@ class Looking:
             synchronous_revision=parameters.revision(db, synchronous=True),
         )
         if not family.parts:
+            check_private_beginning(db)
             observing.check_beginning(state, ground.name(db), db)
             earlier = await self._earlier(db)
             return await self.filling.beginning(db, replace(seen, earlier=earlier))
         if front is not None and front.role is VolumeRole.FILLING:
+            check_private_beginning(db)
             return await self.filling.seen(ground, db, state, front.service, seen)
         if family.filling is not None:
             seen = replace(seen, fill=await self.filling.beside(ground, db, state, family))
