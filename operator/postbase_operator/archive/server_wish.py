@@ -3,7 +3,7 @@ what that neighbour, the Caretaker, tells of it. PURE.
 
 The wish is a variable of its service, and opens all: a platform that can hide a value hides it. The
 report is a line of its log, and may be read by whoever reads logs: it holds no password, and no sum
-of one by which a weak one could be guessed (`ServerWish.mark`).
+of one by which a weak one could be guessed (`mark`).
 """
 
 from __future__ import annotations
@@ -71,12 +71,16 @@ class ServerWish(Record):
         return hashlib.sha256(self.to_bytes()).hexdigest()[:MARK_LETTERS]
 
     def mark(self, login: WantedLogin) -> str:
-        """By which a report says that this login works. Keyed: a user may bring a weak password."""
-        told = f"{login.user}\0{login.password}".encode()
-        return hmac.new(self.superuser.encode(), told, "sha256").hexdigest()[:MARK_LETTERS]
+        return mark(self.superuser, login.user, login.password)
 
     def variables(self) -> dict[str, str]:
         return {WISH: one_line(self), WISH_REVISION: self.revision}
+
+
+def mark(superuser: str, user: str, password: str) -> str:
+    """By which a report says that this login works. Keyed: a user may bring a weak password."""
+    told = f"{user}\0{password}".encode()
+    return hmac.new(superuser.encode(), told, "sha256").hexdigest()[:MARK_LETTERS]
 
 
 def wish_in(variables: Mapping[str, str]) -> ServerWish | None:

@@ -31,7 +31,7 @@ LOOK_SECONDS = 15.0
 """Between two looks at the server: one session each, over a network that costs nothing."""
 SOON = 1.0
 """Likewise, while something is on its way: PostgreSQL starts, or has just been changed."""
-TOLD_AGAIN = 120.0
+TOLD_AGAIN = 90.0
 """Seconds after which a report is told again though nothing has changed: an old one is none."""
 
 
