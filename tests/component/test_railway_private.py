@@ -56,6 +56,7 @@ def asked(db: Database, name: str, value: str) -> Database:
     return Database.model_validate(body)
 
 
+@pytest.mark.trap("open-to-everybody", "private-network-only", "deploy-makes-another")
 async def test_from_nothing_to_sql_inside_and_no_proxy_was_ever_made(
     railway: RailwayDouble, place: Place, ours: Operator
 ) -> None:
@@ -84,6 +85,7 @@ async def test_from_nothing_to_sql_inside_and_no_proxy_was_ever_made(
     assert db.status.railway.cost is not None
 
 
+@pytest.mark.trap("sealed-is-not-shown")
 async def test_what_it_is_told_and_tells_gives_no_password_away(
     railway: RailwayDouble, place: Place, ours: Operator, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -102,6 +104,7 @@ async def test_what_it_is_told_and_tells_gives_no_password_away(
         assert secret not in told
 
 
+@pytest.mark.trap("rate-limits")
 async def test_idle_it_costs_a_request_in_two_minutes(
     railway: RailwayDouble, place: Place, ours: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -212,6 +215,7 @@ async def test_what_deletion_leaves(
     assert await ours.platform.destroy(db)
 
 
+@pytest.mark.trap("railway-redeploys")
 async def test_a_deployment_of_railways_own_is_no_drift(
     railway: RailwayDouble, place: Place, ours: Operator
 ) -> None:

@@ -271,7 +271,10 @@ class Archiving:
         name = database.service_name
         variables, trouble = await self._beside.told(ground, db, wish, name, again=silent)
         wanted = receiver_service.wanted_with(db, ground.cluster, self.image, region, variables)
-        await Receiving(ground).apply(db, wanted)
+        try:
+            await Receiving(ground).apply(db, wanted)
+        except NotReady as error:
+            raise trouble or error from None
         if trouble is not None:  # of the archive alone: the server is taken care of
             raise trouble
 

@@ -9,11 +9,16 @@ import pytest
 from postbase_operator.api.database import Database
 from postbase_operator.api.policies import BackupMethod
 from postbase_operator.errors import InvalidSpec
+from postbase_operator.gateway.connection import uri
 from postbase_operator.planning import plan as steps
 from postbase_operator.planning.restore_rehearsal import Rehearsal
 from postbase_operator.planning.restore_seen import ADMITTED
+from postbase_operator.postgres.credentials import Front, fresh, written
 from postbase_operator.railway.backup_servers import BackupServers
+from postbase_operator.railway.deployments import Deployment
 from postbase_operator.railway.ground import Ground
+from postbase_operator.railway.models import ServiceInstance
+from postbase_operator.railway.observe import process
 from postbase_operator.railway.servers import Servers
 from postbase_operator.railway.support import (
     UNSUPPORTED,
@@ -101,3 +106,30 @@ async def test_a_restore_into_it_is_told_before_anything_is_made() -> None:
     assert said.reason == UNSUPPORTED
     assert said.message.startswith("spec.target.newDatabase: ")
     assert await restoring().rehearse(beside(expose="LoadBalancer")) == ADMITTED
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        ("SUCCESS", "running"),
+        ("DEPLOYING", "starting"),
+        ("CRASHED", "failed"),
+        ("REMOVED", "absent"),
+    ],
+)
+def test_it_runs_without_a_proxy(status: str, expected: str) -> None:
+    latest = Deployment(id="d", status=status)
+    seen = ServiceInstance(service_id="s", service_name="shop-main", latest_deployment=latest)
+    host = "shop-main.railway.internal"
+    found = process(seen, None, "v", private(), None, host)
+    assert (found.state.value, found.address) == (expected, host)
+    assert found.ready is (expected == "running")
+    assert process(seen, None, "v", private(), None).state.value != "running"
+
+
+def test_its_url_has_its_private_name() -> None:
+    front = Front("shop-main-1a2b3c4d.railway.internal", 5432)
+    data = {key: value.decode() for key, value in written(fresh("word"), front).items()}
+    assert uri(data["host"], int(data["port"]), data) == (
+        "postgresql://app_a:word@shop-main-1a2b3c4d.railway.internal:5432/app?sslmode=require"
+    )
