@@ -32,6 +32,8 @@ from component.railway_private import (
 )
 from postbase_operator.api.database import Database
 from postbase_operator.archive.server_wish import REPORT, WISH, WISH_REVISION
+from postbase_operator.errors import InvalidSpec
+from postbase_operator.planning import plan as steps
 from postbase_operator.planning.restart import REQUEST as RESTART
 from postbase_operator.planning.rotation import REQUEST as ROTATE
 from postbase_operator.railway.reads import Place
@@ -243,3 +245,17 @@ async def test_a_strangers_service_of_its_name_is_told_and_not_touched(
     await ours.gone(db)
     assert caretakers(railway, place) == [stranger]
     assert proxies_ever(railway, place) == 0
+
+
+async def test_what_does_not_go_with_it_is_refused_before_anything_is_made(
+    railway: RailwayDouble, place: Place, ours: Operator
+) -> None:
+    begins = private_database(bootstrap={"latest": {}})
+    begins = await ours.until(begins, lambda each: said(each)[1] == "NotSupportedOnRailway")
+    assert "spec.bootstrap: " in said(begins)[2]
+    dumped = private_database(backup={"method": "Logical"})
+    dumped = await ours.until(dumped, lambda each: said(each)[1] == "NotSupportedOnRailway")
+    assert "spec.backup.method: " in said(dumped)[2]
+    with pytest.raises(InvalidSpec, match=r"spec\.databaseRef"):
+        await ours.platform.carry_out(private_database(), [steps.LoadBackup("r", "k", 1, "w")])
+    assert instances(railway, place) == []
