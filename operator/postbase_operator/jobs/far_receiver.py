@@ -27,6 +27,7 @@ from postbase_operator.archive.server_wish import WISH
 from postbase_operator.errors import InvalidSpec
 from postbase_operator.jobs import wal_receiver
 from postbase_operator.jobs.archiving import LEAVES_WITHIN, LIMITS, UNREADABLE_SECONDS, trim
+from postbase_operator.jobs.far_backups import FarBackups
 from postbase_operator.objectstore.hot import HotS3Store
 from postbase_operator.objectstore.settings import StoreConfig
 from postbase_operator.wal.client import Replication, by_password
@@ -60,6 +61,7 @@ class FarReceiver:
         self._receiver = Receiver(self._connect, hot, owner, self.orders, self.standing)
         self._failed: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="receiver", daemon=True)
+        self._backups = FarBackups(os.environ)
         self._said: tuple[object, ...] = ()
         self._said_at = 0.0
 
@@ -74,7 +76,9 @@ class FarReceiver:
             if self._caretaker is not None:
                 self._caretaker.check()
             self.tell()
+            self._backups.look()
             trim()
+        self._backups.stop()
         self.standing.state = ReceiverState.RESTARTING
         self.orders.leave()
         self._thread.join(LEAVES_WITHIN)
