@@ -72,6 +72,12 @@ class Told:
     front: Front
     facts: ServerFacts
 
+    password: str
+    """Of the receiver's role."""
+
+    async def replication(self, *_: object, **__: object) -> str:
+        return self.password
+
     async def describe(self, _: Ground, __: Database) -> tuple[Front, ServerFacts]:
         return self.front, self.facts
 
@@ -83,7 +89,8 @@ class Private:
     ours: Operator
     site: Site
     db: Database
-    told: Told
+    told: Told | None
+    """None: what its server says is asked by the product's own way."""
     rows: list[tuple[Any, ...]]
     """What ROWS has answered."""
     cache: Cache = field(default_factory=Cache)
@@ -97,10 +104,15 @@ class Private:
         self.cache.put(DATABASE, self.db.to_wire())
         self.restart()
 
-    def restart(self) -> None:
-        """The operator's process anew: what it remembers is gone."""
-        servers = cast(Servers, cast(Any, self.told))
-        backing_up = BackupServers(self.ours.platform._ground, servers, self.now)
+    def restart(self, ours: Operator | None = None) -> None:
+        """The operator's side anew, in this process or in another one: what it remembers of runs is
+        gone."""
+        self.ours = ours or self.ours
+        backing_up = self.ours.platform.backing_up
+        if self.told is not None:
+            servers = cast(Servers, cast(Any, self.told))
+            ground, books = self.ours.platform._ground, self.ours.platform._books
+            backing_up = BackupServers(ground, servers, books, self.now)
         self.api = Api(self.site.store)
         session = cast(Session, cast(Any, self.api))
         settings = replace(SETTINGS, object_store=told(self.site.store))
@@ -184,8 +196,9 @@ async def private(ours: Operator, site: Site) -> Private:
     (proxy,) = proxies(site.double, site.place)
     Caller(site.double, site.double.token())("DeleteTcpProxy", id=proxy.id)
     await eventually("a proxy is left", lambda: not proxies(site.double, site.place))
+    password = ours.ring.replications[db.metadata.uid]
     front = Front(private_host(ground.name(db)), 5432)
-    return Private(ours, site, changed(db, expose="Private"), Told(front, facts), rows)
+    return Private(ours, site, changed(db, expose="Private"), Told(front, facts, password), rows)
 
 
 def restored(store: S3Store, record: BackupRecord, target: Server) -> None:

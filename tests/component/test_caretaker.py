@@ -71,6 +71,9 @@ async def test_from_nothing_to_all_that_is_wanted_and_then_nothing_is_done(
     assert (facts.loaded_revision, facts.mounted_revision) == ("r1", "r1")
     assert (facts.slot, facts.synchronous, facts.in_recovery) == ("", False, False)
     assert facts.used_bytes > 0
+    assert facts.described is not None
+    assert (facts.described.major, facts.described.system_id) == (major, facts.system_id)
+    assert facts.described.source_bytes > 1_000_000
     assert facts.version == server.sql("SHOW server_version")[0][0].split()[0]
     assert server.sql("SHOW work_mem") == [("8MB",)]
     assert server.sql(

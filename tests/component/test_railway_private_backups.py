@@ -8,16 +8,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from component.fault_proxy import FaultProxy, Hangs
+from component.fault_proxy import Answers, FaultProxy, Hangs
 from component.job_runs import keys
-from component.railway_operator import Operator, new_place, proxies
+from component.railway_operator import Killed, Operator, new_place, proxies
 from component.railway_private_runs import ROWS, Private, private, reason, restored, said
 from component.railway_receivers import Site, eventually, process, reached
 from component.servers import Servers, servers
 from component.store_server import store_of
 from postbase_operator.api.backup import Backup
 from postbase_operator.api.runs import RunPhase
-from postbase_operator.archive.backup_order import ORDER, SAID, order_in
+from postbase_operator.archive.backup_order import KEYS, ORDER, SAID, order_in
 from postbase_operator.archive.record import BackupRecord
 from postbase_operator.objectstore.s3 import S3Store
 from postbase_operator.objectstore.settings import StoreConfig
@@ -67,6 +67,8 @@ async def test_it_is_taken_without_a_way_in_and_restores_to_the_same_rows(
     deployed = len(site.deployments())
     done = await made.completed(made.backup())
     assert proxies(site.double, site.place) == []
+    assert KEYS in site.service().sealed
+    assert ORDER not in site.service().sealed
     assert len(site.deployments()) == deployed + 1  # the order, and nothing more
     record = record_of(store, made, done)
     assert (record.id, record.backup_name) == (done.id, "by-hand-1")
@@ -134,9 +136,49 @@ async def test_deleted_in_the_middle_its_order_goes_and_nothing_of_it_runs_or_li
 
 
 def told(site: Site) -> list[Process]:
-    """Containers that run and have an order."""
-    boxes = [each for each in site.double.world.boxes.values() if isinstance(each, Process)]
-    return [each for each in boxes if ORDER in each.spec.variables]
+    """Containers of the service that run and have an order."""
+    boxes = [site.double.world.boxes.get(each.id) for each in site.deployments()]
+    return [each for each in boxes if isinstance(each, Process) and ORDER in each.spec.variables]
+
+
+async def test_an_operator_that_is_killed_after_any_request_has_it_taken_once(
+    ours: Operator, site: Site, store: S3Store
+) -> None:
+    made = await private(ours, site)
+    for number in range(1, 9):
+        backup = made.backup(number)
+        before = len(site.deployments())
+        async with process(site, ours.ring) as other:
+            made.restart(other)
+            other.client.dies_after = number
+            try:
+                backup = await made.completed(backup)
+            except Killed:
+                survived = False
+            else:
+                survived = True
+        async with process(site, ours.ring) as another:
+            made.restart(another)
+            done = await made.completed(backup)
+        assert done.status.attempts == 1, made.said
+        assert len(site.deployments()) == before + 1, (number, made.said)
+        record_of(store, made, done)
+        if survived:
+            break
+    assert number > 4, "nothing was tested"
+
+
+async def test_one_that_fails_for_good_leaves_no_order_that_another_process_would_take(
+    ours: Operator, site: Site, s3_proxy: FaultProxy, store: S3Store
+) -> None:
+    made = await private(ours, site)
+    s3_proxy.next("PUT .*pieces", Answers(403, "AccessDenied"), times=1000)
+    backup = await made.until(made.backup(), lambda each: each.is_done())
+    assert backup.status.phase is RunPhase.FAILED
+    assert reason(backup) == "Denied"
+    await made.until(backup, lambda _: ORDER not in site.service().variables)
+    assert KEYS not in site.service().variables
+    assert str(made.folder(backup).record) not in keys(store)
 
 
 async def test_two_are_taken_one_after_the_other(ours: Operator, site: Site) -> None:

@@ -18,6 +18,7 @@ from pydantic import Field, NonNegativeInt
 from postbase_operator.api.scalars import LSN, Instant
 from postbase_operator.archive.receiver_environment import one_line
 from postbase_operator.archive.record import Part, Record, UnreadableRecord
+from postbase_operator.archive.run import ServerFacts
 
 WISH = "POSTBASE_SERVER_WISH"
 """The variable. A service that has it takes care of its server."""
@@ -118,6 +119,9 @@ class ToldFacts(Part):
     """Marks of those that work."""
     extensions: tuple[str, ...] = ()
     """Those of the wish that the application's database has."""
+    described: ServerFacts | None = None
+    """What a backup's record says of it, as of some minutes ago; None while there is no database
+    that could be backed up."""
 
 
 class ToldReceiver(Part):

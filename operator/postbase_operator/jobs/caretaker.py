@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import signal
 import threading
 import time
@@ -23,6 +24,7 @@ from postbase_operator.archive.record import UnreadableRecord
 from postbase_operator.archive.server_wish import REPORT, ServerReport, wish_in
 from postbase_operator.jobs import wal_receiver
 from postbase_operator.jobs.archiving import trim
+from postbase_operator.jobs.far_backups import FarBackups
 from postbase_operator.postgres.caring import Caring
 from postbase_operator.postgres.connect import password_session
 
@@ -54,7 +56,8 @@ class Teller:
 def gist_of(report: ServerReport) -> tuple[object, ...]:
     """What is worth a line; figures are not."""
     facts, seen = report.facts, report.receiver
-    still = facts.model_copy(update={"used_bytes": 0}) if facts is not None else None
+    figures = {"used_bytes": 0, "described": None}
+    still = facts.model_copy(update=figures) if facts is not None else None
     reads = (seen.connected_at, seen.state) if seen is not None else None
     return (report.wish, report.error, report.trouble, still, reads)
 
@@ -94,9 +97,12 @@ class Caretaker:
         """Alone, until SIGTERM."""
         gc.collect()
         gc.freeze()
+        backups = FarBackups(os.environ)
         while signal.sigtimedwait(wal_receiver.ENDS, wal_receiver.LOOK_SECONDS) is None:
             self.check()
+            backups.look()
             trim()
+        backups.stop()
         return 0
 
     def _run(self) -> None:

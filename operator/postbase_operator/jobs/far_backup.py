@@ -19,9 +19,15 @@ import threading
 import uuid
 from datetime import UTC, datetime
 
-from postbase_operator.archive.backup_order import ORDER, BackupOrder, BackupWord
+from postbase_operator.archive.backup_order import (
+    ORDER,
+    BackupKeys,
+    BackupOrder,
+    BackupWord,
+    keys_in,
+)
 from postbase_operator.archive.keys import PhysicalFolder
-from postbase_operator.archive.receiver_environment import Told, one_line
+from postbase_operator.archive.receiver_environment import one_line
 from postbase_operator.archive.record import Progress, RunPart, UnreadableRecord
 from postbase_operator.errors import PostbaseError
 from postbase_operator.jobs import desk, physical, wal_receiver
@@ -82,11 +88,11 @@ def _claimed(store: ObjectStore, key: str) -> int | None:
         return 0
 
 
-def back_up(order: BackupOrder, told: Told) -> None:
-    config = from_outside(StoreConfig.from_mapping(told.store))
+def back_up(order: BackupOrder, keys: BackupKeys) -> None:
+    config, run = from_outside(StoreConfig.from_mapping(keys.store)), order.run
 
     def connect() -> Replication:
-        way_in = by_password(told.host, told.port, told.password, "postbase backup")
+        way_in = by_password(run.host, run.port, keys.password, "postbase backup")
         return Replication.connect(way_in)
 
     make(order, S3Store(lambda: config), connect)
@@ -100,7 +106,7 @@ def main() -> int:
     order = BackupOrder.from_bytes(os.environ.get(ORDER, "").encode())
     reason = message = ""
     try:
-        back_up(order, Told.of(os.environ))
+        back_up(order, keys_in(os.environ))
     except PostbaseError as error:
         word = desk.last_word(error)
         reason, message = word.reason, word.message

@@ -61,7 +61,7 @@ class FarBackups:
         """Nothing of it runs when this returns."""
         if self._child is not None and self._child.poll() is None:
             self._child.kill()
-            self._child.wait()
+            self._child.communicate()
 
     def _start(self) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
@@ -82,7 +82,7 @@ class FarBackups:
 
 def _last_word(child: subprocess.Popen[bytes], order: BackupOrder) -> BackupWord:
     """Its own; else what is known of how it ended."""
-    said = child.stdout.read() if child.stdout is not None else b""
+    said, _ = child.communicate()
     try:
         return BackupWord.from_bytes(said)
     except UnreadableRecord:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 
+from postbase_operator.archive import run
 from postbase_operator.archive.lsn import Lsn
 from postbase_operator.archive.server_wish import (
     ServerReport,
@@ -49,6 +50,7 @@ class Caring:
     _refused: dict[str, tuple[float, Trouble]] = field(default_factory=dict)
     """By what was refused: when, and what was said."""
     _used: tuple[float, int] = (-MEASURED, 0)
+    _described: tuple[float, run.ServerFacts | None] = (-MEASURED, None)
 
     async def look(self) -> ServerReport:
         """Makes it so, then tells how it is."""
@@ -63,6 +65,7 @@ class Caring:
                 seen = await receiver_seen(connection) if not facts.in_recovery else None
                 used = await self._measure(connection)
             extensions = await self._extend(found, facts)
+            await self._describe(found)
         except (Unavailable, Denied) as error:
             return told.model_copy(update={"error": str(error)})
         refused = [trouble for _, trouble in self._refused.values()]
@@ -147,6 +150,15 @@ class Caring:
             self._used = (self.clock(), used)
         return used
 
+    async def _describe(self, found: Found) -> None:
+        """For backups: of an application's database there must be one."""
+        at, known = self._described
+        is_there = self.wish.database in found.databases
+        if is_there and (known is None or self.clock() - at >= MEASURED):
+            async with self.door(self.wish.database) as connection:
+                known = await pg.described(connection, self.wish.database)
+            self._described = (self.clock(), known)
+
     def _told(
         self, facts: ServerFacts, found: Found, extensions: tuple[str, ...], used: int
     ) -> ToldFacts:
@@ -167,6 +179,7 @@ class Caring:
             lacks_database=lacks,
             logins=tuple(wish.mark(each) for each in wish.logins if self._works(each, found)),
             extensions=extensions,
+            described=self._described[1],
         )
 
     def _works(self, login: WantedLogin, found: Found) -> bool:

@@ -19,7 +19,9 @@ from postbase_operator.api.backup import Backup
 from postbase_operator.api.database import Database
 from postbase_operator.api.runs import RunPhase
 from postbase_operator.archive.backup_order import (
+    KEYS,
     ORDER,
+    BackupKeys,
     BackupOrder,
     BackupWord,
     order_in,
@@ -33,6 +35,7 @@ from postbase_operator.railway.building import DEPLOYMENT
 from postbase_operator.railway.deployments import Deployment, Standing
 from postbase_operator.railway.ground import Ground
 from postbase_operator.railway.models import ServiceInstance
+from postbase_operator.railway.plans import GB
 from postbase_operator.railway.values import NULL
 
 logger = logging.getLogger(__name__)
@@ -41,6 +44,9 @@ SAID_EVERY = 30.0
 reading is a request to Railway, of which an hour has a thousand."""
 LINES = 500
 """Of the log, from the end."""
+ROOM = {"limitOverride": {"containers": {"cpu": 2.0, "memoryBytes": GB}}}
+"""It takes some 210 MB beside what the receiver has. It bounds the bill, and stays until the
+service is described anew."""
 LONG_OVER = timedelta(days=7)
 Key = tuple[str, int]
 """Of an attempt: the Backup's id, and its number."""
@@ -48,9 +54,11 @@ Key = tuple[str, int]
 
 @dataclass(slots=True)
 class BackupRuns:
-    """One for all Databases of the platform. `ground` is found once it is needed."""
+    """One for all Databases of the platform. `ground` is found once it is needed; `keys`: what
+    opens a Database's server and its store."""
 
     ground: Callable[[], Awaitable[Ground]]
+    keys: Callable[[Ground, Database], Awaitable[BackupKeys]]
     now: Callable[[], datetime]
     _said: dict[Key, tuple[str, float, BackupWord | None]] = field(default_factory=dict)
     """The last word: of which deployment, when it was read (monotonic). An end is final."""
@@ -159,7 +167,7 @@ class BackupRuns:
         backup: Backup,
         db: Database,
         order: RunOrder,
-        server: BackupServer,  # noqa: ARG002 - the service is told its server, and has its keys
+        server: BackupServer,  # noqa: ARG002 - the order has what is needed of it
     ) -> None:
         """Railway applies the order later; the next look finds it on its way, whoever looks."""
         ground = await self.ground()
@@ -172,7 +180,12 @@ class BackupRuns:
             attempt=order.attempt, made_at=self.now(), until=order.until, run=order.run
         )
         message = _message(service, "takes", (backup.id, order.attempt))
-        await self._commit(ground, service, {"value": one_line(told)}, message)
+        keys = await self.keys(ground, db)
+        variables = {
+            ORDER: {"value": one_line(told)},
+            KEYS: {"value": one_line(keys), "isSealed": True},
+        }
+        await self._commit(ground, service, {"variables": variables, "deploy": ROOM}, message)
 
     async def stop(self, backup: Backup, db: Database | None, attempt: int) -> None:
         """Another process takes the place of the one that has it. What is under way is not waited
@@ -190,16 +203,17 @@ class BackupRuns:
         if latest is not None:
             self._taken_out[backup.id] = (latest.id, attempt, self.now())
         message = _message(service, "ends", (backup.id, held.attempt))
-        await self._commit(ground, service, NULL, message)
+        gone = {"variables": {ORDER: NULL, KEYS: NULL}}
+        await self._commit(ground, service, gone, message)
 
     async def _commit(
-        self, ground: Ground, service: ServiceInstance, value: Any, message: str
+        self, ground: Ground, service: ServiceInstance, told: dict[str, Any], message: str
     ) -> None:
         """Returns once Railway has it. It deploys it: a deployment of our own would be a second
         one. Raises why it was rejected."""
         ground.asked(DEPLOYMENT, service.service_id)
         ground.sight.changed(service.service_id)
-        patch = {"services": {service.service_id: {"variables": {ORDER: value}}}}
+        patch = {"services": {service.service_id: told}}
         try:
             await ground.commits.make(patch, message)
         except NotReady as error:

@@ -15,9 +15,12 @@ from datetime import datetime
 
 from postbase_operator.api.database import Database
 from postbase_operator.api.policies import BackupMethod
+from postbase_operator.archive.backup_order import BackupKeys
+from postbase_operator.archive.wish import OFF
 from postbase_operator.desired import meta
 from postbase_operator.platforms import BackupRuns, BackupServer
-from postbase_operator.railway import services
+from postbase_operator.railway import receiver_service, services
+from postbase_operator.railway.archive_books import ArchiveBooks
 from postbase_operator.railway.backup_runs import BackupRuns as OwnRuns
 from postbase_operator.railway.ground import Ground
 from postbase_operator.railway.servers import Servers
@@ -28,11 +31,16 @@ class BackupServers:
     """One for all Databases of the platform. `ground` is found once it is needed."""
 
     def __init__(
-        self, ground: Callable[[], Awaitable[Ground]], servers: Servers, now: Callable[[], datetime]
+        self,
+        ground: Callable[[], Awaitable[Ground]],
+        servers: Servers,
+        books: ArchiveBooks,
+        now: Callable[[], datetime],
     ) -> None:
         self._ground = ground
         self._servers = servers
-        self._runs = OwnRuns(ground, now)
+        self._books = books
+        self._runs = OwnRuns(ground, self._keys, now)
 
     async def server(self, db: Database, method: BackupMethod) -> BackupServer:
         check_private_backup(db, method)
@@ -55,3 +63,10 @@ class BackupServers:
 
     def runs(self, db: Database) -> BackupRuns | None:
         return self._runs if is_private(db) else None
+
+    async def _keys(self, ground: Ground, db: Database) -> BackupKeys:
+        """Raises InvalidSpec where the store cannot be reached from outside of the cluster."""
+        password = await self._servers.replication(ground, db, again=False)
+        store = await self._books.store(db)
+        told = receiver_service.told(OFF, ground.name(db), password, store)
+        return BackupKeys(password=told.password, store=dict(told.store))

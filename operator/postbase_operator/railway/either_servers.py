@@ -61,7 +61,8 @@ class EitherServers(Servers):
         return await super().way_in(ground, db)
 
     async def describe(self, ground: Ground, db: Database) -> tuple[Front, ServerFacts]:
-        _check_way_in(db)
+        if is_private(db):
+            return await self._private.describe(ground, db)
         return await super().describe(ground, db)
 
     async def receiver(

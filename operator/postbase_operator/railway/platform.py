@@ -89,7 +89,7 @@ class RailwayPlatform:
         self._finding = asyncio.Lock()
         self._schedule = schedule
         self.restoring = Restoring(self._ground, archives, self._loading, region_of)
-        self.backing_up = BackupServers(self._ground, self._servers, now)
+        self.backing_up = BackupServers(self._ground, self._servers, books, now)
 
     async def _ground(self) -> Ground:
         async with self._finding:

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from postbase_operator.api.database import Database
+from postbase_operator.archive.run import ServerFacts
 from postbase_operator.archive.server_wish import ServerReport, ServerWish, server_report_in
 from postbase_operator.archive.wish import ArchivingWish
 from postbase_operator.errors import InvalidSpec, NotReady, PostbaseError
@@ -109,6 +110,16 @@ class PrivateServers:
         if service is not None and state.proxy_of(service.service_id) is not None:
             return None, "The way in from the internet is being closed"
         return server, ""
+
+    async def describe(self, ground: Ground, db: Database) -> tuple[Front, ServerFacts]:
+        """Where it is to its neighbours, and what a backup's record says of it, as of the last
+        report. Raises NotReady where there is none that counts."""
+        server, why = await self.ask(ground, db)
+        report = self._memory(db).report
+        facts = report.facts if report is not None else None
+        if server is None or facts is None or facts.described is None:
+            raise NotReady(why or "the service beside the server has not described it yet", 5.0)
+        return front(await self._service(ground, db)), facts.described
 
     async def _ask(
         self, ground: Ground, db: Database, memory: _Memory

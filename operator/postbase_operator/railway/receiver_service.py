@@ -16,6 +16,7 @@ from decimal import Decimal
 from typing import Any
 
 from postbase_operator.api.database import Database
+from postbase_operator.archive.backup_order import KEYS, ORDER
 from postbase_operator.archive.receiver import ReceiverConfig
 from postbase_operator.archive.receiver_environment import (
     CONFIG,
@@ -116,6 +117,8 @@ def patch(
         for name, value in wanted.variables.items()
     }
     former = OURS - wanted.variables.keys()
+    if WISH not in wanted.variables:  # a Job gets in from now on: no backup is taken here any more
+        former |= {ORDER, KEYS}
     if former & (held or {}).keys():
         variables |= dict.fromkeys(sorted(former), NULL)
     variables[REVISION] = {"value": wanted.revision}

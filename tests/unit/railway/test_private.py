@@ -14,6 +14,7 @@ from postbase_operator.planning import plan as steps
 from postbase_operator.planning.restore_rehearsal import Rehearsal
 from postbase_operator.planning.restore_seen import ADMITTED
 from postbase_operator.postgres.credentials import Front, fresh, written
+from postbase_operator.railway.archive_books import ArchiveBooks
 from postbase_operator.railway.backup_servers import BackupServers
 from postbase_operator.railway.deployments import Deployment
 from postbase_operator.railway.ground import Ground
@@ -26,7 +27,7 @@ from postbase_operator.railway.support import (
     check_private_restore,
     check_support,
 )
-from unit.conftest import database
+from unit.conftest import NOW, database
 from unit.railway.test_restoring import FILL, beside, restoring
 
 FROM = {"databaseUID": "6f1c1b0e-3a52-4c1e-9d0e-0a1b2c3d4e5f"}
@@ -54,7 +55,7 @@ async def test_a_dump_is_refused_at_the_backup() -> None:
     async def nowhere() -> Ground:
         raise AssertionError
 
-    servers = BackupServers(nowhere, cast(Servers, None))
+    servers = BackupServers(nowhere, cast(Servers, None), cast(ArchiveBooks, None), lambda: NOW)
     with pytest.raises(InvalidSpec, match="set Physical") as said:
         await servers.server(private(), BackupMethod.LOGICAL)
     refused(said.value, "spec.method")

@@ -28,6 +28,8 @@ from postbase_operator.railway.private_servers import (
     READ_EVERY,
     READ_SOON,
 )
+from unit.desired.test_backup_job import run_of
+from unit.planning.test_backup import backup
 from unit.railway.test_server_report import HELD, NOW, ROOT, private, said, wished
 
 PROXY = TcpProxy.model_validate(
@@ -236,6 +238,19 @@ async def test_what_postgresql_refuses_is_told_at_its_field_and_all_else_waits(
 
 async def test_nobody_gets_in_from_this_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     scene = Scene(monkeypatch)
-    for way in (scene.servers.way_in, scene.servers.describe):
-        with pytest.raises(InvalidSpec, match="set ClusterIP"):
-            await cast(Any, way)(scene.ground, scene.db)
+    with pytest.raises(InvalidSpec, match="set ClusterIP"):
+        await scene.servers.way_in(scene.ground, scene.db)
+
+
+async def test_what_a_backup_says_of_it_is_in_the_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    facts = run_of(backup()).server
+    scene = Scene(monkeypatch, said(wished(), described=facts))
+    front, found = await scene.servers.describe(scene.ground, scene.db)
+    assert (front.host, front.port) == ("main.railway.internal", 5432)
+    assert found == facts
+    scene.time += FRESH.total_seconds() + 1
+    with pytest.raises(NotReady, match="last heard of"):
+        await scene.servers.describe(scene.ground, scene.db)
+    earlier = Scene(monkeypatch, said(wished()))
+    with pytest.raises(NotReady, match="has not described it yet"):
+        await earlier.servers.describe(earlier.ground, earlier.db)
