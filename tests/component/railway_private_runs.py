@@ -18,7 +18,7 @@ from component.railway_caller import Caller
 from component.railway_operator import PROJECT, SETTINGS, Operator, changed, proxies
 from component.railway_receivers import Site, archiving, eventually
 from component.servers import Server
-from postbase_operator.api.backup import Backup
+from postbase_operator.api.backup import ORIGIN_LABEL, Backup
 from postbase_operator.api.conditions import find_condition
 from postbase_operator.api.database import Database
 from postbase_operator.api.policies import BackupPolicy, PitrPolicy
@@ -121,8 +121,9 @@ class Private:
     def now(self) -> datetime:
         return datetime.now(UTC) + self.later
 
-    def backup(self, number: int = 1, method: str = "Physical") -> Backup:
+    def backup(self, number: int = 1, method: str = "Physical", origin: str = "manual") -> Backup:
         meta = {
+            "labels": {ORIGIN_LABEL: origin},
             "name": f"by-hand-{number}",
             "namespace": "team",
             "uid": UID.format(number),

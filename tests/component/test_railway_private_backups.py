@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from component.fault_proxy import Answers, FaultProxy, Hangs
+from component.fault_proxy import Answers, FaultProxy, Hangs, Slow
 from component.job_runs import keys
 from component.railway_operator import Killed, Operator, new_place, proxies
 from component.railway_private_runs import ROWS, Private, private, reason, restored, said
@@ -101,6 +103,7 @@ async def test_killed_in_the_middle_it_fails_and_a_second_attempt_is_whole(
     assert order.attempt == 2
 
 
+@pytest.mark.trap("railway-redeploys")
 async def test_deployed_in_the_middle_nobody_takes_the_same_attempt_twice(
     ours: Operator, site: Site, store: S3Store, s3_proxy: FaultProxy
 ) -> None:
@@ -141,6 +144,7 @@ def told(site: Site) -> list[Process]:
     return [each for each in boxes if isinstance(each, Process) and ORDER in each.spec.variables]
 
 
+@pytest.mark.trap("commit-is-async")
 async def test_an_operator_that_is_killed_after_any_request_has_it_taken_once(
     ours: Operator, site: Site, store: S3Store
 ) -> None:
@@ -212,8 +216,22 @@ async def test_a_logical_one_is_refused_with_what_to_do(ours: Operator, site: Si
     assert ORDER not in site.service().variables
 
 
-async def test_what_it_says_is_two_lines_and_it_is_read_seldom(ours: Operator, site: Site) -> None:
+async def test_what_it_says_is_two_lines_and_it_is_read_seldom(
+    ours: Operator, site: Site, s3_proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pace = 3.0
+    monkeypatch.setattr("postbase_operator.railway.backup_runs.SAID_EVERY", pace)
     made = await private(ours, site)
-    await made.completed(made.backup())
+    s3_proxy.next("PUT .*pieces", Slow(2 * pace), times=2)
+    before, began = len(ours.client.asked), time.monotonic()
+    done = await made.completed(made.backup())
+    asked = Counter(ours.client.asked[before:])
+    took = time.monotonic() - began
+    assert asked["DeploymentLogs"] <= 2 + took / pace, asked
+    assert asked["CommitPatch"] == 1
     lines = [line for line in site.log().splitlines() if SAID in line]
     assert len(lines) == 2
+    before = len(ours.client.asked)
+    for _ in range(5):
+        await made.look(done)
+    assert "DeploymentLogs" not in ours.client.asked[before:]

@@ -4,6 +4,7 @@ is known of its server came out of a log."""
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -15,10 +16,12 @@ from component.railway_private_runs import ROWS, TABLE, Private, restored
 from component.railway_receivers import ON, Site, process
 from component.servers import Servers, servers
 from postbase_operator.api.database import Database
+from postbase_operator.api.project import ProjectDefaults
 from postbase_operator.archive.backup_order import ORDER
 from postbase_operator.archive.record import BackupRecord
 from postbase_operator.objectstore.s3 import S3Store
 from postbase_operator.planning.database_backups import REQUEST, Backups
+from postbase_operator.planning.final_backup import final
 from railway.double import RailwayDouble
 
 __all__ = ["servers"]
@@ -66,6 +69,22 @@ async def test_it_is_backed_up_and_serves_on_and_restores_to_the_same_rows(
         assert len(site.deployments()) == before
     assert ORDER in site.service().variables
     assert said(db)[0] == "True"
+
+
+async def test_the_last_one_is_taken_while_it_is_deleted(ours: Operator, site: Site) -> None:
+    db = await ours.ready(private_database(postgresVersion="15", deletionPolicy="FinalBackup"))
+    body = db.to_wire()
+    body["metadata"]["deletionTimestamp"] = datetime.now(UTC).isoformat()
+    body["status"]["phase"] = "Deleting"
+    going = Database.model_validate(body)
+    found = final(going, (), ProjectDefaults(), datetime.now(UTC))
+    await ours.platform.carry_out(going, found.todo)
+    (asked,) = ours.schedule.made
+    assert asked.spec.method.value == "Physical"
+    made = Private(ours, site, going, None, [])
+    await made.completed(made.backup(origin="final"))
+    await ours.gone(going, keep=True)
+    assert site.services() == []
 
 
 async def test_those_by_request_and_for_recovery_are_physical(ours: Operator, site: Site) -> None:
