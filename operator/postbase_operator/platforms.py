@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
+from postbase_operator.api.backup import Backup
 from postbase_operator.api.database import Database, DatabaseStatus
 from postbase_operator.api.policies import BackupMethod
 from postbase_operator.api.restore_status import RestorePlan
-from postbase_operator.archive.run import RecoveryProgress, ServerFacts
+from postbase_operator.archive.run import BackupRun, RecoveryProgress, ServerFacts
 from postbase_operator.planning.archived import Offer, Stopped, Wish
+from postbase_operator.planning.backup_observed import JobState
 from postbase_operator.planning.observed import Load, Observed
 from postbase_operator.planning.plan import (
     CreateBackup,
@@ -70,12 +73,54 @@ class BackupServer(JobServer):
     facts: ServerFacts
 
 
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """An attempt at a Backup that is there: the latest one."""
+
+    state: JobState
+    source_bytes: int | None = None
+    """How much there is to read, as it was told; None where that is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunOrder:
+    """An attempt that is to run. It ends by itself at `until`, also while no operator is there."""
+
+    attempt: int
+    until: datetime
+    run: BackupRun
+
+
+class BackupRuns(Protocol):
+    """How an attempt at a Backup is run, and looked at. Each method may be killed anywhere and run
+    again."""
+
+    async def look(self, backup: Backup, db: Database | None) -> Attempt | None:
+        """The latest one, also where the status does not know of it yet. `db` None: the Database is
+        gone."""
+        ...
+
+    async def start(
+        self, backup: Backup, db: Database, order: RunOrder, server: BackupServer
+    ) -> None:
+        """It runs, or will by itself, once this returns."""
+        ...
+
+    async def stop(self, backup: Backup, db: Database | None, attempt: int) -> None:
+        """It is ended, also where it hangs. Later, perhaps: look."""
+        ...
+
+
 class BackingUp(Protocol):
-    """What backups alone ask of a platform. The Jobs that take them run in this cluster."""
+    """What backups alone ask of a platform."""
 
     async def server(self, db: Database, method: BackupMethod) -> BackupServer:
         """Asked of it by SQL, and made ready for backups of this kind. Raises NotReady where there
         is no way in yet, Unavailable where it does not answer."""
+        ...
+
+    def runs(self, db: Database) -> BackupRuns | None:
+        """Who runs the attempts; None: Jobs of this cluster, which can get into the server."""
         ...
 
 

@@ -151,6 +151,8 @@ DATABASE = (
         expose="NodePort", disruptions="Block", onNodeLoss="Replace", restartPolicy="Never",
         deletionPolicy="FinalBackup", retainVolumeFor="72h", deletionProtection=True, paused=True,
         adoptVolume="shop-main-1-3", serviceAccountName="db", archivingGrace="10m")),
+    Case("private on Railway", DB, spec(provider="Railway", expose="Private")),
+    Case("private on Kubernetes", DB, spec(expose="Private"), ("spec.expose", "ClusterIP")),
     Case("an unknown choice", DB, spec(expose="Internet"), ("spec.expose", '"LoadBalancer"'), model=True),
 )  # fmt: skip
 

@@ -18,6 +18,7 @@ def make(world: World, service_id: str, environment_id: str, port: int) -> Proxy
     made = Proxy(new_id(), service_id, environment_id, port, 0)
     world.listen(made)
     world.state.proxies[made.id] = made
+    world.state.proxies_made.append(environment_id)
 
     def end() -> None:
         if made.deleted_at is None and made.status == "CREATING":

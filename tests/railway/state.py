@@ -201,6 +201,8 @@ class State:
     volume_instances: dict[str, VolumeInstance] = field(default_factory=dict)
     deployments: dict[str, Deployment] = field(default_factory=dict)
     proxies: dict[str, Proxy] = field(default_factory=dict)
+    proxies_made: list[str] = field(default_factory=list)
+    """The environment of each that ever was: a row is forgotten."""
     patches: dict[str, Patch] = field(default_factory=dict)
     workflows: dict[str, Workflow] = field(default_factory=dict)
     backups: dict[str, Backup] = field(default_factory=dict)

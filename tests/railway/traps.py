@@ -247,7 +247,8 @@ TRAPS = {
     "open-to-everybody": Trap(
         "4",
         "The port is open to the internet, and Railway has no list of who may connect",
-        "`spec.allowFrom` is refused; TLS and long passwords only",
+        "`spec.allowFrom` is refused; TLS and long passwords only; or no proxy at all "
+        "([private](#private))",
     ),
     "slot-fills-volume": Trap(
         "4",
@@ -264,7 +265,7 @@ TRAPS = {
         "4",
         "From outside there is no way to a service without a proxy of its own",
         "the receiver is asked nothing: the server tells how far it is, and its log why it does "
-        "not get on",
+        "not get on; where the server has no proxy either, the log tells all",
     ),
     "segments-leave-whole": Trap(
         "4",

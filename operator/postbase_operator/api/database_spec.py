@@ -54,6 +54,8 @@ class Expose(StrEnum):
     CLUSTER_IP = "ClusterIP"
     LOAD_BALANCER = "LoadBalancer"
     NODE_PORT = "NodePort"
+    PRIVATE = "Private"
+    """On Railway: its environment alone, with no way in from the internet, for nobody."""
 
 
 class DatabaseSpec(Model):
@@ -61,6 +63,11 @@ class DatabaseSpec(Model):
 
     exactly_one_of = ("postgres_version", "image")
     rules = (
+        Rule(
+            "self.expose != 'Private' || self.provider == 'Railway'",
+            message="spec.expose: Private is of provider Railway: set ClusterIP, which is private "
+            "to this cluster",
+        ),
         fixed("region", "spec.region", "backups move data; restore into a new Database there"),
         Rule(
             "has(self.image) == has(oldSelf.image)",
@@ -154,8 +161,9 @@ class DatabaseSpec(Model):
     )
     expose: Expose = Field(
         Expose.CLUSTER_IP,
-        description="Who can reach it: ClusterIP (this cluster), LoadBalancer or NodePort. The "
-        "address is in status.endpoint. Default: ClusterIP.",
+        description="Who can reach it: ClusterIP (this cluster), LoadBalancer or NodePort; with "
+        "provider Railway ClusterIP or LoadBalancer (the internet), or Private (its environment on "
+        "Railway alone). The address is in status.endpoint. Default: ClusterIP.",
     )
     allow_from: tuple[Peer, ...] | None = Field(
         None,

@@ -270,3 +270,6 @@ class Progress(Record):
     bytes_done: NonNegativeInt = 0
     bytes_total: NonNegativeInt | None = None
     at: Instant
+    attempt: PositiveInt | None = None
+    taker: str | None = None
+    """Which attempt it is, and which process takes it, where others must not take it too."""

@@ -20,7 +20,7 @@ from postbase_operator.planning.observed import Observed
 from postbase_operator.planning.plan import Plan, Step
 from postbase_operator.planning.restore_rehearsal import Rehearsal
 from postbase_operator.planning.restore_seen import Rehearsed
-from postbase_operator.platforms import BackingUp, BackupServer, Platform, Restoring
+from postbase_operator.platforms import BackingUp, BackupRuns, BackupServer, Platform, Restoring
 
 
 class ByProvider:
@@ -93,3 +93,8 @@ class _BackingUpByProvider:
 
     async def server(self, db: Database, method: BackupMethod) -> BackupServer:
         return await self._platforms.served(db).backing_up.server(db, method)
+
+    def runs(self, db: Database) -> BackupRuns | None:
+        """Where nobody serves it Jobs are looked for: there are none."""
+        platform = self._platforms.of(db)
+        return None if platform is None else platform.backing_up.runs(db)

@@ -25,7 +25,8 @@ from postbase_operator.handlers.projects import Projects
 from postbase_operator.handlers.restore_looks import RestoreLooks
 from postbase_operator.handlers.siblings import elder
 from postbase_operator.kube import objects
-from postbase_operator.kube.backups import Backups, hindrance
+from postbase_operator.kube.backup_trouble import hindrance
+from postbase_operator.kube.backups import Backups
 from postbase_operator.kube.cache import Cache, place_of
 from postbase_operator.kube.kinds import BACKUP, DATABASE, PITR_RESTORE, PROJECT, Body, Kind
 from postbase_operator.kube.refusals import KUBERNETES, NamespaceGoing, Refused

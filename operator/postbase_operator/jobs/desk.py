@@ -111,17 +111,34 @@ def last_word(error: PostbaseError) -> LastWord:
 
 
 class Reporter:
-    """Writes how far a run is, every few seconds and not oftener. That it cannot fails nothing."""
+    """Writes how far a run is, every few seconds and not oftener. That it cannot fails nothing.
 
-    def __init__(self, to: ObjectStore, key: PhysicalProgressKey | LogicalProgressKey) -> None:
+    `attempt` and `taker` where the run has claimed its place by it."""
+
+    def __init__(
+        self,
+        to: ObjectStore,
+        key: PhysicalProgressKey | LogicalProgressKey,
+        *,
+        attempt: int | None = None,
+        taker: str | None = None,
+    ) -> None:
         self._store, self._key = to, str(key)
+        self._attempt, self._taker = attempt, taker
         self._told = -TOLD_EVERY
 
     def tell(self, part: RunPart, done: int, total: int) -> None:
         if time.monotonic() - self._told < TOLD_EVERY:
             return
         self._told = time.monotonic()
-        now = Progress(phase=part, bytes_done=done, bytes_total=total, at=datetime.now(UTC))
+        now = Progress(
+            phase=part,
+            bytes_done=done,
+            bytes_total=total,
+            at=datetime.now(UTC),
+            attempt=self._attempt,
+            taker=self._taker,
+        )
         try:
             self._store.put(self._key, now.to_bytes(), if_absent=False)
         except PostbaseError as error:

@@ -56,6 +56,18 @@ def make(run: BackupRun, store: ObjectStore, connect: Connect) -> None:
     if is_recorded(store, str(place.record)):
         return reporter.close()
     clear(store, place.prefix)
+    copy(run, started, place, store, connect, reporter)
+
+
+def copy(
+    run: BackupRun,
+    started: datetime,
+    place: PhysicalFolder,
+    store: ObjectStore,
+    connect: Connect,
+    reporter: Reporter,
+) -> None:
+    """Into a place where nothing lies of what it writes. Returns once the record is durable."""
 
     def sink(key: str, chunks: Iterator[bytes]) -> Stored:
         return store.put_stream(key, chunks)

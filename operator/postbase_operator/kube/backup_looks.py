@@ -16,18 +16,18 @@ from postbase_operator.api.project import Project
 from postbase_operator.api.quantity import whole_bytes
 from postbase_operator.api.runs import RunPhase
 from postbase_operator.archive.keys import LogicalStem, parse_backup
-from postbase_operator.desired.backup_job import job_name
-from postbase_operator.kube import backup_bytes, backup_jobs
+from postbase_operator.errors import PostbaseError
+from postbase_operator.kube import backup_bytes
 from postbase_operator.kube.backup_bytes import NOWHERE, SILENT, Answer
+from postbase_operator.kube.backup_runs import JobRuns
+from postbase_operator.kube.backup_trouble import hindrance
 from postbase_operator.kube.cache import Cache
 from postbase_operator.kube.cache import place_of as place_of_body
 from postbase_operator.kube.kinds import (
     BACKUP,
     DATABASE,
-    JOB,
     NAMESPACE,
     PITR_RESTORE,
-    POD,
     PROJECT,
     Body,
 )
@@ -36,12 +36,14 @@ from postbase_operator.kube.stores import Source as StoreSource
 from postbase_operator.kube.stores import Stores
 from postbase_operator.planning import retention
 from postbase_operator.planning.archiving import incarnation
+from postbase_operator.planning.backup import STOP_GRACE
 from postbase_operator.planning.backup_done import done_before
 from postbase_operator.planning.backup_observed import (
     BackupSeen,
     JobState,
     RunState,
     Source,
+    Trouble,
     place_of,
 )
 from postbase_operator.planning.backup_queue import turn
@@ -49,6 +51,7 @@ from postbase_operator.planning.database_backups import Backups as Known
 from postbase_operator.planning.database_backups import is_of
 from postbase_operator.planning.pins import Reader, Whose, pinned_backups, readers
 from postbase_operator.planning.retention import Policies
+from postbase_operator.platforms import Attempt, BackingUp, BackupRuns
 from postbase_operator.settings import Settings
 
 ANSWERING = (DatabasePhase.RUNNING, DatabasePhase.DELETING)
@@ -65,12 +68,21 @@ class BackupLooks:
         settings: Settings,
         stores: Stores,
         now: Callable[[], datetime],
+        backing_up: BackingUp | None = None,
     ) -> None:
+        """`backing_up` None: all Databases are in this cluster."""
         self._api = api
         self._cache = cache
         self._settings = settings
         self._now = now
         self._stores = stores
+        self._backing_up = backing_up
+        self.jobs = JobRuns(api, cache, settings, stores, now)
+
+    def runs(self, db: Database | None) -> BackupRuns:
+        """Who runs the attempts at its backups. Of one that is gone only Jobs can be left."""
+        own = self._backing_up.runs(db) if self._backing_up is not None and db is not None else None
+        return self.jobs if own is None else own
 
     def policies(self, backup: Backup) -> Policies:
         db = self.database(backup)
@@ -99,8 +111,8 @@ class BackupLooks:
         """Raises what the cluster raises where it cannot be asked; of the store it says so."""
         db = self.database(backup)
         project = self.project(db) if db is not None else None
-        held = self._held(backup)
-        source, job = self.source(db, project, held), self._state(backup, held)
+        attempt, unseen = await self._attempt(backup, db)
+        source, job = self.source(db, project, attempt), attempt.state if attempt else None
         done = done_before(backup, db.status.finished_runs) if db is not None else None
         answer = await self._ask_store(backup, source, project, job, done)
         if job is not None and answer.progress is not None:
@@ -113,6 +125,7 @@ class BackupLooks:
             record_unknown=answer.unknown,
             store=answer.trouble,
             over_quota=self._over_quota(project),
+            hindrance=unseen,
             queued=turn(backup, list(self._unfinished()), self._settings.max_concurrent_backups),
             done=done,
             done_record=answer.earlier,
@@ -120,6 +133,21 @@ class BackupLooks:
             is_needed=self._is_needed(backup),
             namespace_going=backup.metadata.is_deleting and await self._is_going(backup),
         )
+
+    async def _attempt(
+        self, backup: Backup, db: Database | None
+    ) -> tuple[Attempt | None, Trouble | None]:
+        """The latest one, a Job's where the Database has become one of those that need none
+        meanwhile; or why nobody can say. A deletion waits for that, for a while: it ends by
+        itself."""
+        try:
+            found = await self.runs(db).look(backup, db)
+            return found or await self.jobs.look(backup, db), None
+        except PostbaseError as error:
+            asked = backup.metadata.deletion_timestamp
+            if asked is not None and self._now() - asked < STOP_GRACE:
+                raise
+            return None, hindrance(error)
 
     async def _ask_store(
         self,
@@ -151,9 +179,9 @@ class BackupLooks:
         return None if body is None else Project.model_validate(body)
 
     def source(
-        self, db: Database | None, project: Project | None, job: Body | None = None
+        self, db: Database | None, project: Project | None, attempt: Attempt | None = None
     ) -> Source | None:
-        """The Database as it is now; `job` has been told how much there is to read of it."""
+        """The Database as it is now; `attempt` has been told how much there is to read of it."""
         if db is None:
             return None
         return Source(
@@ -163,7 +191,7 @@ class BackupLooks:
             incarnation=incarnation(db),
             is_running=bool(db.status.system_id) and db.status.phase in ANSWERING,
             is_deleting=db.metadata.is_deleting,
-            size_bytes=backup_jobs.source_bytes(job) if job is not None else _capacity(db),
+            size_bytes=attempt.source_bytes if attempt is not None else _capacity(db),
         )
 
     def store_of(self, backup: Backup, project: Project | None) -> StoreSource | None:
@@ -178,22 +206,6 @@ class BackupLooks:
                 if known and each.metadata.namespace == backup.metadata.namespace:
                     project = each
         return self._stores.source(project)
-
-    def _held(self, backup: Backup) -> Body | None:
-        """The Job of the latest attempt that is there: the status may not know of it yet."""
-        namespace, last = backup.metadata.namespace, backup.status.attempts + 1
-        for attempt in range(last, 0, -1):
-            job = self._cache.get(JOB, namespace, job_name(backup, attempt))
-            if job is not None:
-                return job
-        return None
-
-    def _state(self, backup: Backup, job: Body | None) -> JobState | None:
-        if job is None:
-            return None
-        place = backup.metadata.namespace, backup.spec.database_ref.name
-        pods = self._cache.children(POD, *place)
-        return backup_jobs.state_of(job, backup_jobs.pod_of(job, pods))
 
     def _is_needed(self, backup: Backup) -> bool:
         uid = backup.status.database_uid

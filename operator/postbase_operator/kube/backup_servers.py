@@ -11,7 +11,7 @@ from postbase_operator.kube import observe as observing
 from postbase_operator.kube.admin import Admin
 from postbase_operator.kube.cache import Cache
 from postbase_operator.kube.kinds import POD
-from postbase_operator.platforms import BackupServer
+from postbase_operator.platforms import BackupRuns, BackupServer
 from postbase_operator.settings import Settings
 
 
@@ -34,3 +34,6 @@ class BackupServers:
         digest = db.status.image.digest if db.status.image is not None else None
         own = digest if digest and "@sha256:" in digest else image(db, self._settings)
         return BackupServer(host=known.host, port=names.PORT, image=own, facts=facts)
+
+    def runs(self, db: Database) -> BackupRuns | None:  # noqa: ARG002
+        return None

@@ -1,4 +1,4 @@
-"""A Backup's planner's steps, carried out. Runs are Jobs."""
+"""A Backup's planner's steps, carried out."""
 
 from __future__ import annotations
 
@@ -10,25 +10,21 @@ from postbase_operator.api.backup import Backup
 from postbase_operator.api.database import Database
 from postbase_operator.archive.run import BackupRun
 from postbase_operator.desired import names
-from postbase_operator.desired.backup_job import backup_job, job_name
-from postbase_operator.errors import Denied, InvalidSpec, NotReady, PostbaseError, Unavailable
+from postbase_operator.errors import Denied, InvalidSpec, NotReady, Unavailable
 from postbase_operator.kube import backup_bytes, objects
-from postbase_operator.kube.apply import MANAGER, body_of
 from postbase_operator.kube.backup_bytes import NO_STORE
 from postbase_operator.kube.backup_looks import BackupLooks
 from postbase_operator.kube.backup_objects import BackupObjects
 from postbase_operator.kube.cache import Cache
-from postbase_operator.kube.kinds import BACKUP, JOB
-from postbase_operator.kube.refusals import AlreadyExists, QuotaExceeded, Refused
-from postbase_operator.kube.secrets import DatabaseSecrets
+from postbase_operator.kube.kinds import BACKUP
 from postbase_operator.kube.session import Session
 from postbase_operator.kube.stores import Stores
-from postbase_operator.objectstore.store import ObjectStore, StoreUnavailable
+from postbase_operator.objectstore.store import ObjectStore
 from postbase_operator.planning import backup_steps as steps
 from postbase_operator.planning.backup_done import wish
-from postbase_operator.planning.backup_observed import Source, Trouble
+from postbase_operator.planning.backup_observed import Source
 from postbase_operator.planning.backup_steps import BackupPlan, BackupStep
-from postbase_operator.platforms import BackingUp, BackupServer
+from postbase_operator.platforms import BackingUp, BackupServer, RunOrder
 from postbase_operator.settings import Settings
 
 
@@ -46,11 +42,10 @@ class Backups:
         self._api = api
         self._cache = cache
         self._settings = settings
-        self._now = now
         self._backing_up = backing_up
         self._stores = Stores(api, settings)
         self._objects = BackupObjects(api, cache)
-        self.looks = BackupLooks(api, cache, settings, self._stores, now)
+        self.looks = BackupLooks(api, cache, settings, self._stores, now, backing_up)
 
     async def execute(self, backup: Backup, plan: BackupPlan) -> None:
         for step in plan.steps:
@@ -79,26 +74,15 @@ class Backups:
         if db is None or source is None or project is None or where is None:
             raise NotReady("the Database, its Project or their store is gone", retry_after=1.0)
         server = await self._backing_up.server(db, backup.spec.method)
-        keys = DatabaseSecrets(self._api, db, self._now)
-        await keys.store(await self._stores.data(where))
-        run = _run(backup, db, source, server)
-        opened_by = server.password_secret
-        job = backup_job(backup, db, run, server.image, attempt, self._settings, opened_by)
-        body = body_of(job)
-        left = max(1, int((until - self._now()).total_seconds()))
-        body["spec"]["activeDeadlineSeconds"] = left
-        try:
-            made = await self._api.create(JOB, backup.metadata.namespace, body, MANAGER)
-        except AlreadyExists:
-            return  # an answer that was lost, or another operator's: by its name it is the same
-        self._cache.put(JOB, made)
+        order = RunOrder(attempt, until, _run(backup, db, source, server))
+        await self.looks.runs(db).start(backup, db, order, server)
 
     async def _stop(self, backup: Backup, attempt: int) -> None:
-        namespace = backup.metadata.namespace
-        live = await self._api.find(JOB, namespace, job_name(backup, attempt))
-        if live is not None and "deletionTimestamp" not in live["metadata"]:
-            uid = live["metadata"]["uid"]
-            await self._api.delete(JOB, namespace, live["metadata"]["name"], uid)
+        db = self.looks.database(backup)
+        runs = self.looks.runs(db)
+        await runs.stop(backup, db, attempt)
+        if runs is not self.looks.jobs:
+            await self.looks.jobs.stop(backup, db, attempt)
 
     async def _store(self, backup: Backup) -> ObjectStore:
         db = self.looks.database(backup)
@@ -146,21 +130,3 @@ def _run(backup: Backup, db: Database, source: Source, server: BackupServer) -> 
         dbname=names.DATABASE,
         server=server.facts,
     )
-
-
-def hindrance(error: PostbaseError) -> Trouble:
-    """What is told of a step that could not be done."""
-    match error:
-        case InvalidSpec():
-            reason = error.reason
-        case StoreUnavailable():
-            reason = error.reason.value
-        case QuotaExceeded():
-            reason = "QuotaExceeded"
-        case Denied():
-            reason = "Denied"
-        case Refused():
-            reason = "Refused"
-        case _:  # PostgreSQL does not answer, or has no address yet
-            reason = "DatabaseNotReady"
-    return Trouble(reason, str(error))

@@ -22,6 +22,7 @@ from postbase_operator.api.backup import (
 from postbase_operator.api.base import ObjectMeta, Reference
 from postbase_operator.api.conditions import ConditionType
 from postbase_operator.api.database import Database
+from postbase_operator.api.database_spec import Expose
 from postbase_operator.api.database_status import BackupSummary, FinishedRun
 from postbase_operator.api.policies import BackupMethod, BackupPolicy, PitrPolicy
 from postbase_operator.api.project import ProjectDefaults
@@ -92,9 +93,18 @@ def outlook(
     asked = request(db)
     if asked is None:
         return told
-    method = BackupPolicy.of(db.spec.backup, defaults.backup).method
+    method = policy_of(db, defaults).method
     made = steps.CreateBackup(requested_backup(db, asked, method))
     return replace(told, steps=(*told.steps, made), requested=asked)
+
+
+def policy_of(db: Database, defaults: ProjectDefaults) -> BackupPolicy:
+    """Of a private Database no dump can be taken, whatever its Project asks of all; what its own
+    spec asks is refused there (railway/support.py)."""
+    policy = BackupPolicy.of(db.spec.backup, defaults.backup)
+    if db.spec.expose is Expose.PRIVATE:
+        return replace(policy, method=BackupMethod.PHYSICAL)
+    return policy
 
 
 def request(db: Database) -> str | None:
@@ -126,7 +136,7 @@ def requested_backup(db: Database, asked: str, method: BackupMethod) -> Backup:
 def _outlook(
     db: Database, known: Backups, defaults: ProjectDefaults, now: datetime, *, answers: bool
 ) -> Outlook:
-    policy = BackupPolicy.of(db.spec.backup, defaults.backup)
+    policy = policy_of(db, defaults)
     policies = Policies(policy, PitrPolicy.of(db.spec.pitr, defaults.pitr))
     held = db.status.backup or BackupSummary()
     created = db.metadata.creation_timestamp or now

@@ -21,11 +21,12 @@ from postbase_operator.api.backup import (
 from postbase_operator.api.base import ObjectMeta, Reference
 from postbase_operator.api.conditions import ConditionType
 from postbase_operator.api.database import Database
-from postbase_operator.api.policies import BackupMethod, BackupPolicy
+from postbase_operator.api.policies import BackupMethod
 from postbase_operator.api.project import ProjectDefaults
 from postbase_operator.api.runs import RunPhase
 from postbase_operator.api.upkeep import DeletionPolicy
 from postbase_operator.planning import plan as steps
+from postbase_operator.planning.database_backups import policy_of
 from postbase_operator.planning.plan import Step
 
 PATIENCE = timedelta(hours=24)
@@ -57,7 +58,7 @@ def final(
     if why:
         return Final(keeps=True, reason="FinalBackupFailed", message=f"{why}. The volume is kept")
     if made is None:
-        method = BackupPolicy.of(db.spec.backup, defaults.backup).method
+        method = policy_of(db, defaults).method
         todo = (steps.CreateBackup(_backup(db, name, method)),)
         return Final(True, False, "FinalBackup", f"Backup {name} is made before it goes", todo)
     return Final(True, False, "FinalBackup", f"Backup {name} is made before it goes: {_said(made)}")

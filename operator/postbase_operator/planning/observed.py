@@ -149,6 +149,8 @@ class Server:
     missing_extensions: tuple[str, ...] = ()
     login_pending: bool = False
     """A next login is noted and not yet the one to connect with."""
+    login_waits: bool = False
+    """… and the server has not heard of it yet, as others bring it there."""
     rotation: str = ""
     """The request that the present login answers, or that the pending one will."""
     rotated_at: datetime | None = None

@@ -18,7 +18,8 @@ GIVEN = "spec.credentials.secretRef"
 def rotation(db: Database, server: Server, now: datetime) -> list[Step]:
     """The next step of a rotation; none where none is due or one waits for the server."""
     if server.login_pending:
-        return [steps.FinishRotation()] if server.access_right else []
+        works = server.access_right and not server.login_waits
+        return [steps.FinishRotation()] if works else []
     if not server.access_right:
         return []
     if server.password_given:

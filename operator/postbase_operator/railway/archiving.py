@@ -21,6 +21,7 @@ from postbase_operator.errors import InvalidSpec, NotReady, PostbaseError
 from postbase_operator.planning.archive_observed import ArchiveSeen, Silence
 from postbase_operator.railway import reads, receiver_report, receiver_service
 from postbase_operator.railway.archive_books import ArchiveBooks
+from postbase_operator.railway.beside import Beside
 from postbase_operator.railway.building import goes
 from postbase_operator.railway.deployments import Deployment, Standing
 from postbase_operator.railway.faults import NotFound
@@ -30,6 +31,7 @@ from postbase_operator.railway.models import ServiceInstance, TcpProxy
 from postbase_operator.railway.receiver_report import Known
 from postbase_operator.railway.receiving import Receiving
 from postbase_operator.railway.servers import Servers
+from postbase_operator.railway.support import is_private
 
 logger = logging.getLogger(__name__)
 SAID_EVERY = 30.0
@@ -37,6 +39,9 @@ SAID_EVERY = 30.0
 of which an hour has a thousand."""
 LINES = 100
 """Of its log, from the end: without a filter, whose language Railway may change."""
+RESTS = 5.0
+"""Seconds until Railway is asked again to have it so, where it is waited for and something is in
+the way."""
 BEGINS_WITHIN = timedelta(minutes=3)
 """How long its first beginning may take."""
 STANDINGS = {
@@ -70,6 +75,14 @@ class Receiver:
         return self.service.service_id if self.service is not None else None
 
 
+@dataclass(frozen=True, slots=True)
+class WayIn:
+    """To a server that answers. `identity`: another server, or another way in, has another one."""
+
+    identity: str
+    proxy: TcpProxy | None = None
+
+
 @dataclass(slots=True)
 class _Memory:
     """Of one Database, between looks. `said`: of which deployment, when (monotonic), what.
@@ -91,8 +104,14 @@ class Archiving:
     books: ArchiveBooks
     image: str
     now: Callable[[], datetime]
+    _beside: Beside = field(init=False)
     _memories: dict[str, _Memory] = field(default_factory=dict)  # by the Database's UID
     _free: set[str] = field(default_factory=set)  # UIDs: no commit waits for the receiver
+    _rests: dict[str, float] = field(default_factory=dict)
+    """By UID, of those that wait for the service beside them: not before, by the clock."""
+
+    def __post_init__(self) -> None:
+        self._beside = Beside(self.servers, self.books)
 
     def commits_wait(self, db: Database, *, waits: bool) -> None:
         """As its server says; True of one that runs and says nothing. A receiver is taken away only
@@ -102,6 +121,7 @@ class Archiving:
 
     def forget(self, db: Database) -> None:
         self._free.discard(db.metadata.uid)
+        self._rests.pop(db.metadata.uid, None)
         self._memories.pop(db.metadata.uid, None)
         self.books.forget(db)
 
@@ -124,7 +144,7 @@ class Archiving:
         db: Database,
         receiver: Receiver,
         system_id: str,
-        answering: TcpProxy | None,
+        answering: WayIn | None,
     ) -> ArchiveSeen | None:
         """`answering`: the way in to a server that answers now. None where there is no store."""
         if not self.books.wants(db) or not system_id:
@@ -139,15 +159,15 @@ class Archiving:
         return replace(seen, report=receiver_report.completed(seen.report, seen.log))
 
     async def _heard(
-        self, ground: Ground, db: Database, receiver: Receiver, proxy: TcpProxy
+        self, ground: Ground, db: Database, receiver: Receiver, way: WayIn
     ) -> tuple[ReceiverReport | None, Silence | None]:
         """One of the two, or none of them where the server has not answered this time."""
-        seen = await self.servers.receiver(ground, db, proxy)
+        seen = await self.servers.receiver(ground, db, way.proxy)
         if seen is None:
             return None, None
         memory = self._memory(db)
-        if memory.front != proxy.id:  # another's log: its positions say nothing of this one's
-            memory.front, memory.known, memory.silent_since = proxy.id, Known(), None
+        if memory.front != way.identity:  # another's log: its positions say nothing of this one's
+            memory.front, memory.known, memory.silent_since = way.identity, Known(), None
         memory.known = receiver_report.learnt(memory.known, seen)
         report = receiver_report.report(seen, memory.known, receiver.config)
         if not receiver_report.is_well(report):
@@ -199,18 +219,25 @@ class Archiving:
 
     async def apply(self, ground: Ground, db: Database, wish: ArchivingWish) -> None:
         """The service as it is wanted, or none. What is in the way the next look tells."""
+        rests = self._rests.get(db.metadata.uid, 0.0) > ground.sight.clock()
+        if is_private(db) and rests:
+            return
         try:
-            if wish.receiver.enabled:
-                await self._bring(ground, db, wish.receiver)
+            if wish.receiver.enabled or is_private(db):
+                await self._bring(ground, db, wish)
             elif db.metadata.uid in self._free:
                 await Receiving(ground).remove(db)
         except PostbaseError as error:
             self._memory(db).trouble = error
+            self.servers.note(db, error)
+            again = error.retry_after if isinstance(error, NotReady) else None
+            self._rests[db.metadata.uid] = ground.sight.clock() + (again or RESTS)
             logger.info(
                 "the receiver is not as wanted yet",
                 extra={"object": str(db.metadata.name), "error": str(error)},
             )
             return
+        self.servers.note(db, None)
         if db.metadata.uid in self._memories:
             self._memories[db.metadata.uid].trouble = None
 
@@ -228,7 +255,7 @@ class Archiving:
             logger.info("there is no receiver to restart", extra=extra)
         memory.restarted = request
 
-    async def _bring(self, ground: Ground, db: Database, config: ReceiverConfig) -> None:
+    async def _bring(self, ground: Ground, db: Database, wish: ArchivingWish) -> None:
         state, database = await ground.look(db)
         if database is None:
             raise NotReady(f"the service {ground.name(db)} is not seen", 2.0)
@@ -241,18 +268,22 @@ class Archiving:
         if region is None:
             raise NotReady(f"Railway does not say where {ground.name(db)} runs", 2.0)
         silent = self._memory(db).silent_since is not None
-        password = await self.servers.replication(ground, db, again=silent)
-        store = await self.books.store(db)
-        told = receiver_service.told(config, database.service_name, password, store)
-        wanted = receiver_service.wanted(db, ground.cluster, self.image, region, told)
-        await Receiving(ground).apply(db, wanted)
+        name = database.service_name
+        variables, trouble = await self._beside.told(ground, db, wish, name, again=silent)
+        wanted = receiver_service.wanted_with(db, ground.cluster, self.image, region, variables)
+        try:
+            await Receiving(ground).apply(db, wanted)
+        except NotReady as error:
+            raise trouble or error from None
+        if trouble is not None:  # of the archive alone: the server is taken care of
+            raise trouble
 
     async def is_gone(self, ground: Ground, db: Database) -> bool:
         """At the deletion of its Database, once the server's service is gone: what that has sent is
         archived by then. Raises NotReady within the time in which one may still show."""
         name, told = ground.receiver_name(db), db.status
         known = told.railway is not None and told.railway.receiver_service_id is not None
-        may_be_there = known or (told.pitr is not None and told.pitr.enabled)
+        may_be_there = known or (told.pitr is not None and told.pitr.enabled) or is_private(db)
         if may_be_there:
             ground.is_met(SERVICE, name)
         try:

@@ -29,6 +29,7 @@ from postbase_operator.railway.observe import (
     volume_name,
     volumes_in,
 )
+from postbase_operator.railway.support import is_private
 from postbase_operator.railway.values import NULL
 
 VOLUME, DEPLOYMENT = "volume", "deployment"
@@ -86,7 +87,8 @@ class Builder:
             marks = fill_service.begun(restored.restore, generation) if restored else {}
             wanted = services.variables(db, ground.cluster, password) | marks
             service_id = await create_service(ground, db, name, wanted)
-            ground.was_not_done(VOLUME, service_id)  # no other has had the time to
+            for what in (VOLUME, DEPLOYMENT):
+                ground.was_not_done(what, service_id)  # no other has had the time to
         instance = services.instance(db, where)
         if restored is not None:
             instance = fill_service.instance(restored.image, where)
@@ -167,7 +169,9 @@ class Builder:
                 await self.stop(service)
             return
         await self._set_limits(db, service)
-        if state.proxy_of(service.service_id) is None:
+        if is_private(db):
+            self._begin_alone(service)
+        elif state.proxy_of(service.service_id) is None:
             await self._open(db, service)
         if self.lacks_deployment(service):
             await self.deploy(service)
@@ -233,6 +237,12 @@ class Builder:
         await self._ground.commits.make(
             patches.public_port(service.service_id, open_=True), message
         )
+
+    def _begin_alone(self, service: ServiceInstance) -> None:
+        """Nothing deploys it but we, and a process of ours that was killed at it may have: a second
+        one would stop the first in the middle of initdb."""
+        if service.latest_deployment is None:
+            self._ground.is_met(DEPLOYMENT, service.service_id)
 
     def lacks_deployment(self, service: ServiceInstance) -> bool:
         """Nothing runs of it, and nothing is on its way to."""

@@ -14,14 +14,16 @@ from postbase_operator.railway import cost as costs
 from postbase_operator.railway import observe as observing
 from postbase_operator.railway import parameters, receiver_service, services
 from postbase_operator.railway.archive_books import ArchiveBooks
-from postbase_operator.railway.archiving import Archiving, Receiver
+from postbase_operator.railway.archiving import Archiving, Receiver, WayIn
 from postbase_operator.railway.cost import Prices
 from postbase_operator.railway.filling import Filling
 from postbase_operator.railway.generations import Family, Part
 from postbase_operator.railway.ground import Ground
 from postbase_operator.railway.loading import Loading
-from postbase_operator.railway.models import EnvironmentState
+from postbase_operator.railway.models import EnvironmentState, TcpProxy
+from postbase_operator.railway.receiver_service import PORT, private_host
 from postbase_operator.railway.servers import Servers
+from postbase_operator.railway.support import check_private_beginning, is_private
 
 
 @dataclass(slots=True)
@@ -43,10 +45,12 @@ class Looking:
             synchronous_revision=parameters.revision(db, synchronous=True),
         )
         if not family.parts:
+            check_private_beginning(db)
             observing.check_beginning(state, ground.name(db), db)
             earlier = await self._earlier(db)
             return await self.filling.beginning(db, replace(seen, earlier=earlier))
         if front is not None and front.role is VolumeRole.FILLING:
+            check_private_beginning(db)
             return await self.filling.seen(ground, db, state, front.service, seen)
         if family.filling is not None:
             seen = replace(seen, fill=await self.filling.beside(ground, db, state, family))
@@ -81,16 +85,18 @@ class Looking:
             limits = await ground.sight.limits(service_id)
             also = receiver_service.AT_MOST if receiver.service is not None else None
             cost = costs.told(db, _megabytes(state, family), self.prices, also)
-        process = observing.process(service, proxy, volume.name if volume else "", db, limits)
+        private = private_host(service.service_name) if is_private(db) else ""
+        claim = volume.name if volume else ""
+        process = observing.process(service, proxy, claim, db, limits, private)
         server, server_error = None, ""
-        if process.state is ProcessState.RUNNING and proxy is not None:
+        if process.state is ProcessState.RUNNING and (private or proxy is not None):
             server, server_error = await self.servers.ask(ground, db, proxy)
         if process.state is ProcessState.RUNNING:
             waits = server is None or server.facts.synchronous
             self.archiving.commits_wait(db, waits=waits)
         secret = meta.names_of(db).credentials
         system_id = volume.system_id if volume is not None else ""
-        answering = proxy if server is not None else None
+        answering = _way_in(service_id, proxy, private) if server is not None else None
         archive = await self.archiving.look(ground, db, receiver, system_id, answering)
         return replace(
             seen,
@@ -98,7 +104,7 @@ class Looking:
                 receiver.config, synchronous=server is not None and server.facts.synchronous
             ),
             archive=archive,
-            access=Access(secret, proxy.domain, proxy.proxy_port) if proxy is not None else None,
+            access=_access(secret, proxy, private),
             process=replace(process, receiver_revision=told_revision(receiver)),
             loads=self.loading.look(db),
             source_backup=self.filling.awaited(db, server),
@@ -107,6 +113,16 @@ class Looking:
             unanswered_since=self.servers.unanswered_since(db),
             railway=observing.parts(ground.place, service, held, cost, receiver.service_id),
         )
+
+
+def _way_in(service_id: str, proxy: TcpProxy | None, private: str) -> WayIn:
+    return WayIn(service_id) if private or proxy is None else WayIn(proxy.id, proxy)
+
+
+def _access(secret: str, proxy: TcpProxy | None, private: str) -> Access | None:
+    if private:
+        return Access(secret, private, PORT)
+    return Access(secret, proxy.domain, proxy.proxy_port) if proxy is not None else None
 
 
 def _megabytes(state: EnvironmentState, family: Family) -> int:

@@ -196,16 +196,18 @@ def process(
     claim: str,
     db: Database,
     limits: Limits | None,
+    private: str = "",
 ) -> Process:
     """Another deployment is another process, whoever has made it: Railway moves services between
     its hosts by itself, and that is no drift.
 
-    It counts as running once it can be asked: without the proxy nobody gets in.
+    It counts as running once it can be asked: without the proxy nobody gets in. `private`: where it
+    is reached by its neighbours alone, and there is to be none.
     """
     latest = service.latest_deployment
     if latest is None:
         return Process(claim=claim)
-    reachable = proxy is not None and proxy.ready
+    reachable = bool(private) or (proxy is not None and proxy.ready)
     state = STATES.get(latest.standing)
     if latest.status == "REMOVED":  # and no other one follows: nothing is stopping any more
         state = ProcessState.ABSENT
@@ -218,7 +220,7 @@ def process(
         reason=latest.status if state is ProcessState.FAILED else "",
         message=_failure(latest) if state is ProcessState.FAILED else "",
         identity=latest.id,
-        address=proxy.domain if proxy is not None and reachable else "",
+        address=private or (proxy.domain if proxy is not None and reachable else ""),
         claim=claim,
         image=image,
         ready=state is ProcessState.RUNNING,

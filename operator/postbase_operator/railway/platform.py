@@ -15,15 +15,14 @@ from postbase_operator.planning.observed import Observed
 from postbase_operator.planning.plan import Plan, Step
 from postbase_operator.platforms import BackupSchedule, Loads
 from postbase_operator.railway import cost as costs
-from postbase_operator.railway import (
-    reads,
-)
+from postbase_operator.railway import reads, taking_away
 from postbase_operator.railway.archive_books import ArchiveBooks
 from postbase_operator.railway.archiving import Archiving
 from postbase_operator.railway.backup_servers import BackupServers
 from postbase_operator.railway.building import Builder
 from postbase_operator.railway.client import Client
 from postbase_operator.railway.cost import Prices
+from postbase_operator.railway.either_servers import EitherServers
 from postbase_operator.railway.filling import Filling, FillStep
 from postbase_operator.railway.ground import SETTLES, Ground
 from postbase_operator.railway.keyring import Keyring
@@ -36,7 +35,7 @@ from postbase_operator.railway.restore_books import RestoreBooks
 from postbase_operator.railway.restoring import Restoring
 from postbase_operator.railway.servers import Servers, SqlStep
 from postbase_operator.railway.sight import Sight
-from postbase_operator.railway.support import check_support
+from postbase_operator.railway.support import check_private_restore, check_support, is_private
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +76,7 @@ class RailwayPlatform:
         self._now = now
         self._settles = settles
         self._clock = clock
-        self._servers = servers or Servers(keyring, now)
+        self._servers = servers or EitherServers(keyring, now)
         self._books = books
         self._archiving = Archiving(self._servers, books, image, now)
         self._filling = Filling(self._servers, books, archives, image, region_of, now)
@@ -90,7 +89,7 @@ class RailwayPlatform:
         self._finding = asyncio.Lock()
         self._schedule = schedule
         self.restoring = Restoring(self._ground, archives, self._loading, region_of)
-        self.backing_up = BackupServers(self._ground, self._servers)
+        self.backing_up = BackupServers(self._ground, self._servers, books, now)
 
     async def _ground(self) -> Ground:
         async with self._finding:
@@ -117,7 +116,8 @@ class RailwayPlatform:
         for step in todo:  # last, so that trouble with the receiver holds up nothing else
             if isinstance(step, steps.ApplyWorkload):
                 ground = await self._ground()
-                await self._archiving.apply(ground, db, step.archiving)
+                if not is_private(db):
+                    await self._archiving.apply(ground, db, step.archiving)
                 await self._filling.switching.keep_up(ground, db)
 
     async def _take_here(self, db: Database, step: Step) -> bool:
@@ -136,6 +136,7 @@ class RailwayPlatform:
         return True
 
     async def _take(self, db: Database, step: Step) -> None:
+        check_private_restore(db, step)
         if await self._take_here(db, step):
             return
         ground = await self._ground()
@@ -169,6 +170,12 @@ class RailwayPlatform:
         password = await self._servers.superuser(ground, db)
         checkpoint = partial(self._servers.checkpoint, ground, db)
         await Builder(ground).apply(db, step, password, checkpoint)
+        if is_private(db):  # before all that waits for the server: who takes care of it is there
+            await self._archiving.apply(ground, db, step.archiving)
+            state, service = await ground.look(db)
+            proxy = state.proxy_of(service.service_id) if service is not None else None
+            if service is not None and proxy is not None and self._servers.may_close(db):
+                await taking_away.close(ground, service, proxy)
 
     async def _take_volume(
         self,

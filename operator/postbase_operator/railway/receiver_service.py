@@ -16,8 +16,20 @@ from decimal import Decimal
 from typing import Any
 
 from postbase_operator.api.database import Database
+from postbase_operator.archive.backup_order import KEYS, ORDER
 from postbase_operator.archive.receiver import ReceiverConfig
-from postbase_operator.archive.receiver_environment import SEALED, Told, config_in
+from postbase_operator.archive.receiver_environment import (
+    CONFIG,
+    HOST,
+    PASSWORD,
+    SEALED,
+    STORE,
+    Told,
+    config_in,
+    one_line,
+)
+from postbase_operator.archive.receiver_environment import PORT as PORT_NAME
+from postbase_operator.archive.server_wish import WISH, WISH_REVISION
 from postbase_operator.archive.wish import OFF
 from postbase_operator.errors import InvalidSpec
 from postbase_operator.railway import services
@@ -29,6 +41,9 @@ from postbase_operator.railway.values import NULL
 REVISION = "POSTBASE_REVISION"
 COMMAND = "postbase-operator wal-receiver"
 PORT = 5432
+HIDDEN = SEALED | {WISH}
+OURS = frozenset({CONFIG, HOST, PORT_NAME, PASSWORD, WISH, WISH_REVISION, *STORE.values()})
+"""All that it may be told: what is not wanted any more is taken out, or it would go on with it."""
 DRAINING_SECONDS = 10
 """From SIGTERM to SIGKILL: it writes what has come, and is gone within 5."""
 CPU, MEMORY_BYTES = 1.0, GB // 2
@@ -53,9 +68,21 @@ class Wanted:
 
 
 def wanted(db: Database, cluster: str, image: str, region: str, told: Told) -> Wanted:
+    return wanted_with(db, cluster, image, region, told.variables())
+
+
+def wanted_with(
+    db: Database, cluster: str, image: str, region: str, variables: Mapping[str, str]
+) -> Wanted:
     """The marker is in it too: one that somebody struck out would make a stranger of it."""
     marked = {services.MARKER: services.marker(db, cluster)}
-    return Wanted(image, region, marked | told.variables())
+    return Wanted(image, region, marked | dict(variables))
+
+
+def alone(database_service: str) -> dict[str, str]:
+    """What it is told where there is nothing to receive: where the server is, for whoever takes
+    care of that."""
+    return {CONFIG: one_line(OFF), HOST: private_host(database_service), PORT_NAME: str(PORT)}
 
 
 def told(
@@ -77,15 +104,23 @@ def private_host(service_name: str) -> str:
     return f"{service_name}.railway.internal"
 
 
-def patch(service: ServiceInstance, wanted: Wanted) -> dict[str, Any]:
+def patch(
+    service: ServiceInstance, wanted: Wanted, held: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """One commit: what is run, where, with what, and how much of it. Railway deploys it.
 
     A new service is in some region already, and what a commit does not name stays: two would run.
+    So would what it was told before (`held`, as far as that is shown).
     """
     variables: dict[str, Any] = {
-        name: {"value": value} | ({"isSealed": True} if name in SEALED else {})
+        name: {"value": value} | ({"isSealed": True} if name in HIDDEN else {})
         for name, value in wanted.variables.items()
     }
+    former = OURS - wanted.variables.keys()
+    if WISH not in wanted.variables:  # a Job gets in from now on: no backup is taken here any more
+        former |= {ORDER, KEYS}
+    if former & (held or {}).keys():
+        variables |= dict.fromkeys(sorted(former), NULL)
     variables[REVISION] = {"value": wanted.revision}
     regions = services.one_region(wanted.region)
     if service.region not in (None, wanted.region):
@@ -109,7 +144,7 @@ def is_as_wanted(service: ServiceInstance, variables: Mapping[str, str], wanted:
     """As far as it can be seen: a sealed value cannot."""
     described = service.image == wanted.image and service.start_command == COMMAND
     described = described and service.region in (None, wanted.region)
-    shown = {name: value for name, value in wanted.variables.items() if name not in SEALED}
+    shown = {name: value for name, value in wanted.variables.items() if name not in HIDDEN}
     same = all(variables.get(name) == value for name, value in shown.items())
     return described and same and variables.get(REVISION) == wanted.revision
 

@@ -63,10 +63,11 @@ class Receiving:
         """Railway deploys what a commit changes: a deployment of our own would be a second one."""
         if service is None:
             raise NotReady(f"{self._ground.receiver_name(db)} is gone", 2.0)
+        held = await self._sight.variables(service.service_id)
         self._ground.asked(DEPLOYMENT, service.service_id)
         self._sight.changed(service.service_id)
         message = f"postbase: {service.service_name} becomes {wanted.revision}"
-        await self._ground.commits.make(receiver_service.patch(service, wanted), message)
+        await self._ground.commits.make(receiver_service.patch(service, wanted, held), message)
 
     async def stop(self, service: ServiceInstance | None) -> None:
         """Its process goes, and all else stays: a paused database has no log to receive."""

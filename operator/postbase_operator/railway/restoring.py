@@ -19,7 +19,13 @@ from postbase_operator.railway.loading import Loading
 from postbase_operator.railway.observe import volumes_in
 from postbase_operator.railway.refusing import LATEST
 from postbase_operator.railway.restore_books import RestoreBooks
-from postbase_operator.railway.support import UNSUPPORTED, check_support
+from postbase_operator.railway.support import (
+    PRIVATE_COPY,
+    PRIVATE_RESTORE,
+    UNSUPPORTED,
+    check_support,
+    is_private,
+)
 
 
 class Restoring:
@@ -42,6 +48,11 @@ class Restoring:
         kinds = {type(each) for each in wanted.todo}
         if any(_follows(each) for each in wanted.todo):
             return Rehearsed(UNSUPPORTED, LATEST)
+        if is_private(wanted.db):
+            beside = steps.CreateDatabase in kinds
+            where = "spec.target.newDatabase" if beside else "spec.target.inPlace"
+            why = PRIVATE_COPY if beside else PRIVATE_RESTORE
+            return Rehearsed(UNSUPPORTED, f"{where}: {why}")
         try:
             if steps.CreateVolume in kinds:
                 await self._check(wanted.db, in_place=steps.CreateDatabase not in kinds)

@@ -7,14 +7,15 @@ on Kubernetes (postgres/looks.py) but for settings, which are made by ALTER SYST
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
 
 from postbase_operator.api.database import Database
 from postbase_operator.archive.run import ServerFacts
+from postbase_operator.archive.wish import ArchivingWish
 from postbase_operator.desired import names
-from postbase_operator.errors import Denied, NotReady, Unavailable
+from postbase_operator.errors import Denied, NotReady, PostbaseError, Unavailable
 from postbase_operator.planning import plan as steps
 from postbase_operator.planning.observed import Server
 from postbase_operator.postgres import server as pg
@@ -59,8 +60,12 @@ class Servers:
         variables = await ground.sight.variables(service.service_id)
         return await self._keyring.superuser(db, variables.get(services.PASSWORD, ""))
 
-    async def ask(self, ground: Ground, db: Database, proxy: TcpProxy) -> tuple[Server | None, str]:
-        """What the server says, or why it says nothing."""
+    async def ask(
+        self, ground: Ground, db: Database, proxy: TcpProxy | None
+    ) -> tuple[Server | None, str]:
+        """What the server says, or why it says nothing. Without a proxy it is not asked."""
+        if proxy is None:
+            return None, ""
         try:
             held = await self._keyring.credentials(db, front(proxy))
             return await self._looks.ask(db, await self._door(ground, db, proxy), held), ""
@@ -92,14 +97,13 @@ class Servers:
                 held = await self._keyring.credentials(db, front(proxy))
                 await self._looks.tell(db, await self._door(ground, db, proxy), held, step)
 
-    def _rotated(
-        self, db: Database, step: steps.BeginRotation | steps.FinishRotation, held: Credentials
-    ) -> Credentials:
+    def _rotated(self, db: Database, step: SqlStep, held: Credentials) -> Credentials:
         match step:
             case steps.BeginRotation(value):
                 return begun(held, value)
             case steps.FinishRotation():
                 return finished(held, self._now(), db.spec.credentials.overlap)
+        return held
 
     async def way_in(self, ground: Ground, db: Database) -> Front:
         """Where it is, for who comes in by the password of the Secret. Raises as `take`."""
@@ -114,8 +118,12 @@ class Servers:
         async with door(names.DATABASE) as connection:
             return front(proxy), await pg.described(connection, names.DATABASE)
 
-    async def receiver(self, ground: Ground, db: Database, proxy: TcpProxy) -> ReceiverSeen | None:
+    async def receiver(
+        self, ground: Ground, db: Database, proxy: TcpProxy | None
+    ) -> ReceiverSeen | None:
         """What the server says of the receiver; None where it says nothing."""
+        if proxy is None:
+            return None
         door = await self._door(ground, db, proxy)
         try:
             async with door("postgres") as connection:
@@ -138,6 +146,23 @@ class Servers:
                 await ensure_role(connection, password)
             self._roles[db.metadata.uid] = (front(proxy), password)
         return password
+
+    async def told(
+        self,
+        ground: Ground,  # noqa: ARG002 - of those that have no proxy (either_servers.py)
+        db: Database,  # noqa: ARG002
+        archiving: ArchivingWish,  # noqa: ARG002
+    ) -> Mapping[str, str]:
+        """What is wanted of the server, as variables for who takes care of it; nothing where it is
+        told by SQL."""
+        return {}
+
+    def note(self, db: Database, trouble: PostbaseError | None) -> None:
+        """Why who takes care of it is not told yet; None: he is."""
+
+    def may_close(self, db: Database) -> bool:  # noqa: ARG002
+        """Nothing needs its proxy any more."""
+        return False
 
     async def checkpoint(self, ground: Ground, db: Database) -> None:
         """Railway's stop does not reach PostgreSQL, which is killed after a while: what it then

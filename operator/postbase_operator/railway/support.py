@@ -8,9 +8,12 @@ from postbase_operator.api.database import Database
 from postbase_operator.api.database_server import PodSecurity
 from postbase_operator.api.database_spec import DatabaseSpec, Expose
 from postbase_operator.api.parameters import is_owned
+from postbase_operator.api.policies import BackupMethod
 from postbase_operator.api.scheduling import Scheduling
 from postbase_operator.api.upkeep import Disruptions, NodeLoss
 from postbase_operator.errors import InvalidSpec
+from postbase_operator.planning import plan as steps
+from postbase_operator.planning.plan import Step
 
 UNSUPPORTED = "NotSupportedOnRailway"
 OWN_IMAGE = "/postgres-ssl:"
@@ -82,3 +85,56 @@ def check_support(db: Database) -> None:
         why = "the operator's own" if is_owned(name) else PARAMETERS.get(name, "")
         if why:
             raise InvalidSpec(f"spec.parameters.{name}", f"{why}: remove it", reason=UNSUPPORTED)
+    if db.spec.backup is not None and db.spec.backup.method is not None:
+        check_private_backup(db, db.spec.backup.method, "spec.backup.method")
+
+
+# -- spec.expose: Private -------------------------------------------------------------------------
+
+PRIVATE_BACKUP = (
+    "a dump is taken by a Job of this cluster, which cannot reach a Database with spec.expose: "
+    "Private: set Physical, also as spec.backup.method of the Database"
+)
+PRIVATE_BEGINNING = (
+    "a Database with spec.expose: Private begins empty, as nobody outside of Railway can see how "
+    "far a restore is: set spec.expose: ClusterIP until it is restored, then Private"
+)
+PRIVATE_RESTORE = (
+    "the Database has spec.expose: Private, and nobody outside of Railway can see how far a "
+    "restore is: set spec.expose: ClusterIP until it is restored, then Private"
+)
+PRIVATE_COPY = (
+    "the new Database would have spec.expose: Private, as the one that it comes from: make it by "
+    "itself, with spec.bootstrap.restore and spec.expose: ClusterIP until it is restored"
+)
+_RESTORING = (
+    steps.FillVolume
+    | steps.RecoverVolume
+    | steps.PromoteVolume
+    | steps.LoadBackup
+    | steps.SwapDatabases
+)
+
+
+def is_private(db: Database) -> bool:
+    """There is no way in from the internet, for nobody."""
+    return db.spec.expose is Expose.PRIVATE
+
+
+def check_private_beginning(db: Database) -> None:
+    """Of one nothing of which serves yet. Raises InvalidSpec."""
+    begins = db.spec.bootstrap
+    if is_private(db) and begins is not None and begins.empty is None:
+        raise InvalidSpec("spec.bootstrap", PRIVATE_BEGINNING, reason=UNSUPPORTED)
+
+
+def check_private_restore(db: Database, step: Step) -> None:
+    """Of a step that a restore asks for. Raises InvalidSpec."""
+    if is_private(db) and isinstance(step, _RESTORING):
+        raise InvalidSpec("spec.databaseRef", PRIVATE_RESTORE, reason=UNSUPPORTED)
+
+
+def check_private_backup(db: Database, method: BackupMethod, field: str = "spec.method") -> None:
+    """`field`: where the method is asked for. Raises InvalidSpec."""
+    if is_private(db) and method is BackupMethod.LOGICAL:
+        raise InvalidSpec(field, PRIVATE_BACKUP, reason=UNSUPPORTED)

@@ -12,7 +12,12 @@ from postbase_operator.railway.building import VOLUME
 from postbase_operator.railway.generations import Part
 from postbase_operator.railway.ground import Ground
 from postbase_operator.railway.making import SERVICE
-from postbase_operator.railway.models import EnvironmentState, VolumeInstance
+from postbase_operator.railway.models import (
+    EnvironmentState,
+    ServiceInstance,
+    TcpProxy,
+    VolumeInstance,
+)
 from postbase_operator.railway.observe import part_name, volume_name
 
 
@@ -38,6 +43,12 @@ async def delete_service(
         await changes.delete_tcp_proxy(ground.client, proxy.id)
     await changes.delete_service(ground.client, ground.place, service.service_id)
     ground.was_not_done(SERVICE, service.service_name)
+
+
+async def close(ground: Ground, service: ServiceInstance, proxy: TcpProxy) -> None:
+    """The way in from the internet goes; the service runs on."""
+    ground.sight.changed(service.service_id)
+    await changes.delete_tcp_proxy(ground.client, proxy.id)
 
 
 async def remove(ground: Ground, db: Database, part: Part, state: EnvironmentState) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from postbase_operator.errors import Denied, InvalidSpec, NotReady, PostbaseError, Unavailable
 from postbase_operator.kube import backup_bytes
-from postbase_operator.kube.backups import hindrance
+from postbase_operator.kube.backup_trouble import hindrance
 from postbase_operator.kube.refusals import QuotaExceeded, Refused
 from postbase_operator.objectstore.store import ObjectStore, Reason, StoreDenied, StoreUnavailable
 from unit.archive.test_keys import BASE, DUMP

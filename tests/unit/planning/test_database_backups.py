@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from postbase_operator.api.backup import Backup, BackupOrigin
 from postbase_operator.api.database import Database
+from postbase_operator.api.policies import BackupMethod
 from postbase_operator.api.project import ProjectDefaults
 from postbase_operator.planning.database_backups import (
     REQUEST,
@@ -43,6 +44,17 @@ def told(db: Database, known: Backups = STORED, *, answers: bool = True) -> Outl
 
 def made(answer: Outlook) -> list[Backup]:
     return [step.backup for step in answer.steps if isinstance(step, CreateBackup)]
+
+
+def test_of_a_private_database_a_physical_one_is_made_whatever_its_project_says() -> None:
+    private = {"provider": "Railway", "expose": "Private", "backup": {"spread": "0s"}}
+    defaults = ProjectDefaults.model_validate({"backup": {"method": "Logical"}})
+    for db in (of(spec=private), of("now", spec=private)):
+        answer = outlook(db, STORED, defaults, NOW, answers=True)
+        assert {each.spec.method for each in made(answer)} == {BackupMethod.PHYSICAL}
+        assert answer.summary.method is BackupMethod.PHYSICAL
+    reached = outlook(of(), STORED, defaults, NOW, answers=True)
+    assert {each.spec.method for each in made(reached)} == {BackupMethod.LOGICAL}
 
 
 def test_what_is_due_is_made_once_it_answers_and_is_passed_over_without_a_store() -> None:

@@ -42,6 +42,12 @@ def test_no_other_policy_waits(policy: str) -> None:
     assert not look(going(deletionPolicy=policy)).waits
 
 
+def test_of_a_private_database_it_is_physical() -> None:
+    (step,) = look(going(provider="Railway", expose="Private")).todo
+    assert isinstance(step, steps.CreateBackup)
+    assert step.backup.spec.method is BackupMethod.PHYSICAL
+
+
 def test_it_is_asked_for_once_and_waited_for() -> None:
     db = going(backup={"method": "Physical"})
     asked = look(db)

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from postbase_operator.archive.backup_order import KEYS, ORDER
 from postbase_operator.archive.receiver import ReceiverConfig
 from postbase_operator.archive.receiver_environment import CONFIG, PASSWORD, STORE
+from postbase_operator.archive.server_wish import WISH
 from postbase_operator.archive.wish import OFF
 from postbase_operator.errors import InvalidSpec
 from postbase_operator.railway.cost import LISTED
@@ -132,3 +134,16 @@ def test_a_store_that_a_pods_identity_opens_is_refused_with_the_remedy() -> None
 def test_it_is_in_the_estimate() -> None:
     alone, both = (cost(DB, 5_000, LISTED, each).at_most for each in (None, AT_MOST))
     assert float(both) - float(alone) == pytest.approx(25.0)  # a processor, half a GB
+
+
+def test_an_order_of_a_backup_stays_while_the_database_is_private_and_goes_with_that() -> None:
+    """It is no part of what the service is described by."""
+    held = shown() | {ORDER: "an order"}
+    assert is_as_wanted(service(), held, WANTED)
+    open_ = patch(service(), WANTED, held)["services"]["s1"]["variables"]
+    assert (open_[ORDER], open_[KEYS]) == (NULL, NULL)
+    private = replace(WANTED, variables={**WANTED.variables, WISH: "a wish"})
+    told = patch(service(), private, held)["services"]["s1"]["variables"]
+    assert ORDER not in told
+    assert KEYS not in told
+    assert ORDER not in patch(service(), WANTED, shown())["services"]["s1"]["variables"]
