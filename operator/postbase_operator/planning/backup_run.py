@@ -26,8 +26,8 @@ from postbase_operator.planning.backup_steps import (
 LOOK_AGAIN = 30.0
 """Seconds until the next look at a run that no event tells of."""
 RUNNING = "The backup is being taken"
-STARTING = "The backup's pod is being made"
-STOPPING = "The backup's pod is being stopped"
+STARTING = "The backup is being begun"
+STOPPING = "The backup is being stopped"
 
 
 def answer(
@@ -98,7 +98,7 @@ def follow(
         message = f"Database {backup.spec.database_ref.name!r} was deleted while its backup ran"
         return fail(backup, seen, "DatabaseDeleted", message, now)
     if now >= end:
-        why = (seen.record_unknown or job.message or job.reason) if job else "its pod is gone"
+        why = (seen.record_unknown or job.message or job.reason) if job else "what ran it is gone"
         message = f"Not complete by {end:%Y-%m-%dT%H:%M:%SZ}" + (f": {why}" if why else "")
         return fail(backup, seen, "DeadlineExceeded", message, now)
     again = min(LOOK_AGAIN, (end - now).total_seconds())
@@ -111,7 +111,7 @@ def follow(
             return answer(backup, after, again=again)
         return _next(backup, seen, limits, now, _end(job))
     if job.state is RunState.WAITING and now - job.since >= limits.starting:
-        message = f"Its pod did not start: {job.message or 'no reason is given'}"
+        message = f"It did not start: {job.message or 'no reason is given'}"
         return fail(backup, seen, job.reason or "NotStarted", message, now)
     reason, message = _doing(job)
     progress = tell.progress(backup.status.progress, job.progress)
@@ -161,7 +161,7 @@ def _next(
     """After a failed attempt: another one, in a while where one may help."""
     attempts = backup.status.attempts
     reason = (ended.reason or "RunFailed") if ended else "RunLost"
-    message = ended.message if ended else "The backup's pod is gone, and nobody knows why"
+    message = ended.message if ended else "What ran the backup is gone, and nobody knows why"
     if not can_help(reason) or attempts >= limits.attempts:
         return fail(backup, seen, reason, message, now)
     pause = back_off(attempts)

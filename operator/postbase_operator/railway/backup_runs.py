@@ -97,6 +97,7 @@ class BackupRuns:
         for key in [each for each in (*self._said, *self._unseen) if each[0] == backup.id]:
             self._said.pop(key, None)
             self._unseen.pop(key, None)
+        self._taken_out.pop(backup.id, None)
 
     async def _order(
         self, ground: Ground, backup: Backup, service: ServiceInstance
