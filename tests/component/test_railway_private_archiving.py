@@ -105,5 +105,5 @@ async def test_a_store_that_it_cannot_open_keeps_nobody_from_the_database(site: 
     async with process(site) as keyless:
         db = await keyless.ready(private_database(pitr=ON, bootstrap={"empty": {}}))
         db = await keyless.until(db, lambda each: said(each, "Archiving")[0] == "False")
-        assert is_ready(db)
-        assert inside(keyless, site.place, db, "SELECT 1") == [(1,)]
+        db = await keyless.ready(changed(db, parameters={"work_mem": "6MB"}))
+        assert inside(keyless, site.place, db, "SHOW work_mem") == [("6MB",)]
