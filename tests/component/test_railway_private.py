@@ -3,6 +3,7 @@ by the service beside it, a real process of ours, and never makes a proxy."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 from collections.abc import Iterator
@@ -215,6 +216,24 @@ async def test_what_deletion_leaves(
     assert proxies(railway, place) == []
     assert len(volumes(railway, place)) == left
     assert await ours.platform.destroy(db)
+
+
+async def test_a_caretaker_that_dies_is_back_and_nobody_is_unready(
+    railway: RailwayDouble, place: Place, ours: Operator
+) -> None:
+    db = await ours.ready(private_database())
+    (beside,) = caretakers(railway, place)
+    railway.kill_container(beside.service_id, place.environment_id)
+    db = changed(db, parameters={"work_mem": "6MB"})  # by the next process of it
+    db = await ours.ready(db)
+    railway.kill_container(beside.service_id, place.environment_id)
+    for _ in range(30):
+        db, again = await ours.look(db)
+        assert is_ready(db)
+        await asyncio.sleep(again)
+    assert inside(ours, place, db, "SHOW work_mem") == [("6MB",)]
+    where = (beside.service_id, place.environment_id)
+    assert len(railway.world.state.deployments_of(*where)) == 2  # none for a death
 
 
 @pytest.mark.trap("railway-redeploys")

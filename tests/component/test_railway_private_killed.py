@@ -32,7 +32,16 @@ from component.railway_private import (
 from postbase_operator.api.database import Database
 from postbase_operator.railway.reads import Place
 from railway.double import RailwayDouble
-from railway.faults import Fault, Gateway, Lost, NotFoundFor, PatchRejected, Problem, TooMany
+from railway.faults import (
+    Fault,
+    Gateway,
+    Lost,
+    NotFoundFor,
+    PatchRejected,
+    Problem,
+    Stale,
+    TooMany,
+)
 from railway.settings import Settings
 
 READS = ("Read", "Environment", "Recent", "Regions", "Deployment", "ListServices")
@@ -113,6 +122,23 @@ async def test_killed_after_each_change_of_a_provision(railway: RailwayDouble) -
         assert len(asked) == number
         assert proxies_ever(railway, place) == 0
         assert instances(railway, place) == []
+
+
+async def test_a_deployment_that_does_not_show_yet_is_not_made_twice(
+    railway: RailwayDouble, place: Place
+) -> None:
+    """Killed right after it was asked for: another one would stop initdb in the middle."""
+    ring, before = Ring(), railway.counted()["serviceInstanceDeployV2"]
+    railway.next("serviceInstanceDeployV2", Stale(0.8))
+    async with operator(railway, place, ring, dies_after=1) as ours:
+        ours.client.counts = lambda name: name == "Deploy"
+        with pytest.raises(Killed):
+            await ours.ready(private_database())
+    async with operator(railway, place, ring) as heir:
+        db = await heir.ready(private_database())
+        check(railway, place, heir, db)
+        assert railway.counted()["serviceInstanceDeployV2"] - before == 1
+        await heir.gone(db)
 
 
 @pytest.mark.parametrize(
