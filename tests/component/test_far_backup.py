@@ -20,6 +20,7 @@ from postbase_operator.archive.run import BackupRun
 from postbase_operator.jobs import far_backup, far_backups, physical
 from postbase_operator.jobs.desk import Failed, last_word
 from postbase_operator.objectstore.s3 import S3Store
+from postbase_operator.objectstore.store import ObjectStore
 from postbase_operator.wal.client import Replication
 
 __all__ = ["servers"]
@@ -75,6 +76,23 @@ def test_what_another_process_has_begun_is_left_alone_and_the_next_attempt_clear
     assert keys(s3_store) == held
     make(server, order(run, 2), s3_store)
     assert_whole(s3_store, run)
+
+
+def test_one_that_ends_while_another_process_comes_stays_whole(
+    server: Server, run: BackupRun, s3_store: S3Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The record is not there yet at the other's first look, and the claim is gone at its next."""
+    asked, claimed = order(run), far_backup._claimed
+
+    def ends_first(store: ObjectStore, key: str) -> int | None:
+        monkeypatch.setattr(far_backup, "_claimed", claimed)
+        make(server, asked, s3_store)
+        return claimed(store, key)
+
+    monkeypatch.setattr(far_backup, "_claimed", ends_first)
+    make(server, asked, s3_store)
+    assert_whole(s3_store, run)
+    assert str(place(run).progress) not in keys(s3_store)
 
 
 def test_of_many_at_once_one_takes_it(run: BackupRun, s3_store: S3Store) -> None:

@@ -85,20 +85,6 @@ async def test_switched_off_the_slot_goes_and_the_caretaker_stays(
     assert site.services() == []
 
 
-async def test_zero_commits_wait_for_the_archive(ours: Operator, site: Site) -> None:
-    db = await archiving(ours, expose="Private", pitr=ON | {"rpo": "Zero"})
-    waits = "SELECT sync_state::text FROM pg_stat_replication"
-    db = await ours.until(
-        db, lambda each: inside(ours, site.place, each, waits) == [("sync",)] and is_ready(each)
-    )
-    inside(ours, site.place, db, "CREATE TABLE t AS SELECT 7 AS n")
-    db = await ours.until(
-        changed(db, pitr=OFF), lambda each: not inside(ours, site.place, each, SLOTS)
-    )
-    assert inside(ours, site.place, db, "SHOW synchronous_standby_names") == [("",)]
-    inside(ours, site.place, db, "INSERT INTO t VALUES (8)")
-
-
 async def test_a_store_that_it_cannot_open_keeps_nobody_from_the_database(site: Site) -> None:
     """The Caretaker is there, whatever is the matter with the archive."""
     site.store = replace(site.store, access_key_id="", secret_access_key="")

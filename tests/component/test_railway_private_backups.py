@@ -28,6 +28,7 @@ from railway.boxes import Process
 from railway.double import RailwayDouble
 
 __all__ = ["servers"]
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module")

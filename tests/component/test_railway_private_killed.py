@@ -165,6 +165,7 @@ async def test_a_bad_day(
 ) -> None:
     """`sent`: how often it is asked for; None: as often as it takes."""
     monkeypatch.setattr("postbase_operator.railway.commits.REJECTED_AGAIN", 3.0)
+    monkeypatch.setattr("postbase_operator.railway.archiving.REJECTED_RESTS", 3.0)
     before = railway.counted()[operation]
     railway.next(operation, fault)
     async with operator(railway, place) as ours:

@@ -8,7 +8,6 @@ its own, so that it can be full.
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
@@ -67,11 +66,6 @@ class Pod:
         with suppress(psycopg.OperationalError):
             return bool(self.server.sql("SELECT 1"))
         return False
-
-    def children(self) -> list[int]:
-        assert self.process is not None
-        pid = self.process.pid
-        return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
     def wait_answers(self) -> None:
         until("it answers", self.answers)
@@ -146,26 +140,20 @@ def test_a_recovery_begun_anew_for_ever_is_ended_with_its_last_words(pod: Pod) -
 def test_a_recovery_that_takes_long_is_left_alone(pod: Pod) -> None:
     pod.start()
     pod.wait_answers()
-    pod.server.load(20)  # so that there is something to recover
     pod.server.sql("CREATE TABLE notes AS SELECT 'acknowledged' AS text")
-    pod.server.kill()
+    pod.server.stop()
+    ends, server = pod.root / "data/ends", pod.server
+    waits = f"until [ -e {ends} ]; do /bin/sleep 0.1; done; false"
+    with (pod.root / "config/postgresql.conf").open("a") as settings:
+        settings.write(f"restore_command = '{waits}'\n")
+    (server.data / "recovery.signal").touch()
+    server.own(server.data / "recovery.signal")
     pod.start()
-    frozen = None
-    while frozen is None:  # it is there for some milliseconds
-        frozen = _startup(pod)
-    os.kill(frozen, signal.SIGSTOP)
     looks = pod.looks
     until("it was looked at", lambda: pod.looks > looks + 7)
     assert not pod.answers()
-    os.kill(frozen, signal.SIGCONT)
+    assert pod.process is not None
+    assert pod.process.poll() is None
+    ends.touch()
     pod.wait_answers()
-    assert pod.server.sql("SELECT text FROM notes") == [("acknowledged",)]
-
-
-def _startup(pod: Pod) -> int | None:
-    """The process that recovers."""
-    for each in pod.children():
-        with suppress(OSError):
-            if b"startup" in Path(f"/proc/{each}/cmdline").read_bytes():
-                return each
-    return None
+    assert server.sql("SELECT text FROM notes") == [("acknowledged",)]

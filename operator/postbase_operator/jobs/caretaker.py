@@ -31,6 +31,9 @@ from postbase_operator.postgres.connect import password_session
 logger = logging.getLogger(__name__)
 LOOK_SECONDS = 15.0
 """Between two looks at the server: one session each, over a network that costs nothing."""
+LONGEST_LOOK = 90.0
+"""Seconds. Where the server's host has gone without a word, TCP would wait for a quarter of an hour
+and more, and all that time nothing would be told."""
 SOON = 1.0
 """Likewise, while something is on its way: PostgreSQL starts, or has just been changed."""
 TOLD_AGAIN = 90.0
@@ -114,10 +117,19 @@ class Caretaker:
 
     async def _live(self) -> None:
         while True:
-            report = await self.caring.look()
+            report = await self._look()
             if self._teller.is_due(report):
                 logger.info("%s%s", REPORT, one_line(report))
             await asyncio.sleep(pause(report, did=self.caring.did))
+
+    async def _look(self) -> ServerReport:
+        at = self.caring.now()
+        try:
+            async with asyncio.timeout(LONGEST_LOOK):
+                return await self.caring.look()
+        except TimeoutError:
+            why = f"PostgreSQL: no answer within {LONGEST_LOOK:.0f} seconds"
+            return ServerReport(wish=self.caring.wish.revision, at=at, error=why)
 
 
 def pause(report: ServerReport, *, did: bool) -> float:

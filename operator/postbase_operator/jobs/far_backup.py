@@ -29,14 +29,14 @@ from postbase_operator.archive.backup_order import (
 from postbase_operator.archive.keys import PhysicalFolder
 from postbase_operator.archive.receiver_environment import one_line
 from postbase_operator.archive.record import Progress, RunPart, UnreadableRecord
-from postbase_operator.errors import PostbaseError
+from postbase_operator.errors import Conflict, PostbaseError
 from postbase_operator.jobs import desk, physical, wal_receiver
 from postbase_operator.jobs.desk import Failed, Reporter
 from postbase_operator.jobs.far_receiver import from_outside
-from postbase_operator.jobs.logical import clear, is_recorded
+from postbase_operator.jobs.logical import is_recorded
 from postbase_operator.objectstore.s3 import S3Store
 from postbase_operator.objectstore.settings import StoreConfig
-from postbase_operator.objectstore.store import AlreadyExists, NotFound, ObjectStore
+from postbase_operator.objectstore.store import NotFound, ObjectStore
 from postbase_operator.wal.client import Replication, by_password
 from postbase_operator.wal.physical import Connect
 
@@ -57,24 +57,33 @@ def make(order: BackupOrder, store: ObjectStore, connect: Connect) -> None:
     if is_recorded(store, str(place.record)):
         return reporter.close()
     claim(order, store, place, taker)
+    if is_recorded(store, str(place.record)):  # by who has ended since the look before the claim
+        return reporter.close()
+    clear_but(store, place)
     physical.copy(order.run, started, place, store, connect, reporter)
 
 
 def claim(order: BackupOrder, store: ObjectStore, place: PhysicalFolder, taker: str) -> None:
-    """What else lies there is of attempts before this one."""
+    """Nobody takes this attempt, or an earlier one, from here on but who has claimed it. Nothing
+    else is touched: one that is just whole may lie there. Raises Failed (Interrupted)."""
     key = str(place.progress)
     held = _claimed(store, key)
     if held is not None and held >= order.attempt:
         raise Failed("Interrupted", INTERRUPTED)
     if held is not None:
-        clear(store, place.prefix)
+        store.delete_many([key])
     mark = Progress(
         phase=RunPart.STARTING, at=datetime.now(UTC), attempt=order.attempt, taker=taker
     )
     try:
         store.put(key, mark.to_bytes())
-    except AlreadyExists:
+    except Conflict:  # it is there, or who had it has taken it away in this moment
         raise Failed("Interrupted", INTERRUPTED) from None
+
+
+def clear_but(store: ObjectStore, place: PhysicalFolder) -> None:
+    """All goes but the claim: of attempts before this one, of which none was whole."""
+    key = str(place.progress)
     store.delete_many(each.key for each in list(store.list(place.prefix)) if each.key != key)
 
 

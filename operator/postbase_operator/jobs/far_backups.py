@@ -1,7 +1,7 @@
 """The order of a backup, carried out beside the receiver: one child, at most one at a time.
 
 It is looked at once a second, by the loop that the receiver has anyway. Whoever reads the log reads
-its last lines, and seldom: so how an attempt has ended is told again, for as long as it counts.
+its last lines, and seldom: so that an attempt runs, and how it has ended, is told again and again.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from postbase_operator.archive.record import UnreadableRecord
 logger = logging.getLogger(__name__)
 PROGRAM = "postbase_operator.jobs.far_backup"
 SAID_AGAIN = 300.0
-"""Seconds after which an end is told again, until the order is void."""
+"""Seconds after which a word is told again, until the order is void."""
 
 
 class FarBackups:
@@ -56,6 +56,8 @@ class FarBackups:
             self.stop()
             until = f"{order.until:%Y-%m-%dT%H:%M:%SZ}"
             self._has_ended(_word(order, "DeadlineExceeded", f"Not complete by {until}"))
+        elif time.monotonic() - self._said_at >= SAID_AGAIN:
+            self._say(_word(order))
 
     def stop(self) -> None:
         """Nothing of it runs when this returns."""

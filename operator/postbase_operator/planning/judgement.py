@@ -53,6 +53,8 @@ STARTING = "The pod is being made; PostgreSQL starts in it, or recovers from a c
 DISK_FULL = "No space left on device"
 NO_ROOM = (DISK_FULL, "could not write init file")
 """What a server says that runs on a full volume to who would log in; before 17 without a reason."""
+SHARED_MEMORY = "shared memory segment"
+"""Another place that may be full: no larger volume helps."""
 OVERDUE = timedelta(seconds=60)
 PATIENCE = timedelta(seconds=10)
 """For which a server that served may leave us without an answer, as on a node that is too busy."""
@@ -135,7 +137,7 @@ def _not_running(seen: Observed) -> Verdict:
 def _unanswered(seen: Observed) -> Verdict:
     """It runs, and lets nobody in."""
     phase, why = "Provisioning" if _is_new(seen) else "Running", seen.server_error
-    if any(words in why for words in NO_ROOM):
+    if any(words in why for words in NO_ROOM) and SHARED_MEMORY not in why:
         return _disk_full(seen, phase, why)
     told = why or "PostgreSQL runs and has not been asked yet"
     return reconciling(phase, "ServerUnreachable", told)

@@ -24,7 +24,7 @@ from postbase_operator.railway.archive_books import ArchiveBooks
 from postbase_operator.railway.beside import Beside
 from postbase_operator.railway.building import goes
 from postbase_operator.railway.deployments import Deployment, Standing
-from postbase_operator.railway.faults import NotFound
+from postbase_operator.railway.faults import NotFound, PlanLimit, Refused
 from postbase_operator.railway.ground import Ground
 from postbase_operator.railway.making import SERVICE
 from postbase_operator.railway.models import ServiceInstance, TcpProxy
@@ -41,7 +41,10 @@ LINES = 100
 """Of its log, from the end: without a filter, whose language Railway may change."""
 RESTS = 5.0
 """Seconds until Railway is asked again to have it so, where it is waited for and something is in
-the way."""
+the way …"""
+REJECTED_RESTS = 120.0
+"""… and where Railway has rejected it: each such look is four requests, of which an hour has a
+thousand, and nothing of it is mended within seconds."""
 BEGINS_WITHIN = timedelta(minutes=3)
 """How long its first beginning may take."""
 STANDINGS = {
@@ -230,8 +233,7 @@ class Archiving:
         except PostbaseError as error:
             self._memory(db).trouble = error
             self.servers.note(db, error)
-            again = error.retry_after if isinstance(error, NotReady) else None
-            self._rests[db.metadata.uid] = ground.sight.clock() + (again or RESTS)
+            self._rests[db.metadata.uid] = ground.sight.clock() + _rest(error)
             logger.info(
                 "the receiver is not as wanted yet",
                 extra={"object": str(db.metadata.name), "error": str(error)},
@@ -295,6 +297,13 @@ class Archiving:
         if gone and may_be_there:
             ground.wait_for(SERVICE, name)
         return gone
+
+
+def _rest(error: PostbaseError) -> float:
+    """Seconds."""
+    if isinstance(error, (PlanLimit, Refused)):
+        return REJECTED_RESTS
+    return (error.retry_after if isinstance(error, NotReady) else None) or RESTS
 
 
 def _why(memory: _Memory, receiver: Receiver) -> str:

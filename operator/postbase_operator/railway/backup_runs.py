@@ -62,6 +62,8 @@ class BackupRuns:
     now: Callable[[], datetime]
     _said: dict[Key, tuple[str, float, BackupWord | None]] = field(default_factory=dict)
     """The last word: of which deployment, when it was read (monotonic). An end is final."""
+    _unread: dict[Key, PostbaseError] = field(default_factory=dict)
+    """Why the log could not be read the last time, where nothing of it is known."""
     _taken_out: dict[str, tuple[str, int, datetime]] = field(default_factory=dict)
     """By Backup: the deployment that had the order which was taken out, the attempt, and since
     when that deployment is on its way out."""
@@ -94,9 +96,9 @@ class BackupRuns:
         return Attempt(state, held.run.server.source_bytes)
 
     def _forget(self, backup: Backup) -> None:
-        for key in [each for each in (*self._said, *self._unseen) if each[0] == backup.id]:
-            self._said.pop(key, None)
-            self._unseen.pop(key, None)
+        for held in (self._said, self._unseen, self._unread):
+            for key in [each for each in held if each[0] == backup.id]:
+                del held[key]
         self._taken_out.pop(backup.id, None)
 
     async def _order(
@@ -143,7 +145,9 @@ class BackupRuns:
     async def _word(
         self, ground: Ground, order: BackupOrder, deployment: Deployment | None
     ) -> BackupWord | None:
-        """Where the log cannot be read nothing new is known: a passing trouble ends no attempt."""
+        """Where the log cannot be read nothing new is known: a passing trouble ends no attempt.
+        Raises it where nothing is known at all: an attempt may have run for hours, and is not to be
+        taken for one that has not begun."""
         key, clock = (order.run.id, order.attempt), ground.sight.clock()
         of, at, word = self._said.get(key, ("", 0.0, None))
         if word is not None and word.ended:
@@ -151,16 +155,19 @@ class BackupRuns:
         if deployment is None or deployment.standing in (Standing.COMING, Standing.GONE):
             return None
         fresh = clock - at < SAID_EVERY * ground.client.budget.crowd
-        if of == deployment.id and fresh:
-            return word
-        word = word if of == deployment.id else None
-        try:
-            lines = await reads.logs(ground.client, deployment.id, limit=LINES)
-        except PostbaseError as error:
-            logger.info("the receiver's log was not read", extra={"error": str(error)})
-        else:
-            word = word_in([line.message for line in lines], order) or word
-        self._said[key] = (deployment.id, clock, word)
+        if of != deployment.id or not fresh:
+            word = word if of == deployment.id else None
+            self._unread.pop(key, None)
+            try:
+                lines = await reads.logs(ground.client, deployment.id, limit=LINES)
+            except PostbaseError as error:
+                logger.info("the receiver's log was not read", extra={"error": str(error)})
+                self._unread[key] = error
+            else:
+                word = word_in([line.message for line in lines], order) or word
+            self._said[key] = (deployment.id, clock, word)
+        if word is None and key in self._unread:
+            raise self._unread[key]
         return word
 
     async def start(

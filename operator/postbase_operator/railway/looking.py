@@ -83,7 +83,7 @@ class Looking:
             services.region(db, db.spec.region, (), held=held.region)
             volume = observing.volume(held, db, ground.name(db), front.variables)
             limits = await ground.sight.limits(service_id)
-            also = receiver_service.AT_MOST if receiver.service is not None else None
+            also = receiver_service.at_most(db) if receiver.service is not None else None
             cost = costs.told(db, _megabytes(state, family), self.prices, also)
         private = private_host(service.service_name) if is_private(db) else ""
         claim = volume.name if volume else ""

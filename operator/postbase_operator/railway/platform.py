@@ -35,7 +35,7 @@ from postbase_operator.railway.restore_books import RestoreBooks
 from postbase_operator.railway.restoring import Restoring
 from postbase_operator.railway.servers import Servers, SqlStep
 from postbase_operator.railway.sight import Sight
-from postbase_operator.railway.support import check_private_restore, check_support, is_private
+from postbase_operator.railway.support import check_private_step, check_support, is_private
 
 logger = logging.getLogger(__name__)
 
@@ -136,7 +136,7 @@ class RailwayPlatform:
         return True
 
     async def _take(self, db: Database, step: Step) -> None:
-        check_private_restore(db, step)
+        check_private_step(db, step)
         if await self._take_here(db, step):
             return
         ground = await self._ground()

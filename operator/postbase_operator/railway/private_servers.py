@@ -181,11 +181,13 @@ class PrivateServers:
 
     async def _read_log(self, ground: Ground, memory: _Memory, latest: Deployment) -> None:
         """What was read before counts on where Railway does not answer: it grows old by itself."""
-        memory.read = (latest.id, ground.sight.clock())
+        clock = ground.sight.clock()
+        memory.read = (latest.id, clock)
         try:
             lines = await reads.logs(ground.client, latest.id, limit=LINES)
         except PostbaseError as error:
             logger.info("a Caretaker's log was not read", extra={"error": str(error)})
+            memory.read = (latest.id, clock - READ_EVERY + READ_AGAIN)  # not in two minutes only
             return
         found = (server_report_in(line.message) for line in reversed(lines))
         newest = next((each for each in found if each is not None), None)

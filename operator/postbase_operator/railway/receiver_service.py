@@ -36,6 +36,7 @@ from postbase_operator.railway import services
 from postbase_operator.railway.cost import Use
 from postbase_operator.railway.models import ServiceInstance
 from postbase_operator.railway.plans import GB
+from postbase_operator.railway.support import is_private
 from postbase_operator.railway.values import NULL
 
 REVISION = "POSTBASE_REVISION"
@@ -49,6 +50,8 @@ DRAINING_SECONDS = 10
 CPU, MEMORY_BYTES = 1.0, GB // 2
 """More than it takes: some 60 MB when idle, 140 at its peak. It bounds the bill."""
 AT_MOST = Use(memory=Decimal("0.5"), cpu=Decimal(1))
+AT_MOST_BACKING_UP = Use(memory=Decimal(1), cpu=Decimal(2))
+"""A private Database's takes its backups, too (backup_runs.py)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,11 @@ def told(
             reason="StoreNeedsKeys",
         )
     return Told(config, private_host(database_service), PORT, password, store)
+
+
+def at_most(db: Database) -> Use:
+    """What the service beside it may take."""
+    return AT_MOST_BACKING_UP if is_private(db) else AT_MOST
 
 
 def private_host(service_name: str) -> str:

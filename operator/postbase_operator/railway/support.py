@@ -8,7 +8,7 @@ from postbase_operator.api.database import Database
 from postbase_operator.api.database_server import PodSecurity
 from postbase_operator.api.database_spec import DatabaseSpec, Expose
 from postbase_operator.api.parameters import is_owned
-from postbase_operator.api.policies import BackupMethod
+from postbase_operator.api.policies import BackupMethod, RecoveryPoint
 from postbase_operator.api.scheduling import Scheduling
 from postbase_operator.api.upkeep import Disruptions, NodeLoss
 from postbase_operator.errors import InvalidSpec
@@ -87,6 +87,7 @@ def check_support(db: Database) -> None:
             raise InvalidSpec(f"spec.parameters.{name}", f"{why}: remove it", reason=UNSUPPORTED)
     if db.spec.backup is not None and db.spec.backup.method is not None:
         check_private_backup(db, db.spec.backup.method, "spec.backup.method")
+    check_private_commits(db, db.spec.pitr.rpo)
 
 
 # -- spec.expose: Private -------------------------------------------------------------------------
@@ -106,6 +107,10 @@ PRIVATE_RESTORE = (
 PRIVATE_COPY = (
     "the new Database would have spec.expose: Private, as the one that it comes from: make it by "
     "itself, with spec.bootstrap.restore and spec.expose: ClusterIP until it is restored"
+)
+PRIVATE_ZERO = (
+    "Zero makes commits wait for the service beside the Database, and with spec.expose: Private "
+    "nobody else could let them go where that cannot be deployed: set Async, or expose: ClusterIP"
 )
 _RESTORING = (
     steps.FillVolume
@@ -128,10 +133,18 @@ def check_private_beginning(db: Database) -> None:
         raise InvalidSpec("spec.bootstrap", PRIVATE_BEGINNING, reason=UNSUPPORTED)
 
 
-def check_private_restore(db: Database, step: Step) -> None:
-    """Of a step that a restore asks for. Raises InvalidSpec."""
+def check_private_step(db: Database, step: Step) -> None:
+    """Of one that a restore asks for, or a default of the Project. Raises InvalidSpec."""
     if is_private(db) and isinstance(step, _RESTORING):
         raise InvalidSpec("spec.databaseRef", PRIVATE_RESTORE, reason=UNSUPPORTED)
+    if isinstance(step, steps.ApplyWorkload) and step.archiving.receiver.enabled:
+        check_private_commits(db, step.archiving.receiver.rpo)
+
+
+def check_private_commits(db: Database, rpo: RecoveryPoint | None) -> None:
+    """`rpo`: the Database's, or its Project's. Raises InvalidSpec."""
+    if is_private(db) and rpo is RecoveryPoint.ZERO:
+        raise InvalidSpec("spec.pitr.rpo", PRIVATE_ZERO, reason=UNSUPPORTED)
 
 
 def check_private_backup(db: Database, method: BackupMethod, field: str = "spec.method") -> None:

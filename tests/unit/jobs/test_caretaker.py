@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
@@ -19,6 +22,7 @@ from postbase_operator.jobs.caretaker import (
     pause,
 )
 from postbase_operator.jobs.far_receiver import caretaker_of
+from postbase_operator.postgres.caring import Caring
 from unit.archive.test_receiver import OWNER
 from unit.archive.test_server_wish import AT, FACTS, SAID, WANTED
 
@@ -61,6 +65,20 @@ def test_it_looks_again_at_once_while_something_is_on_its_way() -> None:
     assert pause(SILENT, did=False) == SOON
     recovers = SAID.model_copy(update={"facts": FACTS.model_copy(update={"in_recovery": True})})
     assert pause(recovers, did=False) == SOON
+
+
+async def test_a_look_that_hangs_is_told_as_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Packets to a host that has gone are lost, and nobody says so."""
+
+    async def hangs() -> ServerReport:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    caring = SimpleNamespace(look=hangs, now=lambda: AT, wish=WANTED)
+    monkeypatch.setattr("postbase_operator.jobs.caretaker.LONGEST_LOOK", 0.01)
+    said = await Caretaker(cast(Caring, caring), archives=False)._look()
+    assert (said.facts, said.wish, said.at) == (None, WANTED.revision, AT)
+    assert "no answer within" in said.error
 
 
 def test_it_is_told_by_variables_and_lives_alone_where_nothing_is_archived() -> None:

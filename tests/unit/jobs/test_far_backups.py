@@ -90,6 +90,25 @@ def test_one_that_is_killed_is_told_as_such_and_that_once(
     assert len(caplog.records) == before + 1
 
 
+def test_that_it_runs_is_told_again(
+    monkeypatch: pytest.MonkeyPatch, said: Said, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its first word may be behind five hundred other lines by the time that somebody looks."""
+    monkeypatch.setattr(far_backups, "PROGRAM", WAITS)
+    made = order()
+    backups = told(made)
+    backups.look()
+    caplog.clear()
+    backups.look()
+    assert said(made) is None
+    monkeypatch.setattr(far_backups, "SAID_AGAIN", 0.0)
+    backups.look()
+    word = said(made)
+    assert word is not None
+    assert not word.ended
+    backups.stop()
+
+
 def test_it_is_ended_at_its_deadline(monkeypatch: pytest.MonkeyPatch, said: Said) -> None:
     monkeypatch.setattr(far_backups, "PROGRAM", WAITS)
     made = order(timedelta(seconds=1))

@@ -89,6 +89,15 @@ def test_no_memory_is_told_with_its_remedy(message: str) -> None:
     assert "spec.resources.memory" in ready.message
 
 
+def test_a_full_dev_shm_is_no_full_volume() -> None:
+    said = (
+        "connection failed: FATAL:  could not resize shared memory segment "
+        '"/PostgreSQL.123" to 16777216 bytes: No space left on device'
+    )
+    made = plan(replace(HEALTHY, server=None, server_error=f"PostgreSQL: {said}"))
+    assert verdict(made) == ("Running", "ServerUnreachable", KStatus.IN_PROGRESS)
+
+
 @pytest.mark.parametrize(
     "said",
     [

@@ -7,7 +7,9 @@ from typing import Any, cast
 import pytest
 
 from postbase_operator.api.database import Database
-from postbase_operator.api.policies import BackupMethod
+from postbase_operator.api.policies import BackupMethod, RecoveryPoint
+from postbase_operator.archive.receiver import ArchiveOwner, ReceiverConfig
+from postbase_operator.archive.wish import ArchivingWish
 from postbase_operator.errors import InvalidSpec
 from postbase_operator.gateway.connection import uri
 from postbase_operator.planning import plan as steps
@@ -24,7 +26,7 @@ from postbase_operator.railway.servers import Servers
 from postbase_operator.railway.support import (
     UNSUPPORTED,
     check_private_beginning,
-    check_private_restore,
+    check_private_step,
     check_support,
 )
 from unit.conftest import NOW, database
@@ -92,10 +94,32 @@ def test_it_begins_empty(begins: dict[str, Any]) -> None:
 )
 def test_no_restore_goes_into_it(step: steps.Step) -> None:
     with pytest.raises(InvalidSpec, match=r"set spec\.expose: ClusterIP") as said:
-        check_private_restore(private(), step)
+        check_private_step(private(), step)
     refused(said.value, "spec.databaseRef")
-    check_private_restore(database(provider="Railway"), step)
-    check_private_restore(private(), steps.FailVolume("v"))
+    check_private_step(database(provider="Railway"), step)
+    check_private_step(private(), steps.FailVolume("v"))
+
+
+@pytest.mark.parametrize("rpo", list(RecoveryPoint), ids=str)
+def test_no_commit_waits_for_what_only_a_deployment_can_let_go(rpo: RecoveryPoint) -> None:
+    """By its own spec, or by a default of its Project."""
+    owner = ArchiveOwner(
+        database_uid="u", system_id="1", incarnation="i", cluster="c", namespace="n", name="d"
+    )
+    wish = ArchivingWish(ReceiverConfig(enabled=True, rpo=rpo, owner=owner))
+    applied = steps.ApplyWorkload("v", "1", archiving=wish)
+    if rpo is RecoveryPoint.ASYNC:
+        check_support(private(pitr={"rpo": rpo.value}))
+        return check_private_step(private(), applied)
+    for check in (
+        lambda: check_support(private(pitr={"rpo": rpo.value})),
+        lambda: check_private_step(private(), applied),
+    ):
+        with pytest.raises(InvalidSpec, match="set Async") as said:
+            check()
+        refused(said.value, "spec.pitr.rpo")
+    check_support(database(provider="Railway", pitr={"rpo": rpo.value}))
+    return check_private_step(database(provider="Railway"), applied)
 
 
 async def test_a_restore_into_it_is_told_before_anything_is_made() -> None:

@@ -194,10 +194,16 @@ async def test_what_was_heard_counts_on_while_railway_turns_us_away(
     assert (await scene.ask())[0]
 
     async def refused(*_: object, **__: object) -> None:
+        scene.read += 1
         raise Throttled("Railway", "too many", 60.0)
 
     monkeypatch.setattr("postbase_operator.railway.reads.logs", refused)
     assert (await scene.ask(READ_EVERY))[0]
+    before = scene.read
+    assert (await scene.ask(READ_AGAIN - 1))[0]
+    assert scene.read == before
+    assert (await scene.ask(1.0))[0]  # and not in two minutes only: a report grows old meanwhile
+    assert scene.read == before + 1
 
 
 async def test_it_is_not_ready_before_the_way_in_is_closed(

@@ -18,9 +18,11 @@ from postbase_operator.railway.cost import told as cost
 from postbase_operator.railway.models import ServiceInstance
 from postbase_operator.railway.receiver_service import (
     AT_MOST,
+    AT_MOST_BACKING_UP,
     COMMAND,
     REVISION,
     Wanted,
+    at_most,
     is_as_wanted,
     patch,
     told,
@@ -132,6 +134,8 @@ def test_a_store_that_a_pods_identity_opens_is_refused_with_the_remedy() -> None
 
 
 def test_it_is_in_the_estimate() -> None:
+    assert at_most(DB) == AT_MOST
+    assert at_most(database(provider="Railway", expose="Private")) == AT_MOST_BACKING_UP
     alone, both = (cost(DB, 5_000, LISTED, each).at_most for each in (None, AT_MOST))
     assert float(both) - float(alone) == pytest.approx(25.0)  # a processor, half a GB
 

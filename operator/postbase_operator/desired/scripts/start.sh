@@ -57,10 +57,10 @@ else
   cp "$good" "$settings" || settings=$good
 fi
 
-# Since PostgreSQL 15 a postmaster whose checkpointer fails at the end of a recovery begins that anew,
-# many times a second and for ever; a volume without room for one more file does it. It never ends, so
-# that nobody outside is told why: this ends it at the fourth. A recovery that only takes long has the
-# same processes all the while.
+# Since PostgreSQL 15 a postmaster whose checkpointer fails at the end of a recovery begins that
+# anew, many times a second and for ever; a volume without room for one more file does it. It never
+# ends, so that nobody outside is told why: this ends it at the fourth. A recovery that only takes
+# long has the same processes all the while. Without that list of the kernel's nothing is done.
 watch_recoveries() {
   trap 'exit 0' EXIT # a child that ends with more than 1 (no fork: 2) is a crash to PostgreSQL
   self=$(exec sh -c 'echo $PPID')
@@ -74,12 +74,13 @@ watch_recoveries() {
     if [ "$turns" -ge 4 ]; then
       # Ended in the midst of a recovery it may exit with 0, for which no line of a log is told.
       room=$(cp "$config/revision" "$volume/room" 2>&1 && rm "$volume/room") || true
-      echo "start.sh: PANIC:  a recovery began anew for ever, and was ended. $room" | tee "$word" >&2
+      said="start.sh: PANIC:  a recovery began anew for ever, and was ended. $room"
+      echo "$said" | tee "$word" >&2 || true
       kill -QUIT "$postmaster"
       return 0
     fi
   done
 }
 postmaster=$$
-watch_recoveries 9>&- &
+(exec 9>&- && watch_recoveries) & # a redirection of the function alone leaves the lock open
 exec postgres -D "$pgdata" -c config_file="$settings" "$@"
