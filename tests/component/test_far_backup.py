@@ -15,7 +15,7 @@ from component.servers import Server, Servers, servers
 from postbase_operator.archive.backup_order import ORDER, BackupOrder, BackupWord
 from postbase_operator.archive.keys import PhysicalFolder
 from postbase_operator.archive.receiver_environment import one_line
-from postbase_operator.archive.record import Progress
+from postbase_operator.archive.record import BackupRecord, Progress
 from postbase_operator.archive.run import BackupRun
 from postbase_operator.jobs import far_backup, far_backups, physical
 from postbase_operator.jobs.desk import Failed, last_word
@@ -82,16 +82,17 @@ def test_one_that_ends_while_another_process_comes_stays_whole(
     server: Server, run: BackupRun, s3_store: S3Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The record is not there yet at the other's first look, and the claim is gone at its next."""
-    asked, claimed = order(run), far_backup._claimed
+    asked, claimed, made = order(run), far_backup._claimed, list[BackupRecord]()
 
     def ends_first(store: ObjectStore, key: str) -> int | None:
         monkeypatch.setattr(far_backup, "_claimed", claimed)
         make(server, asked, s3_store)
+        made.append(assert_whole(s3_store, run))
         return claimed(store, key)
 
     monkeypatch.setattr(far_backup, "_claimed", ends_first)
     make(server, asked, s3_store)
-    assert_whole(s3_store, run)
+    assert [assert_whole(s3_store, run)] == made  # and not another one in its place
     assert str(place(run).progress) not in keys(s3_store)
 
 
