@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -143,7 +143,7 @@ def test_without_a_store_it_says_so_and_the_database_is_ready(play: Play) -> Non
 def test_a_failed_attempt_is_followed_by_another_in_a_while(play: Play) -> None:
     async def scene(life: BackupLife) -> None:
         life.controllers.outcomes = [half("DumpFailed"), complete]
-        began = life.now().replace(microsecond=0)  # a Job tells its end in whole seconds
+        began = datetime.now(UTC).replace(microsecond=0)  # as a Job tells its end
         await life.back_up("one")
         made = await life.ends("one")
         assert (made.status.phase, made.status.attempts) == ("Completed", 2)
