@@ -23,6 +23,7 @@ from component.servers import MAJORS, Server, Servers
 from component.servers import servers as servers
 from postbase_operator.kube.last_words import last_words
 
+pytestmark = pytest.mark.timeout(300)
 SCRIPT = Path(__file__).parents[2] / "operator/postbase_operator/desired/scripts/start.sh"
 LOGS = {"log_min_messages": "log", "log_line_prefix": "'%m [%p] %q%u@%d '"}
 
@@ -125,7 +126,7 @@ def test_a_recovery_begun_anew_for_ever_is_ended_with_its_last_words(pod: Pod) -
         with pytest.raises(psycopg.OperationalError):
             connection.execute("CHECKPOINT")
     assert pod.process is not None
-    pod.process.wait(60)
+    pod.process.wait(200)
     assert server.log.count("PANIC:") >= 4  # it had begun anew by itself, and had not ended
     said = last_words(pod.word.read_text())
     assert said.startswith("PANIC: a recovery began anew")
@@ -150,7 +151,7 @@ def test_a_recovery_that_takes_long_is_left_alone(pod: Pod) -> None:
     server.own(server.data / "recovery.signal")
     pod.start()
     looks = pod.looks
-    until("it was looked at", lambda: pod.looks > looks + 7)
+    until("it was looked at", lambda: pod.looks > looks + 7, 120)
     assert not pod.answers()
     assert pod.process is not None
     assert pod.process.poll() is None
