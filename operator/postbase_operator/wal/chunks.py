@@ -109,7 +109,8 @@ class Cutter:
 
     def cut(self) -> list[Chunk]:
         """What is pending, as a chunk; none where nothing is, or where it is not to be split."""
-        if not self._data or self.position < self._durable:
+        stored = self._start < self._durable
+        if not self._data or (stored and self.position < self._border):
             return []
         data, whole = self._data, len(self._data) == self._segment.size
         if not whole:

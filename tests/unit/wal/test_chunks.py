@@ -6,7 +6,7 @@ import hashlib
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from postbase_operator.wal import chunks
@@ -43,6 +43,7 @@ def cut_up(sizes: list[int], cuts: list[bool], durable: int) -> list[Chunk]:
     return [*found, *cutter.cut()]
 
 
+@example([300_000] * 4, [False] * 12, 2 * SIZE - 1)  # stored beyond a segment's end: never ended
 @given(splits, st.lists(st.booleans(), min_size=12, max_size=12), st.integers(0, 2 * SIZE))
 def test_however_the_stream_is_split_the_segments_are_the_same(
     sizes: list[int], cuts: list[bool], stored: int
