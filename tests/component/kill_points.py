@@ -6,6 +6,7 @@ killed before or after one of them.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -28,15 +29,35 @@ from postbase_operator.wal.uploader import ArchiveStore
 T = TypeVar("T")
 
 
+KINDS = (
+    (r"/wal/\w+/tail/\w+-\w+$", " a chunk"),
+    (r"/wal/\w+/tail/$", " the chunks"),
+    (r"/wal/\w+/[0-9A-F]{24}$", " a segment"),
+    (r"/wal/\w+\.history$", " a history"),
+    (r"/wal/\w+/heartbeat/\w*$", " a heartbeat"),
+    (r"/wal/$", " the log"),
+    (r"/owner\.json$", " the owner"),
+)
+
+
+def kind(step: str) -> str:
+    """A step without its numbers: `before PUT a chunk`."""
+    for pattern, name in KINDS:
+        if re.search(pattern, step):
+            return re.sub(r" v1/.*", name, step)
+    return step
+
+
 class Killed(BaseException):
     """Not caught anywhere: what it ends does nothing more."""
 
 
 @dataclass
 class Death:
-    """Comes at a step by its number; from then on no step is taken by any thread."""
+    """Comes at a step by its number, or at the first of a kind; from then on no step is taken by
+    any thread."""
 
-    at: int | None = None
+    at: int | str | None = None
     steps: list[str] = field(default_factory=list)
     acknowledged: Lsn = field(default_factory=lambda: Lsn(0))
     """The furthest that the server was told to be durable."""
@@ -50,7 +71,7 @@ class Death:
             if self.dead:
                 raise Killed(what)
             self.steps.append(what)
-            if len(self.steps) == self.at:
+            if self.at in (len(self.steps), kind(what)):
                 self.dead = True
                 raise Killed(what)
 
