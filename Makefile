@@ -90,6 +90,10 @@ traps: setup ## The table of docs/railway.md, from the marks of tests
 	@$(RUN) -m railway.trap_table
 .PHONY: traps
 
+tries: setup ## What holds for each of Railway's traps is taken out, and its test must fail (TRAP=name)
+	@$(RUN) -m railway.tries $(TRAP)
+.PHONY: tries
+
 railway-check: setup ## What only a token of Railway tells: RAILWAY_TOKEN, read-only; WRITE=1 makes a service and removes it
 	@$(RUN) -m railway_check
 .PHONY: railway-check

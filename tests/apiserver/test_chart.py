@@ -34,7 +34,7 @@ from apiserver.charts import (
 from postbase_operator import __version__
 from postbase_operator.gateway.settings import GatewaySettings
 from postbase_operator.handlers.far import place_of, prices_of
-from postbase_operator.railway.reads import Place
+from postbase_operator.railway.graphql.reads import Place
 from postbase_operator.settings import Settings
 
 OPERATOR = "system:serviceaccount:postbase-system:postbase-operator"

@@ -11,7 +11,7 @@ import asyncio
 from dataclasses import dataclass
 
 from bench.fleet import Fleet
-from postbase_operator.railway.budget import HOBBY, PRO, Rates
+from postbase_operator.railway.graphql.budget import HOBBY, PRO, Rates
 from railway.clock import VirtualClock
 from railway.double import RailwayDouble
 from railway.settings import Delays, Settings

@@ -14,7 +14,7 @@ from component.railway_operator import Operator, new_place, operator
 from component.store_server import StoreServer, store_of, store_server
 from postbase_operator.objectstore.s3 import S3Store
 from postbase_operator.objectstore.settings import StoreConfig
-from postbase_operator.railway.reads import Place
+from postbase_operator.railway.graphql.reads import Place
 from railway.double import RailwayDouble
 
 

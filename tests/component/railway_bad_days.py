@@ -27,8 +27,8 @@ from component.railway_operator import (
     volumes,
 )
 from postbase_operator.api.database import Database
-from postbase_operator.railway.budget import HOBBY, PRO
-from postbase_operator.railway.reads import Place
+from postbase_operator.railway.graphql.budget import HOBBY, PRO
+from postbase_operator.railway.graphql.reads import Place
 from railway.clock import VirtualClock
 from railway.double import RailwayDouble
 from railway.errors import VOLUMES_TOO_QUICKLY

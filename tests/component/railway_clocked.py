@@ -28,14 +28,14 @@ from postbase_operator.planning.database import Context, plan_database
 from postbase_operator.planning.judgement import reconciling, stalled
 from postbase_operator.planning.observed import Observed, Server, ServerFacts
 from postbase_operator.planning.status import finish
-from postbase_operator.railway.budget import HOBBY, Budgets, Rates
-from postbase_operator.railway.client import Client, Token, TokenKind
+from postbase_operator.railway.graphql.budget import HOBBY, Budgets, Rates
+from postbase_operator.railway.graphql.client import Client, Token, TokenKind
+from postbase_operator.railway.graphql.models import TcpProxy
+from postbase_operator.railway.graphql.reads import Place
 from postbase_operator.railway.ground import Ground
-from postbase_operator.railway.models import TcpProxy
 from postbase_operator.railway.operations import Document
 from postbase_operator.railway.platform import RailwayPlatform
-from postbase_operator.railway.reads import Place
-from postbase_operator.railway.servers import Servers, SqlStep, front
+from postbase_operator.railway.sql.servers import Servers, SqlStep, front
 from railway.clock import VirtualClock
 from railway.double import RailwayDouble
 from railway.faults import Fault

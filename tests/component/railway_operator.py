@@ -31,11 +31,11 @@ from postbase_operator.planning.observed import Observed
 from postbase_operator.planning.status import finish
 from postbase_operator.postgres import credentials
 from postbase_operator.postgres.credentials import Credentials, Front
-from postbase_operator.railway.budget import PRO, Budgets
-from postbase_operator.railway.client import Client, Token, TokenKind
+from postbase_operator.railway.graphql.budget import PRO, Budgets
+from postbase_operator.railway.graphql.client import Client, Token, TokenKind
+from postbase_operator.railway.graphql.reads import Place
 from postbase_operator.railway.operations import Document
 from postbase_operator.railway.platform import RailwayPlatform
-from postbase_operator.railway.reads import Place
 from postbase_operator.settings import Settings
 from railway.clock import VirtualClock
 from railway.double import RailwayDouble

@@ -12,7 +12,7 @@ import pytest
 
 from component.railway_operator import Operator, instances, railway_database
 from postbase_operator.api.database import Database
-from postbase_operator.railway.reads import Place
+from postbase_operator.railway.graphql.reads import Place
 from railway import deployments
 from railway.double import RailwayDouble
 from railway.state import Instance
@@ -24,7 +24,7 @@ PACE = {"READ_EVERY": 5.0, "READ_SOON": 0.5, "READ_AGAIN": 1.0}
 
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, seconds in PACE.items():
-        monkeypatch.setattr(f"postbase_operator.railway.private_servers.{name}", seconds)
+        monkeypatch.setattr(f"postbase_operator.railway.sql.private_servers.{name}", seconds)
 
 
 def private_database(**spec: Any) -> Database:

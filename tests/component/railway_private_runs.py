@@ -38,10 +38,10 @@ from postbase_operator.planning.backup import plan_backup
 from postbase_operator.planning.backup_observed import Limits, place_of
 from postbase_operator.planning.retention import Policies
 from postbase_operator.postgres.credentials import Front
-from postbase_operator.railway.backup_servers import BackupServers
+from postbase_operator.railway.backups.backup_servers import BackupServers
 from postbase_operator.railway.ground import Ground
 from postbase_operator.railway.receiver_service import private_host
-from postbase_operator.railway.servers import Servers
+from postbase_operator.railway.sql.servers import Servers
 from postbase_operator.wal.manifest import Manifest
 from postbase_operator.wal.unpack import place_segment, unpack
 

@@ -25,7 +25,7 @@ from postbase_operator.archive.receiver import ArchiveOwner
 from postbase_operator.archive.receiver_environment import config_in
 from postbase_operator.archive.wal_index import WalIndex
 from postbase_operator.objectstore.settings import StoreConfig
-from postbase_operator.railway.reads import Place
+from postbase_operator.railway.graphql.reads import Place
 from postbase_operator.wal.lsn import Lsn, Segment
 from railway.double import RailwayDouble
 from railway.state import Deployment, Instance

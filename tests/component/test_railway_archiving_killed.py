@@ -103,7 +103,7 @@ def changes(asked: list[str]) -> list[int]:
 async def test_a_bad_day(
     site: Site, operation: str, fault: Fault, sent: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("postbase_operator.railway.commits.REJECTED_AGAIN", 3.0)
+    monkeypatch.setattr("postbase_operator.railway.graphql.commits.REJECTED_AGAIN", 3.0)
     async with operator(site.double, site.place, store=site.store) as ours:
         db = await ours.ready(railway_database())
         before = site.double.counted()[operation]

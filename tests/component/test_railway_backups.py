@@ -34,7 +34,7 @@ from postbase_operator.objectstore.s3 import S3Store
 from postbase_operator.planning import plan as steps
 from postbase_operator.planning.database_backups import REQUEST, Backups
 from postbase_operator.planning.final_backup import final, final_name
-from postbase_operator.railway.reads import Place
+from postbase_operator.railway.graphql.reads import Place
 from railway.double import RailwayDouble
 
 __all__ = ["servers"]

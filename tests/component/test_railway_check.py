@@ -10,7 +10,7 @@ import pytest
 
 from component.railway_caller import Caller
 from component.railway_operator import new_place
-from postbase_operator.railway.reads import Place
+from postbase_operator.railway.graphql.reads import Place
 from railway.double import RailwayDouble
 from railway.execution import Answer
 from railway.faults import Fault, PatchRejected, Refuses

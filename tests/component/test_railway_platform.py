@@ -22,7 +22,7 @@ from component.railway_operator import (
 )
 from postbase_operator.api.database import Database
 from postbase_operator.planning.restart import REQUEST
-from postbase_operator.railway.reads import Place
+from postbase_operator.railway.graphql.reads import Place
 from postbase_operator.railway.services import DRAINING_SECONDS, MARKER, service_name
 from railway.double import RailwayDouble
 

@@ -22,7 +22,7 @@ from component.tls_relay import eavesdropper
 from postbase_operator.api.database import Database
 from postbase_operator.errors import Unavailable
 from postbase_operator.postgres.connect import password_session
-from postbase_operator.railway.reads import Place
+from postbase_operator.railway.graphql.reads import Place
 from railway.double import RailwayDouble
 
 

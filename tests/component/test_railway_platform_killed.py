@@ -20,7 +20,7 @@ from component.railway_operator import (
     volumes,
 )
 from postbase_operator.api.database import Database
-from postbase_operator.railway.reads import Place
+from postbase_operator.railway.graphql.reads import Place
 from railway.clock import VirtualClock
 from railway.double import RailwayDouble
 from railway.faults import Fault, Gateway, Lost, NotFoundFor, PatchRejected, Problem, Stale, TooMany
@@ -114,7 +114,7 @@ async def test_a_bad_day(
     sent: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("postbase_operator.railway.commits.REJECTED_AGAIN", 3.0)
+    monkeypatch.setattr("postbase_operator.railway.graphql.commits.REJECTED_AGAIN", 3.0)
     before = railway.counted()[operation]
     railway.next(operation, fault)
     async with operator(railway, place) as ours:

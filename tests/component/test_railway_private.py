@@ -37,7 +37,7 @@ from postbase_operator.errors import InvalidSpec
 from postbase_operator.planning import plan as steps
 from postbase_operator.planning.restart import REQUEST as RESTART
 from postbase_operator.planning.rotation import REQUEST as ROTATE
-from postbase_operator.railway.reads import Place
+from postbase_operator.railway.graphql.reads import Place
 from postbase_operator.railway.services import MARKER, receiver_name, service_name
 from railway.double import RailwayDouble
 

@@ -56,7 +56,7 @@ def store(s3_config: StoreConfig) -> S3Store:
 
 @pytest.fixture(autouse=True)
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("postbase_operator.railway.backup_runs.SAID_EVERY", 0.2)
+    monkeypatch.setattr("postbase_operator.railway.backups.backup_runs.SAID_EVERY", 0.2)
 
 
 def record_of(store: S3Store, made: Private, backup: Backup) -> BackupRecord:
@@ -221,7 +221,7 @@ async def test_what_it_says_is_two_lines_and_it_is_read_seldom(
     ours: Operator, site: Site, s3_proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pace = 3.0
-    monkeypatch.setattr("postbase_operator.railway.backup_runs.SAID_EVERY", pace)
+    monkeypatch.setattr("postbase_operator.railway.backups.backup_runs.SAID_EVERY", pace)
     made = await private(ours, site)
     s3_proxy.next("PUT .*pieces", Slow(2 * pace), times=2)
     before, began = len(ours.client.asked), time.monotonic()

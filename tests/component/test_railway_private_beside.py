@@ -42,7 +42,7 @@ async def ours(site: Site) -> AsyncIterator[Operator]:
 @pytest.fixture(autouse=True)
 def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     hurry(monkeypatch)
-    monkeypatch.setattr("postbase_operator.railway.backup_runs.SAID_EVERY", 0.2)
+    monkeypatch.setattr("postbase_operator.railway.backups.backup_runs.SAID_EVERY", 0.2)
 
 
 @pytest.mark.parametrize("pitr", [ON, {"enabled": False}], ids=["archived", "not-archived"])

@@ -30,7 +30,7 @@ from component.railway_private import (
     proxies_ever,
 )
 from postbase_operator.api.database import Database
-from postbase_operator.railway.reads import Place
+from postbase_operator.railway.graphql.reads import Place
 from railway.double import RailwayDouble
 from railway.faults import (
     Fault,
@@ -164,8 +164,8 @@ async def test_a_bad_day(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """`sent`: how often it is asked for; None: as often as it takes."""
-    monkeypatch.setattr("postbase_operator.railway.commits.REJECTED_AGAIN", 3.0)
-    monkeypatch.setattr("postbase_operator.railway.archiving.REJECTED_RESTS", 3.0)
+    monkeypatch.setattr("postbase_operator.railway.graphql.commits.REJECTED_AGAIN", 3.0)
+    monkeypatch.setattr("postbase_operator.railway.wal.archiving.REJECTED_RESTS", 3.0)
     before = railway.counted()[operation]
     railway.next(operation, fault)
     async with operator(railway, place) as ours:

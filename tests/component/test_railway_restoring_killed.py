@@ -93,7 +93,7 @@ async def test_killed_after_each_request(
 @pytest.mark.trap("commit-is-async", "outcome-unknown")
 async def test_a_bad_day(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One fault at each of the requests, and in the end all is there, once."""
-    monkeypatch.setattr("postbase_operator.railway.commits.REJECTED_AGAIN", 3.0)
+    monkeypatch.setattr("postbase_operator.railway.graphql.commits.REJECTED_AGAIN", 3.0)
     ring = Ring()
     source = await archive(site, ring, tmp_path / "pod", monkeypatch)
     wanted = copy_of(bootstrap=latest_of(source), deletionPolicy="Delete")

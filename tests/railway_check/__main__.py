@@ -12,9 +12,9 @@ import os
 import sys
 from collections.abc import Mapping
 
-from postbase_operator.railway.budget import Budgets
-from postbase_operator.railway.client import ENDPOINT, Client, Token, TokenKind
-from postbase_operator.railway.reads import Place
+from postbase_operator.railway.graphql.budget import Budgets
+from postbase_operator.railway.graphql.client import ENDPOINT, Client, Token, TokenKind
+from postbase_operator.railway.graphql.reads import Place
 from railway_check.reading import Reader
 from railway_check.telling import Telling
 from railway_check.writing import Writer

@@ -17,14 +17,15 @@ from graphql import (
 from pydantic import BaseModel, Field
 
 from postbase_operator.errors import Denied, PostbaseError
-from postbase_operator.railway import operations, reads
-from postbase_operator.railway.budget import Budgets, said
-from postbase_operator.railway.client import SOURCE, Client, Token, TokenKind
-from postbase_operator.railway.faults import NotAuthorized, NotFound
-from postbase_operator.railway.models import EnvironmentState, ServiceInstance
+from postbase_operator.railway import operations
+from postbase_operator.railway.graphql import reads
+from postbase_operator.railway.graphql.budget import Budgets, said
+from postbase_operator.railway.graphql.client import SOURCE, Client, Token, TokenKind
+from postbase_operator.railway.graphql.faults import NotAuthorized, NotFound
+from postbase_operator.railway.graphql.models import EnvironmentState, ServiceInstance
+from postbase_operator.railway.graphql.reads import Place
 from postbase_operator.railway.operations import Document
 from postbase_operator.railway.plans import plan_of
-from postbase_operator.railway.reads import Place
 from railway_check.telling import Telling
 
 REGIONS = {"us-west2", "us-east4-eqdc4a", "europe-west4-drams3a", "asia-southeast1-eqsg3a"}
@@ -42,7 +43,7 @@ INPUTS = {
     },
     "ServiceInstanceLimitsUpdateInput": {"serviceId", "environmentId", "vCPUs", "memoryGB"},
 }
-"""What railway/changes.py sends in variables, of which a document says nothing."""
+"""What railway/graphql/changes.py sends in variables, of which a document says nothing."""
 LINES = 20
 HEADERS = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
 

@@ -17,13 +17,14 @@ from typing import TypeVar
 
 from postbase_operator.errors import NotReady, Unavailable
 from postbase_operator.postgres.connect import password_session
-from postbase_operator.railway import answers, changes, operations, patches, reads, services
-from postbase_operator.railway.client import Client
-from postbase_operator.railway.deployments import Standing
-from postbase_operator.railway.faults import NotFound
-from postbase_operator.railway.models import EnvironmentState, ServiceInstance, TcpProxy
+from postbase_operator.railway import operations, services
+from postbase_operator.railway.graphql import answers, changes, patches, reads
+from postbase_operator.railway.graphql.client import Client
+from postbase_operator.railway.graphql.deployments import Standing
+from postbase_operator.railway.graphql.faults import NotFound
+from postbase_operator.railway.graphql.models import EnvironmentState, ServiceInstance, TcpProxy
+from postbase_operator.railway.graphql.reads import Place
 from postbase_operator.railway.plans import GB
-from postbase_operator.railway.reads import Place
 from railway_check.telling import Telling
 
 PATIENCE = 300.0

@@ -18,11 +18,11 @@ from postbase_operator.kube.kinds import PROJECT
 from postbase_operator.kube.loads import Loads
 from postbase_operator.kube.restore_jobs import RestoreJobs
 from postbase_operator.kube.session import Session
-from postbase_operator.railway.budget import Budgets
-from postbase_operator.railway.client import ENDPOINT, Client, Token, TokenKind
 from postbase_operator.railway.cost import Prices
+from postbase_operator.railway.graphql.budget import Budgets
+from postbase_operator.railway.graphql.client import ENDPOINT, Client, Token, TokenKind
+from postbase_operator.railway.graphql.reads import Place
 from postbase_operator.railway.platform import RailwayPlatform
-from postbase_operator.railway.reads import Place
 from postbase_operator.settings import PREFIX, Settings
 
 

@@ -16,10 +16,11 @@ from postbase_operator.api.database import Database
 from postbase_operator.archive.run import VARIABLE, RecoveryTask
 from postbase_operator.archive.staging import ATTEMPT, NAMES, SEALED, Staging
 from postbase_operator.planning.observed import VolumeRole
-from postbase_operator.railway import patches, services
-from postbase_operator.railway.models import ServiceInstance
+from postbase_operator.railway import services
+from postbase_operator.railway.graphql import patches
+from postbase_operator.railway.graphql.models import ServiceInstance
+from postbase_operator.railway.graphql.values import NULL
 from postbase_operator.railway.plans import GB
-from postbase_operator.railway.values import NULL
 
 ROLE, RESTORE = "POSTBASE_ROLE", "POSTBASE_RESTORE"
 """What the volume is to its Database; and the restore, by its object's UID, that it was meant for.

@@ -15,8 +15,8 @@ from datetime import datetime
 
 from postbase_operator.planning.observed import VolumeRole
 from postbase_operator.railway import fill_service
-from postbase_operator.railway.deployments import Deployment
-from postbase_operator.railway.models import ServiceInstance
+from postbase_operator.railway.graphql.deployments import Deployment
+from postbase_operator.railway.graphql.models import ServiceInstance
 
 FENCE = "postbase-fenced"
 """The start command of what was replaced: no program, so that no deployment of it, whoever makes

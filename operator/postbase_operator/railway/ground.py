@@ -9,13 +9,13 @@ from datetime import datetime
 from postbase_operator.api.database import Database
 from postbase_operator.errors import InvalidSpec, NotReady
 from postbase_operator.railway import services
-from postbase_operator.railway.client import Client
-from postbase_operator.railway.commits import Commits
 from postbase_operator.railway.generations import Family, Part, family
-from postbase_operator.railway.models import EnvironmentState, ServiceInstance
-from postbase_operator.railway.reads import Place
+from postbase_operator.railway.graphql.client import Client
+from postbase_operator.railway.graphql.commits import Commits
+from postbase_operator.railway.graphql.models import EnvironmentState, ServiceInstance
+from postbase_operator.railway.graphql.reads import Place
+from postbase_operator.railway.graphql.sight import Sight
 from postbase_operator.railway.services import Whose
-from postbase_operator.railway.sight import Sight
 
 SETTLES = 30.0
 """Seconds after which what we have asked for, and do not see, is not there. A service instance has

@@ -10,13 +10,13 @@ from postbase_operator.api.upkeep import DeletionPolicy
 from postbase_operator.errors import InvalidSpec
 from postbase_operator.planning.observed import VolumeRole
 from postbase_operator.railway import observe as observing
-from postbase_operator.railway import taking_away
-from postbase_operator.railway.archive_books import ArchiveBooks
-from postbase_operator.railway.archiving import Archiving
+from postbase_operator.railway.graphql.models import EnvironmentState
 from postbase_operator.railway.ground import Ground
 from postbase_operator.railway.keyring import Keyring
-from postbase_operator.railway.models import EnvironmentState
-from postbase_operator.railway.servers import Servers
+from postbase_operator.railway.lifecycle import taking_away
+from postbase_operator.railway.sql.servers import Servers
+from postbase_operator.railway.wal.archive_books import ArchiveBooks
+from postbase_operator.railway.wal.archiving import Archiving
 
 logger = logging.getLogger(__name__)
 

@@ -13,17 +13,17 @@ from postbase_operator.planning.observed import Access, Observed, ProcessState, 
 from postbase_operator.railway import cost as costs
 from postbase_operator.railway import observe as observing
 from postbase_operator.railway import parameters, receiver_service, services
-from postbase_operator.railway.archive_books import ArchiveBooks
-from postbase_operator.railway.archiving import Archiving, Receiver, WayIn
 from postbase_operator.railway.cost import Prices
-from postbase_operator.railway.filling import Filling
 from postbase_operator.railway.generations import Family, Part
+from postbase_operator.railway.graphql.models import EnvironmentState, TcpProxy
 from postbase_operator.railway.ground import Ground
-from postbase_operator.railway.loading import Loading
-from postbase_operator.railway.models import EnvironmentState, TcpProxy
 from postbase_operator.railway.receiver_service import PORT, private_host
-from postbase_operator.railway.servers import Servers
+from postbase_operator.railway.restores.filling import Filling
+from postbase_operator.railway.restores.loading import Loading
+from postbase_operator.railway.sql.servers import Servers
 from postbase_operator.railway.support import check_private_beginning, is_private
+from postbase_operator.railway.wal.archive_books import ArchiveBooks
+from postbase_operator.railway.wal.archiving import Archiving, Receiver, WayIn
 
 
 @dataclass(slots=True)

@@ -17,17 +17,17 @@ from postbase_operator.api.database_status import RailwayCost, RailwayStatus
 from postbase_operator.errors import InvalidSpec
 from postbase_operator.planning.observed import Process, ProcessState, Volume, VolumeRole
 from postbase_operator.railway import fill_service, services
-from postbase_operator.railway.deployments import Deployment, Standing
 from postbase_operator.railway.generations import Family, Part
-from postbase_operator.railway.models import (
+from postbase_operator.railway.graphql.deployments import Deployment, Standing
+from postbase_operator.railway.graphql.models import (
     EnvironmentState,
     Limits,
     ServiceInstance,
     TcpProxy,
     VolumeInstance,
 )
+from postbase_operator.railway.graphql.reads import Place
 from postbase_operator.railway.plans import MB
-from postbase_operator.railway.reads import Place
 
 STATES = {
     Standing.COMING: ProcessState.STARTING,

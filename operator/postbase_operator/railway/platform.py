@@ -15,27 +15,28 @@ from postbase_operator.planning.observed import Observed
 from postbase_operator.planning.plan import Plan, Step
 from postbase_operator.platforms import BackupSchedule, Loads
 from postbase_operator.railway import cost as costs
-from postbase_operator.railway import reads, taking_away
-from postbase_operator.railway.archive_books import ArchiveBooks
-from postbase_operator.railway.archiving import Archiving
-from postbase_operator.railway.backup_servers import BackupServers
-from postbase_operator.railway.building import Builder
-from postbase_operator.railway.client import Client
+from postbase_operator.railway.backups.backup_servers import BackupServers
 from postbase_operator.railway.cost import Prices
-from postbase_operator.railway.either_servers import EitherServers
-from postbase_operator.railway.filling import Filling, FillStep
+from postbase_operator.railway.graphql import reads
+from postbase_operator.railway.graphql.client import Client
+from postbase_operator.railway.graphql.reads import Place
+from postbase_operator.railway.graphql.sight import Sight
 from postbase_operator.railway.ground import SETTLES, Ground
 from postbase_operator.railway.keyring import Keyring
 from postbase_operator.railway.leaving import Leaving
-from postbase_operator.railway.loading import Loading, LoadStep
+from postbase_operator.railway.lifecycle import taking_away
+from postbase_operator.railway.lifecycle.building import Builder
 from postbase_operator.railway.looking import Looking
-from postbase_operator.railway.reads import Place
-from postbase_operator.railway.refusing import refuse
-from postbase_operator.railway.restore_books import RestoreBooks
-from postbase_operator.railway.restoring import Restoring
-from postbase_operator.railway.servers import Servers, SqlStep
-from postbase_operator.railway.sight import Sight
+from postbase_operator.railway.restores.filling import Filling, FillStep
+from postbase_operator.railway.restores.loading import Loading, LoadStep
+from postbase_operator.railway.restores.refusing import refuse
+from postbase_operator.railway.restores.restore_books import RestoreBooks
+from postbase_operator.railway.restores.restoring import Restoring
+from postbase_operator.railway.sql.either_servers import EitherServers
+from postbase_operator.railway.sql.servers import Servers, SqlStep
 from postbase_operator.railway.support import check_private_step, check_support, is_private
+from postbase_operator.railway.wal.archive_books import ArchiveBooks
+from postbase_operator.railway.wal.archiving import Archiving
 
 logger = logging.getLogger(__name__)
 

@@ -34,10 +34,10 @@ from postbase_operator.archive.wish import OFF
 from postbase_operator.errors import InvalidSpec
 from postbase_operator.railway import services
 from postbase_operator.railway.cost import Use
-from postbase_operator.railway.models import ServiceInstance
+from postbase_operator.railway.graphql.models import ServiceInstance
+from postbase_operator.railway.graphql.values import NULL
 from postbase_operator.railway.plans import GB
 from postbase_operator.railway.support import is_private
-from postbase_operator.railway.values import NULL
 
 REVISION = "POSTBASE_REVISION"
 COMMAND = "postbase-operator wal-receiver"

@@ -19,7 +19,7 @@ from postbase_operator.api.quantity import parse_quantity, whole_bytes
 from postbase_operator.archive.receiver import ROLE
 from postbase_operator.desired import config
 from postbase_operator.errors import InvalidSpec
-from postbase_operator.railway.models import Limits, Region
+from postbase_operator.railway.graphql.models import Limits, Region
 from postbase_operator.railway.plans import GB, MB
 
 LONGEST_NAME = 32

@@ -19,7 +19,7 @@ from postbase_operator.planning import plan as steps
 from postbase_operator.planning.observed import Observed
 from postbase_operator.planning.plan import Plan
 from postbase_operator.platforms import Platform
-from postbase_operator.railway.reads import Place
+from postbase_operator.railway.graphql.reads import Place
 from postbase_operator.settings import Settings
 from unit.conftest import database
 from unit.railway.server import error, served

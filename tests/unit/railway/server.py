@@ -10,8 +10,8 @@ from typing import Any
 
 from aiohttp import web
 
-from postbase_operator.railway.budget import Budgets, Rates
-from postbase_operator.railway.client import Client, Token, TokenKind
+from postbase_operator.railway.graphql.budget import Budgets, Rates
+from postbase_operator.railway.graphql.client import Client, Token, TokenKind
 
 SECRET = "tok-0123456789abcdef"
 JSON = "application/json"

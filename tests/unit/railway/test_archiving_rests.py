@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from postbase_operator.errors import NotReady, PostbaseError
-from postbase_operator.railway.archiving import REJECTED_RESTS, RESTS, _rest
-from postbase_operator.railway.faults import PlanLimit, Refused
+from postbase_operator.railway.graphql.faults import PlanLimit, Refused
+from postbase_operator.railway.wal.archiving import REJECTED_RESTS, RESTS, _rest
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,11 @@ import pytest
 
 from postbase_operator.archive.backup_order import BackupOrder, BackupWord
 from postbase_operator.errors import Unavailable
-from postbase_operator.railway import backup_runs
-from postbase_operator.railway.backup_runs import BackupRuns
-from postbase_operator.railway.deployments import Deployment
+from postbase_operator.railway.backups import backup_runs
+from postbase_operator.railway.backups.backup_runs import BackupRuns
+from postbase_operator.railway.graphql.deployments import Deployment
+from postbase_operator.railway.graphql.reads import LogLine
 from postbase_operator.railway.ground import Ground
-from postbase_operator.railway.reads import LogLine
 from unit.conftest import NOW
 from unit.desired.test_backup_job import run_of
 from unit.planning.test_backup import backup
@@ -38,7 +38,7 @@ async def test_one_whose_log_cannot_be_read_is_not_one_that_has_not_begun(
             raise Unavailable("Railway", "502")
         return tuple(LogLine(timestamp="", message=each) for each in lines)
 
-    monkeypatch.setattr("postbase_operator.railway.reads.logs", logs)
+    monkeypatch.setattr("postbase_operator.railway.graphql.reads.logs", logs)
     sight = SimpleNamespace(clock=lambda: time[0])
     client = SimpleNamespace(budget=SimpleNamespace(crowd=1.0))
     ground = cast(Ground, SimpleNamespace(sight=sight, client=client))

@@ -12,8 +12,8 @@ from postbase_operator.archive.backup_order import BackupOrder, BackupWord
 from postbase_operator.planning.backup import plan_backup
 from postbase_operator.planning.backup_observed import BackupSeen, JobState, Limits, RunState
 from postbase_operator.planning.backup_steps import StopRun
-from postbase_operator.railway import backup_state
-from postbase_operator.railway.deployments import Deployment
+from postbase_operator.railway.backups import backup_state
+from postbase_operator.railway.graphql.deployments import Deployment
 from unit.conftest import NOW
 from unit.desired.test_backup_job import run_of
 from unit.planning.test_backup import POLICIES

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from postbase_operator.errors import Throttled, Unavailable
-from postbase_operator.railway.budget import (
+from postbase_operator.railway.graphql.budget import (
     HOBBY,
     LOOK_AGAIN,
     SECOND,

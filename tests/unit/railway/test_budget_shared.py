@@ -11,7 +11,7 @@ from random import Random
 import pytest
 
 from postbase_operator.errors import Unavailable
-from postbase_operator.railway.budget import HOBBY, LONGEST_PACE, Budget, Said
+from postbase_operator.railway.graphql.budget import HOBBY, LONGEST_PACE, Budget, Said
 from railway.clock import VirtualClock
 from railway.virtual_loop import VirtualLoop
 

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from postbase_operator.errors import Denied, PostbaseError, Throttled, Unavailable
-from postbase_operator.railway import changes, client, operations, reads
-from postbase_operator.railway.answers import Done, Me
-from postbase_operator.railway.budget import Budgets, Rates
-from postbase_operator.railway.client import Client, Token, TokenKind
-from postbase_operator.railway.faults import (
+from postbase_operator.railway import operations
+from postbase_operator.railway.graphql import changes, client, reads
+from postbase_operator.railway.graphql.answers import Done, Me
+from postbase_operator.railway.graphql.budget import Budgets, Rates
+from postbase_operator.railway.graphql.client import Client, Token, TokenKind
+from postbase_operator.railway.graphql.faults import (
     Blocked,
     InvalidDocument,
     NotFound,
@@ -22,8 +23,8 @@ from postbase_operator.railway.faults import (
     TooQuickly,
     UnknownOutcome,
 )
-from postbase_operator.railway.reads import Place
-from postbase_operator.railway.values import NULL
+from postbase_operator.railway.graphql.reads import Place
+from postbase_operator.railway.graphql.values import NULL
 from unit.railway.server import CUT, HALF, SECRET, SILENT, Reply, error, ok, served
 
 PLACE = Place("p1", "e1")

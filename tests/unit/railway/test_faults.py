@@ -16,7 +16,7 @@ from postbase_operator.errors import (
     Throttled,
     Unavailable,
 )
-from postbase_operator.railway.faults import (
+from postbase_operator.railway.graphql.faults import (
     AlreadyExists,
     BadToken,
     Blocked,

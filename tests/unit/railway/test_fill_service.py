@@ -11,9 +11,9 @@ from postbase_operator.archive.staging import ATTEMPT, KEY, NAMES, SEALED, Stagi
 from postbase_operator.planning.observed import VolumeRole
 from postbase_operator.railway import fill_service
 from postbase_operator.railway.fill_service import COMMAND, RESTORE, ROLE, RUN_AS, fills, role
-from postbase_operator.railway.models import ServiceInstance
+from postbase_operator.railway.graphql.models import ServiceInstance
+from postbase_operator.railway.graphql.values import NULL
 from postbase_operator.railway.services import DRAINING_SECONDS
-from postbase_operator.railway.values import NULL
 from unit.conftest import UID, database
 from unit.planning.test_filling import KEY as PLACE
 from unit.railway.test_receiver_service import STORE_KEYS

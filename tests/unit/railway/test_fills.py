@@ -18,13 +18,13 @@ from postbase_operator.planning.observed import Fill
 from postbase_operator.postgres import recovered
 from postbase_operator.postgres.faults import POSTGRESQL
 from postbase_operator.postgres.recovered import Recovered
-from postbase_operator.railway.deployments import Deployment
 from postbase_operator.railway.fill_service import COMMAND, WHOLE, whole
-from postbase_operator.railway.fills import Fills, last_fatal
+from postbase_operator.railway.graphql.deployments import Deployment
+from postbase_operator.railway.graphql.models import ServiceInstance
 from postbase_operator.railway.ground import Ground
-from postbase_operator.railway.models import ServiceInstance
-from postbase_operator.railway.restore_books import RestoreBooks
-from postbase_operator.railway.restore_door import RestoreDoor
+from postbase_operator.railway.restores.fills import Fills, last_fatal
+from postbase_operator.railway.restores.restore_books import RestoreBooks
+from postbase_operator.railway.sql.restore_door import RestoreDoor
 from unit.conftest import NOW, database
 
 TASK = RecoveryTask(restore="r", timeline=1, end="0/5000000", last_commit=NOW)
@@ -114,7 +114,7 @@ async def test_a_recovery_that_lets_nobody_in_says_why_and_ends_once_it_is_ready
     async def logs(*_: object, limit: int) -> list[SimpleNamespace]:
         return [SimpleNamespace(message=line) for line in log[-limit:]]
 
-    monkeypatch.setattr("postbase_operator.railway.reads.logs", logs)
+    monkeypatch.setattr("postbase_operator.railway.graphql.reads.logs", logs)
     double = Double()
     double.refuses = Unavailable(POSTGRESQL, 'role "postgres" is not permitted\nto log in')
     for minutes in (0, 9, 11):  # it recovers for long
@@ -140,7 +140,7 @@ async def test_what_ends_without_a_word_is_told_with_its_last_line(
     async def logs(*_: object, limit: int) -> list[SimpleNamespace]:
         return [SimpleNamespace(message=line) for line in log[-limit:]]
 
-    monkeypatch.setattr("postbase_operator.railway.reads.logs", logs)
+    monkeypatch.setattr("postbase_operator.railway.graphql.reads.logs", logs)
     for told in ("last line of its log: 2026-11-28 23:00:05 UTC [1] LOG: database", "log is empty"):
         double = Double()
         double.status = "FAILED"
@@ -160,7 +160,7 @@ async def test_the_log_of_what_has_failed_is_read_once(monkeypatch: pytest.Monke
         read.append((deployment, limit))
         return [SimpleNamespace(message=line) for line in LOG]
 
-    monkeypatch.setattr("postbase_operator.railway.reads.logs", logs)
+    monkeypatch.setattr("postbase_operator.railway.graphql.reads.logs", logs)
     double = Double()
     double.status = "FAILED"
     first = await double.look()
@@ -180,7 +180,7 @@ async def test_that_the_log_has_nothing_after_the_target_holds_for_all_attempts_
     async def logs(*_: object, limit: int) -> list[SimpleNamespace]:
         return [SimpleNamespace(message=line) for line in log[-limit:]]
 
-    monkeypatch.setattr("postbase_operator.railway.reads.logs", logs)
+    monkeypatch.setattr("postbase_operator.railway.graphql.reads.logs", logs)
     task = TASK.model_copy(update={"stop_at": NOW})
     told = {VARIABLE: FillRun(object_key="k", recovery=task).to_bytes().decode()}
     double, ground = Double(), cast(Ground, SimpleNamespace(client=None))

@@ -10,7 +10,7 @@ import pytest
 from postbase_operator.planning.observed import VolumeRole
 from postbase_operator.railway import fill_service, services
 from postbase_operator.railway.generations import FENCE, Part, family, has_ended
-from postbase_operator.railway.models import ServiceInstance
+from postbase_operator.railway.graphql.models import ServiceInstance
 from unit.conftest import database
 
 UNTIL = datetime(2026, 11, 23, 12, tzinfo=UTC)

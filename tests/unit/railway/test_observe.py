@@ -9,7 +9,7 @@ import pytest
 from postbase_operator.errors import InvalidSpec
 from postbase_operator.planning.observed import ProcessState, VolumeRole
 from postbase_operator.railway import fill_service, observe, services
-from postbase_operator.railway.models import (
+from postbase_operator.railway.graphql.models import (
     EnvironmentState,
     Limits,
     ServiceInstance,

@@ -14,8 +14,8 @@ from postbase_operator.railway import operations
 from postbase_operator.railway.operations import Document, environment_state, unknown_fields
 from railway.schema import FOLDER, SHA256, schema
 
-PACKAGE = Path(inspect.getfile(operations)).parent
-FILES = sorted((PACKAGE / "operations").glob("*.graphql"))
+DOCUMENTED = Path(inspect.getfile(operations)).parent
+FILES = sorted(DOCUMENTED.glob("*.graphql"))
 DOCUMENTS = {name: each for name, each in vars(operations).items() if isinstance(each, Document)}
 
 
@@ -26,13 +26,13 @@ def faults(text: str) -> list[str]:
 
 SENT = {
     node.attr
-    for path in PACKAGE.glob("*.py")
+    for path in DOCUMENTED.parent.rglob("*.py")
     for node in ast.walk(ast.parse(path.read_text()))
     if isinstance(node, ast.Attribute)
     and isinstance(node.value, ast.Name)
     and node.value.id == "operations"
 }
-"""What any module takes from operations.py."""
+"""What any module takes from operations."""
 
 
 def test_the_schema_is_the_one_that_its_readme_names() -> None:

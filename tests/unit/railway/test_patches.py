@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from postbase_operator.errors import NotReady, PostbaseError
-from postbase_operator.railway.faults import PlanLimit, Refused
-from postbase_operator.railway.models import Patch, Workflow
-from postbase_operator.railway.patches import (
+from postbase_operator.railway.graphql.faults import PlanLimit, Refused
+from postbase_operator.railway.graphql.models import Patch, Workflow
+from postbase_operator.railway.graphql.patches import (
     merged,
     public_port,
     verdict,
@@ -15,7 +15,7 @@ from postbase_operator.railway.patches import (
     workflow_of,
     workflow_verdict,
 )
-from postbase_operator.railway.values import wire
+from postbase_operator.railway.graphql.values import wire
 
 TOO_LARGE = "Max size of 5000 MB on current plan. Please select a valid size or upgrade"
 

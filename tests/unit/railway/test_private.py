@@ -16,19 +16,19 @@ from postbase_operator.planning import plan as steps
 from postbase_operator.planning.restore_rehearsal import Rehearsal
 from postbase_operator.planning.restore_seen import ADMITTED
 from postbase_operator.postgres.credentials import Front, fresh, written
-from postbase_operator.railway.archive_books import ArchiveBooks
-from postbase_operator.railway.backup_servers import BackupServers
-from postbase_operator.railway.deployments import Deployment
+from postbase_operator.railway.backups.backup_servers import BackupServers
+from postbase_operator.railway.graphql.deployments import Deployment
+from postbase_operator.railway.graphql.models import ServiceInstance
 from postbase_operator.railway.ground import Ground
-from postbase_operator.railway.models import ServiceInstance
 from postbase_operator.railway.observe import process
-from postbase_operator.railway.servers import Servers
+from postbase_operator.railway.sql.servers import Servers
 from postbase_operator.railway.support import (
     UNSUPPORTED,
     check_private_beginning,
     check_private_step,
     check_support,
 )
+from postbase_operator.railway.wal.archive_books import ArchiveBooks
 from unit.conftest import NOW, database
 from unit.railway.test_restoring import FILL, beside, restoring
 

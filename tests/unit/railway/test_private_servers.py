@@ -16,12 +16,12 @@ from postbase_operator.archive.wish import NOTHING
 from postbase_operator.errors import InvalidSpec, NotReady, Throttled
 from postbase_operator.planning import plan as steps
 from postbase_operator.postgres.credentials import Credentials
-from postbase_operator.railway.deployments import Deployment, LogLine
-from postbase_operator.railway.either_servers import EitherServers
+from postbase_operator.railway.graphql.deployments import Deployment, LogLine
+from postbase_operator.railway.graphql.models import EnvironmentState, ServiceInstance, TcpProxy
 from postbase_operator.railway.ground import Ground
 from postbase_operator.railway.keyring import Keyring
-from postbase_operator.railway.models import EnvironmentState, ServiceInstance, TcpProxy
-from postbase_operator.railway.private_servers import (
+from postbase_operator.railway.sql.either_servers import EitherServers
+from postbase_operator.railway.sql.private_servers import (
     FRESH,
     PATIENCE,
     READ_AGAIN,
@@ -68,7 +68,7 @@ class Scene:
         async def word(*_: object) -> str:
             return "the receiver's own"
 
-        self.monkeypatch.setattr("postbase_operator.railway.reads.logs", logs)
+        self.monkeypatch.setattr("postbase_operator.railway.graphql.reads.logs", logs)
         ring = SimpleNamespace(credentials=held, replication=word)
         self.servers = EitherServers(
             cast(Keyring, ring), lambda: NOW + timedelta(seconds=self.time)
@@ -197,7 +197,7 @@ async def test_what_was_heard_counts_on_while_railway_turns_us_away(
         scene.read += 1
         raise Throttled("Railway", "too many", 60.0)
 
-    monkeypatch.setattr("postbase_operator.railway.reads.logs", refused)
+    monkeypatch.setattr("postbase_operator.railway.graphql.reads.logs", refused)
     assert (await scene.ask(READ_EVERY))[0]
     before = scene.read
     assert (await scene.ask(READ_AGAIN - 1))[0]

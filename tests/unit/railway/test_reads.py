@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from postbase_operator.errors import NotReady, Unavailable
-from postbase_operator.railway import changes, reads
-from postbase_operator.railway.client import Client, TokenKind
-from postbase_operator.railway.deployments import Deployment, Standing
-from postbase_operator.railway.faults import NotAuthorized, NotFound, UnknownOutcome
-from postbase_operator.railway.models import TcpProxy, VolumeInstance
-from postbase_operator.railway.reads import Place
+from postbase_operator.railway.graphql import changes, reads
+from postbase_operator.railway.graphql.client import Client, TokenKind
+from postbase_operator.railway.graphql.deployments import Deployment, Standing
+from postbase_operator.railway.graphql.faults import NotAuthorized, NotFound, UnknownOutcome
+from postbase_operator.railway.graphql.models import TcpProxy, VolumeInstance
+from postbase_operator.railway.graphql.reads import Place
 from unit.railway.server import Reply, error, ok, served
 
 PLACE = Place("p1", "e1")

@@ -20,7 +20,7 @@ from postbase_operator.archive.receiver import (
 from postbase_operator.archive.wal_index import Run
 from postbase_operator.planning.window import Log, Stretch
 from postbase_operator.postgres.replication import ReceiverSeen
-from postbase_operator.railway.receiver_report import (
+from postbase_operator.railway.wal.receiver_report import (
     Known,
     completed,
     explained,

@@ -15,7 +15,8 @@ from postbase_operator.archive.wish import OFF
 from postbase_operator.errors import InvalidSpec
 from postbase_operator.railway.cost import LISTED
 from postbase_operator.railway.cost import told as cost
-from postbase_operator.railway.models import ServiceInstance
+from postbase_operator.railway.graphql.models import ServiceInstance
+from postbase_operator.railway.graphql.values import NULL
 from postbase_operator.railway.receiver_service import (
     AT_MOST,
     AT_MOST_BACKING_UP,
@@ -30,7 +31,6 @@ from postbase_operator.railway.receiver_service import (
     wanted,
 )
 from postbase_operator.railway.services import LONGEST_NAME, MARKER, receiver_name, service_name
-from postbase_operator.railway.values import NULL
 from unit.archive.test_receiver import OWNER
 from unit.conftest import database
 

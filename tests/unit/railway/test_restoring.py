@@ -15,13 +15,13 @@ from postbase_operator.planning.observed import Load
 from postbase_operator.planning.restore_rehearsal import Rehearsal
 from postbase_operator.planning.restore_seen import ADMITTED, Rehearsed
 from postbase_operator.platforms import JobServer
+from postbase_operator.railway.graphql.models import EnvironmentState, Region, VolumeInstance
 from postbase_operator.railway.ground import Ground
-from postbase_operator.railway.loading import Loading
-from postbase_operator.railway.models import EnvironmentState, Region, VolumeInstance
 from postbase_operator.railway.plans import plan_of
-from postbase_operator.railway.restore_books import RestoreBooks
-from postbase_operator.railway.restoring import Restoring
-from postbase_operator.railway.servers import Servers
+from postbase_operator.railway.restores.loading import Loading
+from postbase_operator.railway.restores.restore_books import RestoreBooks
+from postbase_operator.railway.restores.restoring import Restoring
+from postbase_operator.railway.sql.servers import Servers
 from postbase_operator.railway.support import UNSUPPORTED
 from unit.conftest import database
 

@@ -26,6 +26,7 @@ from postbase_operator.planning import plan as steps
 from postbase_operator.planning.rotation import rotation, served
 from postbase_operator.postgres.credentials import Credentials, Login, begun, finished
 from postbase_operator.railway import parameters
+from postbase_operator.railway.graphql.values import NULL
 from postbase_operator.railway.receiver_service import (
     alone,
     is_as_wanted,
@@ -33,8 +34,7 @@ from postbase_operator.railway.receiver_service import (
     wanted,
     wanted_with,
 )
-from postbase_operator.railway.server_report import is_settled, receiver_seen, server, wish
-from postbase_operator.railway.values import NULL
+from postbase_operator.railway.sql.server_report import is_settled, receiver_seen, server, wish
 from unit.archive.test_receiver import OWNER
 from unit.conftest import database
 from unit.railway.test_receiver_service import TOLD, service

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from postbase_operator.errors import InvalidSpec
-from postbase_operator.railway.models import Limits, Region
+from postbase_operator.railway.graphql.models import Limits, Region
 from postbase_operator.railway.plans import (
     Plan,
     check_resources,

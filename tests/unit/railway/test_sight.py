@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from postbase_operator.errors import Throttled
-from postbase_operator.railway.budget import Reserved, Said
-from postbase_operator.railway.client import Client
-from postbase_operator.railway.sight import LONGEST_NOTED, NOTED, Sight
+from postbase_operator.railway.graphql.budget import Reserved, Said
+from postbase_operator.railway.graphql.client import Client
+from postbase_operator.railway.graphql.sight import LONGEST_NOTED, NOTED, Sight
 from unit.railway.server import Reply, Server, ok, served
 from unit.railway.test_budget import Clock
 from unit.railway.test_reads import PLACE, instance, page, proxy, seen, volume

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postbase_operator.railway.values import NULL, secrets_of, wire
+from postbase_operator.railway.graphql.values import NULL, secrets_of, wire
 
 KEYS = st.sampled_from("abc")
 LEAVES = st.sampled_from([None, NULL, True, 0, "text"])

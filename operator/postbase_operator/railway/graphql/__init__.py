@@ -1,0 +1,1 @@
+"""Railway's GraphQL API: asked, answered, counted; what it means by its errors."""

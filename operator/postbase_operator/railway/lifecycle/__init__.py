@@ -1,0 +1,1 @@
+"""A Database's services are made, changed, exchanged and taken away."""

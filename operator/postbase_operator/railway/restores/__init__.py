@@ -1,0 +1,1 @@
+"""Databases there that begin with an archive or a dump."""

@@ -1,0 +1,1 @@
+"""A Database's server: in by its proxy, or by the Caretaker beside it."""

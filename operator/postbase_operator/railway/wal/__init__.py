@@ -1,0 +1,1 @@
+"""Archiving there: the service that receives the log."""
