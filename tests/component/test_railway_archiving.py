@@ -199,7 +199,7 @@ async def test_another_password_of_its_role_reaches_both_ends(ours: Operator, si
 async def test_what_keeps_it_from_archiving_is_told_in_its_own_words(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("postbase_operator.railway.wal.archiving.SAID_EVERY", 0.5)
+    monkeypatch.setattr("postbase_operator.railway.wal.hearing.SAID_EVERY", 0.5)
     ring = Ring()
     async with process(site, ring) as ours:
         db = await archiving(ours)

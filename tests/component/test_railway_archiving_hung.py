@@ -56,7 +56,7 @@ async def test_one_that_hangs_is_down_though_its_last_words_are_that_it_runs(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It had an error, which it tells as its last for as long as it lives."""
-    monkeypatch.setattr("postbase_operator.railway.wal.archiving.SAID_EVERY", 0.5)
+    monkeypatch.setattr("postbase_operator.railway.wal.hearing.SAID_EVERY", 0.5)
     async with process(site) as ours:
         db = await archiving(ours)
         end_connection(ours, db)

@@ -23,7 +23,8 @@ from postbase_operator.railway.restores.loading import Loading
 from postbase_operator.railway.sql.servers import Servers
 from postbase_operator.railway.support import check_private_beginning, is_private
 from postbase_operator.railway.wal.archive_books import ArchiveBooks
-from postbase_operator.railway.wal.archiving import Archiving, Receiver, WayIn
+from postbase_operator.railway.wal.archiving import Archiving
+from postbase_operator.railway.wal.hearing import Receiver, WayIn
 
 
 @dataclass(slots=True)
@@ -78,7 +79,7 @@ class Looking:
         service, service_id = front.service, front.service_id
         proxy, held = state.proxy_of(service_id), observing.one_volume(state, service)
         volume, limits, cost = None, None, None
-        receiver = await self.archiving.receiver(ground, db)
+        receiver = await self.archiving.hearing.receiver(ground, db)
         if held is not None:
             services.region(db, db.spec.region, (), held=held.region)
             volume = observing.volume(held, db, ground.name(db), front.variables)
@@ -97,7 +98,7 @@ class Looking:
         secret = meta.names_of(db).credentials
         system_id = volume.system_id if volume is not None else ""
         answering = _way_in(service_id, proxy, private) if server is not None else None
-        archive = await self.archiving.look(ground, db, receiver, system_id, answering)
+        archive = await self.archiving.hearing.look(ground, db, receiver, system_id, answering)
         return replace(
             seen,
             archiving=ArchivingWish(

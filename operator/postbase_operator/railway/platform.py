@@ -37,6 +37,7 @@ from postbase_operator.railway.sql.servers import Servers, SqlStep
 from postbase_operator.railway.support import check_private_step, check_support, is_private
 from postbase_operator.railway.wal.archive_books import ArchiveBooks
 from postbase_operator.railway.wal.archiving import Archiving
+from postbase_operator.railway.wal.hearing import Hearing
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +80,7 @@ class RailwayPlatform:
         self._clock = clock
         self._servers = servers or EitherServers(keyring, now)
         self._books = books
-        self._archiving = Archiving(self._servers, books, image, now)
+        self._archiving = Archiving(Hearing(self._servers, books, now), image)
         self._filling = Filling(self._servers, books, archives, image, region_of, now)
         self._loading = Loading(self._servers, loads)
         self._looking = Looking(

@@ -1,5 +1,5 @@
-"""`make tries [TRAP=name]`: takes the fix of each trap of Railway out of a copy of this checkout, has
-the test run that holds it, and prints what it said. Ends with 1 where one passed all the same."""
+"""`make tries [TRAP=name]`: takes the fix of each trap of Railway out of a copy of this checkout,
+has the test run that holds it, and prints what it said. Ends with 1 where one still passes."""
 
 from __future__ import annotations
 
