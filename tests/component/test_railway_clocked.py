@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from component.railway_caller import Caller
 from component.railway_clocked import Site
 from component.railway_operator import (
     instances,
@@ -74,6 +75,28 @@ async def test_a_volume_that_does_not_show_yet_is_not_left_behind(site: Site) ->
             db, wait = await ours.look(db)
             await site.rest(0 if volumes(site.double, site.place) else wait)
     await deleted(site, db)
+
+
+@pytest.mark.trap("deleted-volume-shown")
+async def test_a_volume_that_was_deleted_holds_its_name(site: Site) -> None:
+    """One that follows it, for the same Database and within the 48 hours, has another."""
+    db, named = wanted(), site.double.world.state.volumes
+
+    def names() -> list[str]:
+        return [each.name for each in named.values() if each.name.startswith("shop-main-")]
+
+    async with site.process() as ours:
+        while not names():
+            db, wait = await ours.look(db)
+            await site.rest(max(wait, 0.1))
+    (service,), (volume,) = instances(site.double, site.place), volumes(site.double, site.place)
+    call = Caller(site.double, site.double.token("account"))
+    call("DeleteService", id=service.service_id, environmentId=site.place.environment_id)
+    call("DeleteVolume", volumeId=volume.volume_id)
+    await site.rest(60)
+    await made(site, wanted())  # by an operator that knows nothing of it
+    assert len(set(names())) == 2
+    assert len(volumes(site.double, site.place)) == 1
 
 
 @pytest.mark.trap("regions-retire", "volume-seen-late")

@@ -207,7 +207,7 @@ def test_more_than_the_plan_has(resources: dict[str, str], field: str) -> None:
         ("55G", PRO, 60_000, "VolumeCannotShrink"),
     ],
 )
-@pytest.mark.trap("first-size")
+@pytest.mark.trap("first-size", "volume-never-shrinks")
 def test_the_size_of_a_volume(size: str, plan: Plan, held: int | None, expected: int | str) -> None:
     if isinstance(expected, int):
         assert check_volume(size, plan, held) == expected
