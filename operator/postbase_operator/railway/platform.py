@@ -26,6 +26,7 @@ from postbase_operator.railway.keyring import Keyring
 from postbase_operator.railway.leaving import Leaving
 from postbase_operator.railway.lifecycle import taking_away
 from postbase_operator.railway.lifecycle.building import Builder
+from postbase_operator.railway.lifecycle.volumes import Volumes
 from postbase_operator.railway.looking import Looking
 from postbase_operator.railway.restores.filling import Filling, FillStep
 from postbase_operator.railway.restores.loading import Loading, LoadStep
@@ -142,7 +143,6 @@ class RailwayPlatform:
         if await self._take_here(db, step):
             return
         ground = await self._ground()
-        builder = Builder(ground)
         match step:
             case steps.EnsureSecrets():
                 await self._servers.ensure_secrets(ground, db)
@@ -153,7 +153,7 @@ class RailwayPlatform:
             case steps.ApplyWorkload():
                 await self._apply(ground, db, step)
             case steps.RecordOrigin() | steps.LabelVolume() | steps.GrowVolume():
-                await self._take_volume(builder, db, step)
+                await self._take_volume(ground, db, step)
             case _ if isinstance(step, LoadStep):
                 await self._loading.take(ground, db, step)
             case _ if isinstance(step, SqlStep):
@@ -181,17 +181,17 @@ class RailwayPlatform:
 
     async def _take_volume(
         self,
-        builder: Builder,
+        ground: Ground,
         db: Database,
         step: steps.RecordOrigin | steps.LabelVolume | steps.GrowVolume,
     ) -> None:
         match step:
             case steps.RecordOrigin():
-                await builder.record(db, step.system_id)
+                await Builder(ground).record(db, step.system_id)
             case steps.LabelVolume(volume):
-                await builder.name_volume(db, volume)
+                await Volumes(ground).name(db, volume)
             case steps.GrowVolume(volume):
-                await builder.grow(db, volume)
+                await Volumes(ground).grow(db, volume)
 
     async def _take_process(self, ground: Ground, db: Database, step: ProcessStep) -> None:
         builder = Builder(ground)

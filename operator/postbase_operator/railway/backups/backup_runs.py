@@ -36,7 +36,7 @@ from postbase_operator.railway.graphql.deployments import Deployment, Standing
 from postbase_operator.railway.graphql.models import ServiceInstance
 from postbase_operator.railway.graphql.values import NULL
 from postbase_operator.railway.ground import Ground
-from postbase_operator.railway.lifecycle.building import DEPLOYMENT
+from postbase_operator.railway.lifecycle.making import DEPLOYMENT
 from postbase_operator.railway.plans import GB
 
 logger = logging.getLogger(__name__)

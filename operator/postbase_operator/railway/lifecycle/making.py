@@ -10,7 +10,8 @@ from postbase_operator.railway.graphql import changes, reads
 from postbase_operator.railway.graphql.faults import AlreadyExists, UnknownOutcome
 from postbase_operator.railway.ground import Ground
 
-SERVICE = "service"
+SERVICE, VOLUME, DEPLOYMENT = "service", "volume", "deployment"
+"""What may have been asked for and not show yet (ground.py)."""
 
 
 async def create_service(

@@ -16,8 +16,7 @@ from postbase_operator.railway.graphql.models import (
     VolumeInstance,
 )
 from postbase_operator.railway.ground import Ground
-from postbase_operator.railway.lifecycle.building import VOLUME
-from postbase_operator.railway.lifecycle.making import SERVICE
+from postbase_operator.railway.lifecycle.making import SERVICE, VOLUME
 from postbase_operator.railway.observe import part_name, volume_name
 
 

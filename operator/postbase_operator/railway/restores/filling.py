@@ -27,8 +27,9 @@ from postbase_operator.railway.fill_service import fills
 from postbase_operator.railway.generations import Family
 from postbase_operator.railway.graphql.models import EnvironmentState, ServiceInstance
 from postbase_operator.railway.ground import Ground
-from postbase_operator.railway.lifecycle.building import DEPLOYMENT, Builder, Restored
+from postbase_operator.railway.lifecycle.making import DEPLOYMENT
 from postbase_operator.railway.lifecycle.switching import Switching, with_volume
+from postbase_operator.railway.lifecycle.volumes import Restored, Volumes
 from postbase_operator.railway.restores.fills import Fills, task_in
 from postbase_operator.railway.restores.refusing import LATEST
 from postbase_operator.railway.restores.restore_books import RestoreBooks
@@ -120,7 +121,7 @@ class Filling:
         password = await self.servers.superuser(ground, db)
         restored = Restored(step.restore, self.image) if step.restore else None
         region = self.region_of(db)
-        await Builder(ground).create_volume(db, password, region, restored, step.generation)
+        await Volumes(ground).create(db, password, region, restored, step.generation)
 
     async def fill(self, ground: Ground, db: Database, step: steps.FillVolume) -> None:
         """Raises NotReady until it shows."""
@@ -130,7 +131,7 @@ class Filling:
         service, variables = await self._mine(ground, db, step.volume)
         if fills(service) and fill_service.is_told(variables, step.attempt):
             return
-        await Builder(ground).grow(db, step.volume)
+        await Volumes(ground).grow(db, step.volume)
         task = step.recovery
         known = await self.fills.whole(ground, service, variables, task)
         if task is not None and known:

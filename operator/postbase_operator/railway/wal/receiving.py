@@ -18,8 +18,8 @@ from postbase_operator.railway.graphql.deployments import Standing
 from postbase_operator.railway.graphql.faults import Refused
 from postbase_operator.railway.graphql.models import ServiceInstance
 from postbase_operator.railway.ground import Ground
-from postbase_operator.railway.lifecycle.building import DEPLOYMENT, Builder, goes
-from postbase_operator.railway.lifecycle.making import SERVICE, create_service
+from postbase_operator.railway.lifecycle.building import Builder, goes
+from postbase_operator.railway.lifecycle.making import DEPLOYMENT, SERVICE, create_service
 from postbase_operator.railway.receiver_service import Wanted
 
 logger = logging.getLogger(__name__)
