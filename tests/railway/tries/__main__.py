@@ -17,7 +17,7 @@ from railway.tries import TRIES, Try
 
 LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "node_modules")
 FAILED, PASSED = 1, 0
-LONGEST = 150
+LONGEST = 300
 """Seconds for a test. Some wait for what never comes without the fix; that counts as failed."""
 
 

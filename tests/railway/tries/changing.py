@@ -13,7 +13,7 @@ CHANGED = (
     Try(
         "redeploy-hides-image",
         f"{PLATFORM}::test_a_restart_by_request_takes_the_new_image_with_it",
-        "railway/changes.py",
+        "railway/graphql/changes.py",
         fix="""\
     return (await client.ask(operations.DEPLOY, answers.Deployed, asked)).deployment_id
 """,
@@ -29,7 +29,7 @@ CHANGED = (
     Try(
         "variables-need-deployment",
         f"{PLATFORM}::test_from_nothing_to_sql_and_then_nothing_is_asked",
-        "railway/changes.py",
+        "railway/graphql/changes.py",
         fix='        "skipDeploys": True,\n',
         instead="",
     ),
@@ -81,7 +81,7 @@ CHANGED = (
     Try(
         "success-is-started",
         f"{UNIT}/test_reads.py::test_success_is_not_all_that_counts",
-        "railway/deployments.py",
+        "railway/graphql/deployments.py",
         fix="""\
         if standing is not Standing.RUNNING:
             return standing
@@ -112,7 +112,7 @@ DELETED = (
     Try(
         "volume-outlives-service",
         f"{CLOCKED}::test_a_volume_that_does_not_show_yet_is_not_left_behind",
-        "railway/taking_away.py",
+        "railway/lifecycle/taking_away.py",
         fix="""\
     for volume in volumes:
         wanted = (volume_name if whole else part_name)(ground.name(db), volume.volume_id)
@@ -125,7 +125,7 @@ DELETED = (
     Try(
         "deleted-volume-shown",
         f"{UNIT}/test_reads.py::test_a_volume_that_waits_for_its_end_is_gone",
-        "railway/models.py",
+        "railway/graphql/models.py",
         fix="""\
         waits = self.deleted_at is not None or self.is_pending_deletion
         return waits or self.state in ("DELETING", "DELETED")
@@ -168,7 +168,7 @@ DELETED = (
     Try(
         "password-of-an-empty-volume",
         f"{BAD_DAYS}::test_one_that_was_edited_is_told_and_the_copy_on_railway_stays",
-        "railway/building.py",
+        "railway/lifecycle/building.py",
         fix="if held.get(name) != value and not (name == services.PASSWORD and held.get(name))",
         instead="if held.get(name) != value",
     ),

@@ -14,7 +14,7 @@ MADE = (
     Try(
         "image-before-volume",
         f"{PLATFORM}::test_from_nothing_to_sql_and_then_nothing_is_asked",
-        "railway/changes.py",
+        "railway/graphql/changes.py",
         fix="""\
         "name": name,
         "variables": dict(variables),
@@ -28,7 +28,7 @@ MADE = (
     Try(
         "volume-without-environment",
         f"{PLATFORM}::test_from_nothing_to_sql_and_then_nothing_is_asked",
-        "railway/changes.py",
+        "railway/graphql/changes.py",
         fix="""\
         "environmentId": place.environment_id,
         "serviceId": service_id,
@@ -42,7 +42,7 @@ MADE = (
     Try(
         "volume-seen-late",
         f"{KILLED}::test_a_bad_day",
-        "railway/building.py",
+        "railway/lifecycle/volumes.py",
         fix="""\
             ground.is_met(VOLUME, service_id)
             ground.wait_for(VOLUME, service_id)  # before all that it may make needless
@@ -52,7 +52,7 @@ MADE = (
     Try(
         "volume-seen-late",
         f"{CLOCKED}::test_a_volume_that_does_not_show_yet_is_not_left_behind",
-        "railway/taking_away.py",
+        "railway/lifecycle/taking_away.py",
         fix="""\
     if not volumes:
         ground.is_met(VOLUME, service.service_id)
@@ -63,7 +63,7 @@ MADE = (
     Try(
         "instance-found-late",
         f"{UNIT}/test_reads.py::test_a_young_service_is_not_gone",
-        "railway/changes.py",
+        "railway/graphql/changes.py",
         fix="""\
     try:
         await client.ask(operations.UPDATE_SERVICE_INSTANCE, answers.Done, asked)
@@ -86,7 +86,7 @@ MADE = (
     Try(
         "proxy-only-by-query",
         f"{UNIT}/test_operations.py::test_proxies_join_the_environment",
-        "railway/operations.py",
+        "railway/operations/__init__.py",
         fix="""\
     return replace(ENVIRONMENT_STATE, text=text.rstrip().removesuffix("}") + asked + "}\\n")
 """,
@@ -95,21 +95,21 @@ MADE = (
     Try(
         "proxy-only-by-query",
         f"{UNIT}/test_reads.py::test_one_request_shows_all_databases_of_an_environment",
-        "railway/models.py",
+        "railway/graphql/models.py",
         fix="(each for each in self.proxies.get(service_id, ()) if not each.gone)",
         instead="iter(self.proxies.get(service_id, ()))",
     ),
     Try(
         "proxy-only-by-query",
         f"{UNIT}/test_reads.py::test_one_request_shows_all_databases_of_an_environment",
-        "railway/models.py",
+        "railway/graphql/models.py",
         fix='return domain.rstrip(".")',
         instead="return domain",
     ),
     Try(
         "commit-is-async",
         f"{KILLED}::test_a_bad_day",
-        "railway/commits.py",
+        "railway/graphql/commits.py",
         fix="""\
         found = await reads.recent_patches(self.sight.client, self.sight.place.environment_id)
         now, ours = self.sight.clock(), any(each.message == message for each in found)
@@ -135,7 +135,7 @@ MADE = (
     Try(
         "commit-is-async",
         f"{UNIT}/test_patches.py::test_what_became_of_a_commit",
-        "railway/patches.py",
+        "railway/graphql/patches.py",
         fix='patch.status == "COMMITTED" and not patch.last_applied_error for patch in ours',
         instead='patch.status == "COMMITTED" for patch in ours',
     ),
@@ -156,7 +156,7 @@ MADE = (
     Try(
         "patch-makes-nothing",
         f"{CLOCKED}::test_a_commit_names_only_what_has_been_seen",
-        "railway/building.py",
+        "railway/lifecycle/volumes.py",
         fix="""\
         await changes.update_instance(client, place, service_id, instance, young=True)
 """,
@@ -168,7 +168,7 @@ MADE = (
     Try(
         "deploy-makes-another",
         f"{PLATFORM}::test_from_nothing_to_sql_and_then_nothing_is_asked",
-        "railway/building.py",
+        "railway/lifecycle/building.py",
         fix="""\
         elif state.proxy_of(service.service_id) is None:
             await self._open(db, service)
