@@ -27,8 +27,10 @@ KUBECTL = ROOT / ".cluster" / "bin" / "kubectl"
 OPERATOR_NAMESPACE = "postbase-system"
 OPERATOR = "app.kubernetes.io/component=operator"
 
-PATIENCE = 3.0 if "PYTEST_XDIST_WORKER" in os.environ else 1.0
-"""Beside other modules on two cores all takes longer. Tests that promise seconds run apart."""
+PATIENCE = 3.0
+"""How much longer all may take on two slow cores beside others than where nothing is in its way."""
+LOOKS = 30
+"""So many at most are owed to a probe, whatever the clock says: each may take seconds itself."""
 
 Body = dict[str, Any]
 T = TypeVar("T")
@@ -42,11 +44,20 @@ def eventually(
     probe: Callable[[], T | None], what: str, *, seconds: float, every: float = 0.3
 ) -> T:
     """The probe's first true answer; fails with the last one where none comes in time."""
-    deadline = time.monotonic() + seconds * PATIENCE
+    return promised(probe, what, seconds=seconds * PATIENCE, every=every)
+
+
+def promised(probe: Callable[[], T | None], what: str, *, seconds: float, every: float = 0.1) -> T:
+    """As `eventually`, of what our documents promise within these seconds: no more are given.
+
+    It gives up when seconds and looks are both used up: a machine that stands still for a while,
+    and the operator with it, costs one look and not the promise.
+    """
+    deadline, owed = time.monotonic() + seconds, min(LOOKS, seconds / every / 2)
     while not (answer := probe()):
-        if time.monotonic() > deadline:
-            waited = seconds * PATIENCE
-            raise AssertionError(f"{what}: not so after {waited:.0f} s; last seen: {answer!r}")
+        owed -= 1
+        if owed <= 0 and time.monotonic() > deadline:
+            raise AssertionError(f"{what}: not so after {seconds:.0f} s; last seen: {answer!r}")
         time.sleep(every)
     return answer
 

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from e2e.children import Child, children_of, edit, ours, parts
-from e2e.cluster import Body, KubectlFailed, eventually
+from e2e.cluster import Body, KubectlFailed, eventually, promised
 from e2e.conftest import NewDb
 from e2e.database import Db
 
@@ -64,7 +64,7 @@ def test_each_part_that_is_edited_is_mended(db: Db, child: Child) -> None:
             continue
         began = time.monotonic()
         try:
-            eventually(mended, name, seconds=MENDED_WITHIN, every=0.1)
+            promised(mended, name, seconds=MENDED_WITHIN)
         except AssertionError:
             left.append(done)
             put_back(db, child, before)
@@ -117,7 +117,7 @@ def test_a_child_that_is_deleted_is_back(db: Db, child: Child) -> None:
 
     # Orphaning is the garbage collector's, who takes its own time; nothing can be made before.
     eventually(lambda: not is_former(child.live(db)), f"{child} is gone", seconds=30, every=0.05)
-    eventually(another, f"{child} is back", seconds=MENDED_WITHIN, every=0.1)
+    promised(another, f"{child} is back", seconds=MENDED_WITHIN)
     assert lasting(live(db, child)) == lasting(before)
     db.wait_answers(seconds=15)
     assert db.started_at() == started

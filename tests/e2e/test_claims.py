@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import pytest
 
 from e2e.children import database, ours
-from e2e.cluster import Body, eventually
+from e2e.cluster import Body, eventually, promised
 from e2e.database import Db
 from postbase_operator.desired import names, volume
 from postbase_operator.kube.apply import body_of
@@ -60,13 +60,13 @@ def edit(db: Db, part: str, key: str, value: str | None) -> None:
 @pytest.mark.parametrize("label", LABELS)
 def test_a_label_is_put_back(db: Db, before: Body, label: str, value: str | None) -> None:
     edit(db, "labels", label, value)
-    eventually(lambda: ours(claim(db)) == ours(before), label, seconds=MENDED_WITHIN)
+    promised(lambda: ours(claim(db)) == ours(before), label, seconds=MENDED_WITHIN)
 
 
 @pytest.mark.parametrize("mark", KNOWN_ELSEWHERE)
 def test_a_lost_mark_that_is_known_elsewhere_is_put_back(db: Db, before: Body, mark: str) -> None:
     edit(db, "annotations", mark, None)
-    eventually(lambda: ours(claim(db)) == ours(before), mark, seconds=MENDED_WITHIN)
+    promised(lambda: ours(claim(db)) == ours(before), mark, seconds=MENDED_WITHIN)
 
 
 @pytest.mark.parametrize("value", ["7", None])

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
-from e2e.cluster import eventually, throughout
+from e2e.cluster import eventually, promised, throughout
 from e2e.database import Db
 from e2e.writes import at_rest, written_since
 
@@ -34,7 +34,7 @@ def test_a_second_replica_by_hand_goes_and_spoils_nothing(db: Db) -> None:
     db.fill("one replica")
     started = db.started_at()
     db.cluster.patch("statefulset", db.namespace, "main-1", {"spec": {"replicas": 2}})
-    eventually(has_replicas(db, 1), "one replica again", seconds=MENDED_WITHIN)
+    promised(has_replicas(db, 1), "one replica again", seconds=MENDED_WITHIN)
     eventually(
         lambda: db.cluster.find("pod", db.namespace, "main-1-1") is None,
         "no second pod",
@@ -50,7 +50,7 @@ def test_scaled_to_nothing_by_hand_it_comes_back(db: Db) -> None:
     db.fill("scaled to nothing")
     before = db.pod_uid()
     db.cluster.patch("statefulset", db.namespace, "main-1", {"spec": {"replicas": 0}})
-    eventually(has_replicas(db, 1), "one replica again", seconds=MENDED_WITHIN)
+    promised(has_replicas(db, 1), "one replica again", seconds=MENDED_WITHIN)
     eventually(lambda: db.pod_uid() != before, "the pod was stopped", seconds=60)
     db.wait_answers()
     assert "scaled to nothing" in db.notes()
