@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -112,6 +113,23 @@ class Cluster:
         if done.returncode > 1:
             raise KubectlFailed(f"kubectl diff {' '.join(words)}: {done.stderr.strip()}")
         return done.stdout
+
+    @contextmanager
+    def follow(self, *words: str) -> Iterator[list[str]]:
+        """The lines that a kubectl prints which goes on and on; the first is there at once."""
+        command = [str(KUBECTL), f"--kubeconfig={self.kubeconfig}", *words]
+        said: list[str] = []
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
+            out = running.stdout
+            assert out is not None
+            reader = threading.Thread(target=lambda: said.extend(out), daemon=True)
+            reader.start()
+            try:
+                eventually(lambda: said, f"kubectl {' '.join(words[:6])} says a line", seconds=30)
+                yield said
+            finally:
+                running.terminate()
+                reader.join()
 
     def _run(
         self, words: tuple[str, ...], stdin: str | None, seconds: float

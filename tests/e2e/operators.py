@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
 
 from e2e.cluster import OPERATOR_NAMESPACE, ROOT, Body, Cluster, eventually
 from node.bringup import ctr
 
 LEASE = "postbase-operator"
+GIVEN_BACK = ""
+"""Who holds a Lease that nobody holds."""
 
 
 def on_our_node() -> bool:
@@ -19,8 +25,13 @@ def on_our_node() -> bool:
 
 
 def holder(cluster: Cluster) -> str:
-    """The pod that leads; "" where the Lease was given back."""
-    return str(cluster.get("lease", OPERATOR_NAMESPACE, LEASE)["spec"].get("holderIdentity") or "")
+    """The pod that leads."""
+    return holder_of(cluster.get("lease", OPERATOR_NAMESPACE, LEASE)["spec"])
+
+
+def holder_of(spec: Body) -> str:
+    """Whose a version of the Lease is."""
+    return str(spec.get("holderIdentity") or GIVEN_BACK)
 
 
 def wait_replicas(cluster: Cluster, *, seconds: float = 60) -> str:
@@ -41,14 +52,45 @@ def is_ready(pod: Body) -> bool:
     )
 
 
-def wait_other_leads(cluster: Cluster, before: str, since: float, *, seconds: float) -> float:
-    """Waits until another than `before` holds the Lease, at most so long since `since` (monotonic);
-    answers how long that was."""
-    left = since + seconds - time.monotonic()
-    eventually(
-        lambda: holder(cluster) not in ("", before), "another one leads", seconds=left, every=0.1
-    )
-    return time.monotonic() - since
+@contextmanager
+def lease_followed(cluster: Cluster) -> Iterator[Reigns]:
+    """Each version of the Lease from now on, as the server had them: none is missed, however slow
+    we are."""
+    words = ("get", "lease", LEASE, f"--namespace={OPERATOR_NAMESPACE}", "--watch")
+    with cluster.follow(*words, '--output=jsonpath={.spec}{"\\n"}') as versions:
+        yield Reigns(versions)
+
+
+@dataclass(frozen=True)
+class Reigns:
+    """Versions of the Lease, each a line of JSON; its stamps are of those who wrote them."""
+
+    lines: list[str]
+
+    def wait_handed_over(self, former: str) -> HandOver:
+        """Until another than `former` holds it. When that came, the versions say themselves."""
+
+        def handed() -> HandOver | None:
+            versions = [json.loads(line) for line in list(self.lines)]
+            for last, taken in itertools.pairwise(versions):
+                if holder_of(taken) not in (GIVEN_BACK, former):
+                    return HandOver(last, taken)
+            return None
+
+        return eventually(handed, f"another one leads than {former}", seconds=60)
+
+
+@dataclass(frozen=True)
+class HandOver:
+    """The last version of the one who led, and the first of the next."""
+
+    last: Body
+    taken: Body
+
+    @property
+    def seconds(self) -> float:
+        began, ended = self.last["renewTime"], self.taken["acquireTime"]
+        return (datetime.fromisoformat(ended) - datetime.fromisoformat(began)).total_seconds()
 
 
 def writes(cluster: Cluster, pod: str) -> int:
