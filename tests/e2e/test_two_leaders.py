@@ -24,6 +24,8 @@ USURPER = "usurper"
 SCRIPT = Path(__file__).with_name("forced_leader.py")
 QUIET_FOR = 20
 NAMES = ("first", "second", "third")
+MORE = 5
+"""So many more are made, one by one, for a leader that came later each time and found all done."""
 
 
 @pytest.fixture(scope="module")
@@ -89,16 +91,26 @@ def databases(cluster: Cluster, usurper: str, new_db: NewDb) -> list[Db]:
     leader = wait_replicas(cluster)
     made = [new_db(name) for name in NAMES]
     before = {name: writes(cluster, name) for name in (leader, usurper)}
-    # A backup by schedule would be a child more, and writes.
-    cluster.apply(*(db.manifest(backup={"suspend": True}) for db in made))
-    for db in made:
-        db.wait_ready()
-    for name, count in before.items():
-        done = writes(cluster, name) - count
-        print(f"{name}: {done} writes")
-        assert done >= len(made), f"{name} has no part in it"
+    _made(cluster, made)
+
+    def idle() -> list[str]:
+        done = {name: writes(cluster, name) - count for name, count in before.items()}
+        print(f"writes: {done}")
+        return [name for name, count in done.items() if not count]
+
+    while idle() and len(made) < len(NAMES) + MORE:
+        made.append(new_db(f"more-{len(made)}"))
+        _made(cluster, made[-1:])
+    assert not idle(), "it has no part in it"
     assert holder(cluster) == leader
     return made
+
+
+def _made(cluster: Cluster, databases: list[Db]) -> None:
+    """A backup by schedule would be a child more, and writes."""
+    cluster.apply(*(db.manifest(backup={"suspend": True}) for db in databases))
+    for db in databases:
+        db.wait_ready()
 
 
 def test_there_is_one_of_each_and_nothing_was_restarted(databases: list[Db]) -> None:
