@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 
+from component.patience import Patience
 from railway.clock import RealClock, VirtualClock
 from railway.double import RailwayDouble
 from railway.postgres_ssl import MOUNT, NAME
@@ -26,6 +27,7 @@ VARIABLES = {
     "POSTGRES_PASSWORD": PASSWORD,
 }
 PATIENCE = 60.0
+EVERY = 0.05
 
 
 class Failed(Exception):
@@ -188,10 +190,10 @@ class Place:
         return "\n".join(line["message"] for line in lines)
 
     def wait(self, condition: Callable[[], object], what: str = "SQL") -> None:
-        ends = time.monotonic() + PATIENCE
+        waiting = Patience(PATIENCE, EVERY)
         while not condition():
-            assert time.monotonic() < ends, f"not within {PATIENCE:.0f} s: {what}"
+            assert not waiting.is_over(), f"not within {PATIENCE:.0f} s: {what}"
             if isinstance(self.call.double.clock, VirtualClock):
                 self.call.double.advance(0.5)
             else:
-                time.sleep(0.05)
+                time.sleep(EVERY)

@@ -4,7 +4,6 @@ double. What is observed, planned and executed is the product's own."""
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from typing import Any
 
 import psycopg
 
+from component.patience import Patience
 from component.railway_archives import archives, loads, restores
 from component.railway_caller import Caller
 from component.railway_loads import Cluster
@@ -44,6 +44,7 @@ from unit.conftest import database
 
 REGION = "europe-west4-drams3a"
 PATIENCE = 90.0
+EVERY = 0.1
 CLUSTER = "c"
 SETTLES = 1.0
 """In place of half a minute: the double is late by less."""
@@ -177,12 +178,12 @@ class Operator:
         return Context(PROJECT, SETTINGS, _now() + LATER, self.backups, self.restores)
 
     async def until(self, db: Database, done: Callable[[Database], bool]) -> Database:
-        ends = time.monotonic() + PATIENCE
+        waiting = Patience(PATIENCE, EVERY)
         while True:
             db, again = await self.look(db)
             if done(db):
                 return db
-            assert time.monotonic() < ends, (said(db), self.refusals[-3:])
+            assert not waiting.is_over(), (said(db), self.refusals[-3:])
             await self._pass(db, again)
 
     async def _pass(self, db: Database, seconds: float) -> None:
@@ -200,15 +201,15 @@ class Operator:
         return await self.until(db, is_ready)
 
     async def gone(self, db: Database, *, keep: bool = False) -> None:
-        ends = time.monotonic() + PATIENCE
+        waiting = Patience(PATIENCE, EVERY)
         while True:
             try:
                 if await self.platform.destroy(db, keep=keep):
                     return
             except (NotReady, Unavailable) as error:
                 self.refusals.append(str(error))
-            assert time.monotonic() < ends, self.refusals[-3:]
-            await asyncio.sleep(0.1)
+            assert not waiting.is_over(), self.refusals[-3:]
+            await asyncio.sleep(EVERY)
 
     def sql(self, db: Database, query: str, *, app: bool = False) -> list[tuple[Any, ...]]:
         """As superuser, or as the application by what its Secret says."""

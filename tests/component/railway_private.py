@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from typing import Any
 
 import psycopg
 import pytest
 
+from component.patience import Patience
 from component.railway_operator import Operator, instances, railway_database
 from postbase_operator.api.database import Database
 from postbase_operator.railway.graphql.reads import Place
@@ -18,6 +18,7 @@ from railway.double import RailwayDouble
 from railway.state import Instance
 
 WITHIN = 60.0
+EVERY = 0.1
 PACE = {"READ_EVERY": 5.0, "READ_SOON": 0.5, "READ_AGAIN": 1.0}
 """Seconds in place of minutes: the double is asked for nothing that an hour counts."""
 
@@ -75,7 +76,7 @@ def proxies_ever(double: RailwayDouble, place: Place) -> int:
 
 
 async def eventually(what: str, condition: Callable[[], object]) -> None:
-    ends = time.monotonic() + WITHIN
+    waiting = Patience(WITHIN, EVERY)
     while not await asyncio.to_thread(condition):
-        assert time.monotonic() < ends, what
-        await asyncio.sleep(0.1)
+        assert not waiting.is_over(), what
+        await asyncio.sleep(EVERY)

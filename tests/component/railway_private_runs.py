@@ -7,12 +7,12 @@ What its server says of itself was asked before that.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
+from component.patience import Patience
 from component.railway_archives import Secrets, told
 from component.railway_caller import Caller
 from component.railway_operator import PROJECT, SETTINGS, Operator, changed, proxies
@@ -46,6 +46,7 @@ from postbase_operator.wal.manifest import Manifest
 from postbase_operator.wal.unpack import place_segment, unpack
 
 WITHIN = 120.0
+EVERY = 0.2
 TABLE = "CREATE TABLE t AS SELECT n, md5(n::text) FROM generate_series(1, 20000) n"
 ROWS = "SELECT count(*), sum(hashtext(md5)) FROM t"
 UID = "7b1e4f5c-0000-4000-8000-00000000000{}"
@@ -157,13 +158,13 @@ class Private:
         return after, done
 
     async def until(self, backup: Backup, done: Callable[[Backup], object]) -> Backup:
-        ends = time.monotonic() + WITHIN
+        waiting = Patience(WITHIN, EVERY)
         while True:
             backup, _ = await self.look(backup)
             if done(backup):
                 return backup
-            assert time.monotonic() < ends, (self.said, self.site.log()[-3000:])
-            await asyncio.sleep(0.2)
+            assert not waiting.is_over(), (self.said, self.site.log()[-3000:])
+            await asyncio.sleep(EVERY)
 
     async def completed(self, backup: Backup) -> Backup:
         ended = await self.until(backup, lambda each: each.is_done())

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from component.patience import Patience
 from component.railway_operator import (
     Operator,
     Ring,
@@ -31,15 +31,16 @@ from railway.double import RailwayDouble
 from railway.state import Deployment, Instance
 
 WITHIN = 60.0
+EVERY = 0.1
 ON, OFF = {"enabled": True}, {"enabled": False}
 ROWS = "CREATE TABLE {} AS SELECT n, md5(n::text) FROM generate_series(1, 20000) n"
 
 
 async def eventually(what: str, condition: Callable[[], object]) -> None:
-    ends = time.monotonic() + WITHIN
+    waiting = Patience(WITHIN, EVERY)
     while not await asyncio.to_thread(condition):
-        assert time.monotonic() < ends, what
-        await asyncio.sleep(0.1)
+        assert not waiting.is_over(), what
+        await asyncio.sleep(EVERY)
 
 
 def streams(db: Database) -> bool:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from component.patience import Patience
 from component.servers import Server
 from component.store_server import IMPATIENT
 from postbase_operator.api.policies import RecoveryPoint
@@ -34,6 +35,7 @@ from postbase_operator.wal.uploader import ArchiveStore
 
 UID = "4b1e4f5c-0000-4000-8000-000000000001"
 PATIENCE = 60.0
+EVERY = 0.01
 
 
 def hot_store(config: StoreConfig) -> HotS3Store:
@@ -53,10 +55,10 @@ def owner_of(server: Server, counter: int = 1) -> ArchiveOwner:
 
 
 def until(what: str, condition: Callable[[], object], patience: float = PATIENCE) -> None:
-    ends = time.monotonic() + patience
+    waiting = Patience(patience, EVERY)
     while not condition():
-        assert time.monotonic() < ends, f"not within {patience:.0f} s: {what}"
-        time.sleep(0.01)
+        assert not waiting.is_over(), f"not within {patience:.0f} s: {what}"
+        time.sleep(EVERY)
 
 
 def position(server: Server) -> Lsn:
