@@ -36,7 +36,7 @@ def test_its_timeline_is_the_live_one_again_though_nothing_is_written(
     with receiving(server, store) as running:
         server.load(1)
         running.caught_up()
-        assert _live(running, store) == 2
+        until("the branch is live", lambda: _live(running, store) == 2)
     server.stop()
     shutil.rmtree(server.data)
     kept.rename(server.data)
