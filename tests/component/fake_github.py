@@ -42,8 +42,8 @@ class FakeGitHub:
     asked: list[str] = field(default_factory=list)
     """Paths, in their order."""
     interval: int = 1
-    slow: float = 0.0
-    """Seconds that a poll takes."""
+    answers: threading.Event | None = None
+    """No poll is answered before it is set."""
     port: int = 0
     _codes: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     _turns: dict[str, int] = field(default_factory=dict)
@@ -89,7 +89,8 @@ class FakeGitHub:
             return web.json_response({"error": "incorrect_device_code"})
         turn = self._turns.get(code, 0)
         self._turns[code] = turn + 1
-        await asyncio.sleep(self.slow)
+        if self.answers is not None:
+            await asyncio.to_thread(self.answers.wait, 60)
         match self.script[min(turn, len(self.script) - 1)]:
             case None:
                 return web.json_response({"access_token": "gho_secret", "token_type": "bearer"})

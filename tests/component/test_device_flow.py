@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -12,7 +14,7 @@ import pytest
 
 from component.fake_github import PENDING, FakeGitHub, serving
 from component.gateway_server import Running, gateway
-from postbase_operator.gateway import tokens
+from postbase_operator.gateway import device_flow, tokens
 from postbase_operator.gateway.device_flow import DeviceFlow, GitHubUser, Waiting
 from postbase_operator.gateway.settings import GatewaySettings
 
@@ -151,8 +153,18 @@ async def test_github_is_away() -> None:
         assert (status, body["error"]["code"]) == (503, "SERVICE_UNAVAILABLE")
 
 
-async def test_polls_at_the_same_time_are_one() -> None:
-    github = FakeGitHub(script=[None], slow=2.0)
+async def test_polls_at_the_same_time_are_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """GitHub answers the first once the gateway has them all."""
+    github = FakeGitHub(script=[None], answers=threading.Event())
+    came, flows = itertools.count(1), DeviceFlow.poll
+
+    async def poll_of_the_flow(flow: DeviceFlow, *given: Any) -> Any:
+        if next(came) == 4 and github.answers is not None:
+            github.answers.set()
+        return await flows(flow, *given)
+
+    monkeypatch.setattr(DeviceFlow, "poll", poll_of_the_flow)
+    monkeypatch.setattr(device_flow, "TIMEOUT", aiohttp.ClientTimeout(total=60))
     async with signing_in(github) as running:
         code = await start(running)
         answers = await asyncio.gather(*(poll(running, code) for _ in range(4)))
