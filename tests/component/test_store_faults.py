@@ -23,6 +23,16 @@ from postbase_operator.objectstore.store import (
     StoreUnavailable,
 )
 
+CALM = replace(IMPATIENT, request=60.0, idle=60.0, deadline=120.0)
+"""Where nothing hangs on purpose no attempt ends by itself, so they can be counted."""
+HANGING = replace(HASTY, attempts=20, deadline=60.0)
+"""Of the many attempts some are for a disk that stands still."""
+
+
+@pytest.fixture
+def proxied_store(s3_config: StoreConfig, s3_proxy: FaultProxy) -> S3Store:
+    return store_of(s3_config, CALM, endpoint=s3_proxy.endpoint)
+
 
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,8 +68,7 @@ def test_what_passes_is_not_noticed(
     call: str, fault: str, s3_config: StoreConfig, s3_proxy: FaultProxy
 ) -> None:
     method, ask = CALLS[call]
-    # Of the many attempts some are for a disk that stands still: half a second each is not much.
-    limits = replace(HASTY, attempts=20) if fault == "hangs" else IMPATIENT
+    limits = HANGING if fault == "hangs" else CALM
     store = store_of(s3_config, limits, endpoint=s3_proxy.endpoint)
     store_of(s3_config).put("there", b"y")
     s3_proxy.next(method, PASSING[fault], times=2)
@@ -78,7 +87,7 @@ def test_what_stays_is_told_after_a_bounded_time(
     with pytest.raises(StoreUnavailable) as caught:
         ask(proxied_store)
     assert caught.value.reason is Reason.UNREACHABLE
-    assert len(s3_proxy.seen) == IMPATIENT.attempts
+    assert len(s3_proxy.seen) == CALM.attempts
     assert "503 SlowDown" in str(caught.value) or method == "HEAD"
 
 
@@ -237,7 +246,7 @@ def test_an_upload_in_parts_survives(
 ) -> None:
     wanted, what = PARTS[fault]
     s3_proxy.next(wanted, what)
-    limits = replace(IMPATIENT, idle=1.5) if fault == "part hangs" else IMPATIENT
+    limits = replace(HANGING, request=5.0, idle=1.5) if fault == "part hangs" else CALM
     proxied_store = store_of(s3_config, limits, endpoint=s3_proxy.endpoint)
     stored = proxied_store.put_stream("a", pieces(LONG), if_absent=if_absent)
     assert (stored.size, stored.sha256) == (len(LONG), DIGEST)
