@@ -22,6 +22,7 @@ from node.control_plane import Plane
 Body = dict[str, Any]
 HOP = {"connection", "content-length", "host", "keep-alive", "transfer-encoding", "authorization"}
 """Headers that concern one connection, and the operator's word for who it is."""
+TICK = 0.05
 
 
 @dataclass
@@ -69,6 +70,9 @@ class Relay:
     dead: bool = False
     """Nobody listens: connections end without a word."""
     port: int = 0
+    stood_still: float = 0.0
+    """The longest time, in seconds, for which this process got to nothing: so late a request may
+    be in the log."""
     _watches: dict[int, web.Request] = field(default_factory=dict)
 
     def cut_watches(self) -> int:
@@ -106,12 +110,20 @@ class Relay:
         site = web.TCPSite(runner, "127.0.0.1", self.port)
         await site.start()
         self.port = int(runner.addresses[0][1])
+        ticking = asyncio.create_task(self._tick())
         try:
             yield
         finally:
+            await ended(ticking)
             self.cut_watches()
             await runner.cleanup()
             await self._session.close()
+
+    async def _tick(self) -> None:
+        while True:
+            began = time.monotonic()
+            await asyncio.sleep(TICK)
+            self.stood_still = max(self.stood_still, time.monotonic() - began)
 
     async def _answer(self, asked: web.Request) -> web.StreamResponse:
         watch = asked.query.get("watch") == "true"

@@ -31,7 +31,7 @@ from postbase_operator.kube.refusals import NotFound
 
 pytestmark = pytest.mark.timeout(300)
 CLAIM = "main-1-1"
-DEADLINE = Timing().deadline
+DEADLINE, DURATION = Timing().deadline, Timing().duration
 OUTAGE = 120.0
 """Seconds without an API server. In real time: Lease, watches and back-offs all have their own."""
 
@@ -79,11 +79,17 @@ async def two_minutes_without(folder: Path) -> None:
             assert (await it.database("changed"))["spec"] == changed
             assert it.made("changed") == CHILDREN_MADE
             assert "False" not in it.told_ready("kept", since=told)
-            assert unrenewed(it.relay.log) < DEADLINE
+            assert unrenewed(it.relay.log) < still_leads(it)
             # And its watches are open again.
             await take_service_away(it, "kept")
             await service_is_back(it, "kept")
             assert it.made("kept") == {**CHILDREN_MADE, "services": 4}
+
+
+def still_leads(it: World) -> float:
+    """Seconds after its last renewal in which it may write. The relay's clock may be late for a
+    write by as long as it stood still; once another may hold the Lease nothing is excused."""
+    return min(DEADLINE + it.relay.stood_still, DURATION)
 
 
 async def come_back(it: World) -> None:
@@ -151,8 +157,9 @@ async def test_a_storm_of_refusals_is_weathered(own: OwnPlane) -> None:
             assert it.made(name) == CHILDREN_MADE
             assert [disk.made for disk in it.namespaces[name].disks.values()] == [1]
         writes = [each for each in it.relay.log if each.writes and not each.renews]
-        # A second's worth at once and a second's, and what half a second of delay lets bunch up.
-        assert fastest(writes) <= 2.5 * rate
+        # A second's worth at once and a second's, and what half a second of delay lets bunch up,
+        # beside what came while the relay stood still.
+        assert fastest(writes) <= rate * (2.5 + it.relay.stood_still)
 
 
 async def test_an_edit_that_meets_the_write_of_a_status_is_looked_at(own: OwnPlane) -> None:
@@ -224,7 +231,9 @@ async def test_a_slow_etcd_is_waited_for(own: OwnPlane) -> None:
         finally:
             own.thaw()
         await it.wells("slow-old", "slow-new", "slow-newer", seconds=90)
-        assert unrenewed(it.relay.log) < DEADLINE, "it wrote when it could not know that it leads"
+        assert unrenewed(it.relay.log) < still_leads(it), (
+            "it wrote when it could not know that it leads"
+        )
         assert set(it.ends) == {1}, "it went on without its Lease"
         for name in ("slow-new", "slow-newer"):
             twice = Counter(it.made(name)) - Counter(CHILDREN_MADE)
