@@ -34,7 +34,7 @@ from postbase_operator.objectstore.hot import HotS3Store
 from postbase_operator.objectstore.settings import StoreConfig
 from postbase_operator.objectstore.store import NotFound
 from postbase_operator.wal import streaming
-from postbase_operator.wal.lsn import Lsn, Segment, segments
+from postbase_operator.wal.lsn import SEGMENT_SIZE, Lsn, Segment, segments
 
 __all__ = ["servers"]
 AWAY = Answers(503, "ServiceUnavailable")
@@ -130,6 +130,7 @@ def test_an_outage_blocks_acknowledgements_and_not_the_server(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(streaming, "MEMORY", 24 << 20)
+    held = noted(monkeypatch)
     server.configure(wal_sender_timeout="'5s'")
     server.stop()
     server.start()
@@ -138,7 +139,7 @@ def test_an_outage_blocks_acknowledgements_and_not_the_server(
         s3_proxy.next("PUT", AWAY, times=MANY)
         server.load(50)
         until("it is told", lambda: running.report.store_failing_since)
-        until("memory is full", lambda: running.report.lag_bytes >= 16 << 20)
+        until("memory is full", lambda: max(held, default=0) >= streaming.MEMORY)
         until("seconds go by", lambda: running.report.lag_seconds > 7)
         assert (running.standing.received or 0) < position(server) - (8 << 20), "not all is held"
         assert slot_position(server) <= running.standing.durable
@@ -150,6 +151,21 @@ def test_an_outage_blocks_acknowledgements_and_not_the_server(
         # Some bytes come of the server's own accord, just now perhaps.
         until("nothing lags", lambda: running.report.lag_seconds == 0)
         whole(server, proxied, running, end)
+    assert streaming.MEMORY <= max(held) < streaming.MEMORY + SEGMENT_SIZE
+
+
+def noted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How much of the log is held, as often as the receiver asks itself."""
+    asks: property = vars(streaming.Streaming)["_is_full"]
+    held: list[int] = []
+
+    def is_full(stream: streaming.Streaming) -> object:
+        parts = (stream._held, stream._cutter.pending, stream._assembly.held, stream._merging)
+        held.append(sum(parts))
+        return asks.__get__(stream)
+
+    monkeypatch.setattr(streaming.Streaming, "_is_full", property(is_full))
+    return held
 
 
 def test_zero_waits_for_the_store_and_says_when_it_should_not(
