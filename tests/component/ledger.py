@@ -6,6 +6,7 @@ of its own. What a run kills, in which order and after how many acknowledgements
 
 from __future__ import annotations
 
+import math
 import random
 import shutil
 import subprocess
@@ -21,50 +22,52 @@ from pathlib import Path
 from component.far import far
 from component.folder_sink import FOLDER
 from component.kill_points import Death, MortalReplication, MortalStore
-from component.receivers import Running, archived, hot_store, index_of, owner_of, position, until
+from component.ledger_client import ROWS
+from component.ledger_restore import restore
+from component.receivers import Running, hot_store, owner_of, position, until
 from component.servers import Server, Servers
 from component.sidecars import Pod
 from component.store_server import StoreServer, store_of, store_server
 from postbase_operator.api.policies import RecoveryPoint
 from postbase_operator.archive.receiver import ArchiveOwner, ReceiverConfig
-from postbase_operator.objectstore.hot import HotS3Store
 from postbase_operator.objectstore.s3 import S3Store
 from postbase_operator.objectstore.settings import StoreConfig
 from postbase_operator.objectstore.store import Stored
 from postbase_operator.wal.base_backup import Options
 from postbase_operator.wal.client import RECEIVER, Replication
-from postbase_operator.wal.lsn import history_name, segments
-from postbase_operator.wal.manifest import Manifest
+from postbase_operator.wal.lsn import Lsn
 from postbase_operator.wal.physical import PhysicalBackup, Plan, take
 from postbase_operator.wal.receiver import Receiver
-from postbase_operator.wal.unpack import place_segment, unpack
 
 CONNECTIONS = 64
 DELAY = 0.03
 """What each request to the store takes, as over a network."""
-RATE = 200
-"""Acknowledgements in the second before the first kill, at least."""
-MARGIN = 1.25
+ACKNOWLEDGED = 600
+YOUNG = 2.0
+"""Seconds, with Async: the first kill comes when all that is older was told to be durable."""
 VICTIMS = ("receiver", "server")
 BEFORE = ((), ("store",), ("network",), ("clock",))
 """What may be killed before them; the clock is the store's, and goes wrong."""
 
 Kill = Callable[[], object]
+Durable = Callable[[], Lsn]
 
 
 @dataclass(frozen=True)
 class Course:
-    """What one run does. `acknowledged`: so many before the first kill, at least."""
+    """What one run does. `acknowledged`: so many before the first kill, at least; `rate`: so many
+    in the second before it."""
 
     rpo: RecoveryPoint
     order: tuple[str, ...]
-    acknowledged: int = 3 * RATE
+    acknowledged: int = ACKNOWLEDGED
+    rate: int = CONNECTIONS
 
     @classmethod
     def drawn(cls, seed: int, rpo: RecoveryPoint) -> Course:
         draw = random.Random(seed)  # noqa: S311 - a test that can be repeated
         order = (*draw.choice(BEFORE), *draw.sample(VICTIMS, len(VICTIMS)))
-        return cls(rpo, order, draw.randint(2 * RATE, 8 * RATE))
+        return cls(rpo, order, draw.randint(400, 1600))
 
 
 @dataclass(frozen=True)
@@ -74,15 +77,26 @@ class Outcome:
     noted: dict[int, float]
     there: set[int]
     killed: float
+    safe: float
+    """What was acknowledged before this must be there, however young: with Zero all."""
 
     @property
     def rate(self) -> int:
-        return sum(self.killed - 1.0 <= at <= self.killed for at in self.noted.values())
+        return len(last_second(self.noted, self.killed))
+
+    @property
+    def broken(self) -> set[int]:
+        """Rows that may not be missing, and are."""
+        return {n for n in self.lost if self.noted[n] < self.safe}
 
     @property
     def lost(self) -> dict[int, float]:
         """Seconds between a row's acknowledgement and the first kill."""
         return {n: self.killed - at for n, at in self.noted.items() if n not in self.there}
+
+
+def last_second(noted: dict[int, float], now: float) -> list[int]:
+    return [n for n, at in noted.items() if now - 1.0 <= at <= now]
 
 
 @dataclass
@@ -104,11 +118,14 @@ class Client:
             self._noted[int(n)] = float(at)
         return self._noted
 
-    def writes(self, wanted: int) -> bool:
-        """Whether so many are noted, and many in the last second."""
-        ago = time.time() - 1.0
+    def writes(self, course: Course, now: float) -> bool:
+        """Whether enough is noted, and of the last second so much and of so many connections that
+        acknowledgements are under way at any moment."""
         noted = self.noted()
-        return len(noted) >= wanted and sum(at >= ago for at in noted.values()) > MARGIN * RATE
+        last = last_second(noted, now)
+        connections = {n // ROWS for n in last}
+        busy = len(last) >= course.rate and len(connections) >= CONNECTIONS / 2
+        return busy and len(noted) >= course.acknowledged
 
 
 @dataclass
@@ -142,8 +159,9 @@ class Ledger:
         try:
             owner = owner_of(server, number)
             with ExitStack() as stack:
-                kills = self._scene(stack, course, server, owner, kind)
-                outcome = self._until_killed(stack, course, server, folder, kills)
+                kills, durable = self._scene(stack, course, server, owner, kind)
+                client = _writing(stack, course, server, folder)
+                outcome = _until_killed(client, course, server, kills, durable)
             with store_server(self.store.folder, port=self.store.port):
                 outcome.there.update(self._restored(owner))
             return outcome
@@ -159,8 +177,8 @@ class Ledger:
         server: Server,
         owner: ArchiveOwner,
         kind: type[Receiver] | None,
-    ) -> dict[str, Kill]:
-        """All that can be killed, and how."""
+    ) -> tuple[dict[str, Kill], Durable]:
+        """All that can be killed, and how; up to where the receiver says that all is durable."""
         storing = stack.enter_context(ExitStack())
         storing.enter_context(store_server(self.store.folder, port=self.store.port))
         network = stack.enter_context(far(self.store.port, DELAY, server.folder))
@@ -170,28 +188,15 @@ class Ledger:
             if kind is None
             else _thread(server, owner, config, course.rpo, kind)
         )
-        return {
-            "receiver": stack.enter_context(receiver),
+        kill, durable = stack.enter_context(receiver)
+        kills = {
+            "receiver": kill,
             "server": server.kill,
             "store": storing.close,
             "network": network.cut,
             "clock": network.skew,
         }
-
-    def _until_killed(
-        self, stack: ExitStack, course: Course, server: Server, folder: Path, kills: dict[str, Kill]
-    ) -> Outcome:
-        if course.rpo is RecoveryPoint.ZERO:
-            server.sql("ALTER SYSTEM SET synchronous_standby_names = 'postbase_walrx'")
-            server.sql("SELECT pg_reload_conf()")
-            until("synchronous", lambda: server.sql("SHOW synchronous_standby_names")[0][0])
-        client = stack.enter_context(_client(server, folder / "ledger"))
-        until("acknowledgements", lambda: client.writes(course.acknowledged), 60.0)
-        killed = time.time()
-        for victim in course.order:
-            kills[victim]()
-        client.process.wait(30)
-        return Outcome(dict(client.noted()), set(), killed)
+        return kills, durable
 
     def _copy(self) -> Server:
         server = self.servers.bare(self.template.major)
@@ -203,7 +208,7 @@ class Ledger:
     def _restored(self, owner: ArchiveOwner) -> set[int]:
         target = self.servers.bare(self.template.major)
         try:
-            _restore(target, self.backup, self.config, owner)
+            restore(target, self.backup, self.config, owner)
             target.configure(**self.template.settings, **target.settings)
             target.start()
             until("recovered", lambda: target.sql("SELECT pg_is_in_recovery()") == [(False,)])
@@ -214,16 +219,51 @@ class Ledger:
             self.servers.made.remove(target)
 
 
+def _writing(stack: ExitStack, course: Course, server: Server, folder: Path) -> Client:
+    if course.rpo is RecoveryPoint.ZERO:
+        server.sql("ALTER SYSTEM SET synchronous_standby_names = 'postbase_walrx'")
+        server.sql("SELECT pg_reload_conf()")
+        until("synchronous", lambda: server.sql("SHOW synchronous_standby_names")[0][0])
+    return stack.enter_context(_client(server, folder / "ledger"))
+
+
+def _until_killed(
+    client: Client, course: Course, server: Server, kills: dict[str, Kill], durable: Durable
+) -> Outcome:
+    safe = killed = math.inf
+
+    def is_due() -> bool:
+        nonlocal safe, killed
+        if course.rpo is not RecoveryPoint.ZERO:
+            safe = _told_durable(server, durable)
+        killed = time.time()
+        return killed - safe < YOUNG and client.writes(course, killed)
+
+    until("acknowledgements", is_due, 120.0)
+    for victim in course.order:
+        kills[victim]()
+    client.process.wait(30)
+    return Outcome(dict(client.noted()), set(), killed, safe)
+
+
+def _told_durable(server: Server, durable: Durable) -> float:
+    """A moment before which all that was acknowledged is durable, by the receiver's word."""
+    moment = time.time()
+    end = position(server)
+    until("durable", lambda: durable() >= end)
+    return moment
+
+
 @contextmanager
 def _sidecar(
     server: Server, owner: ArchiveOwner, config: StoreConfig, rpo: RecoveryPoint
-) -> Iterator[Kill]:
+) -> Iterator[tuple[Kill, Durable]]:
     """As a pod has it; killed with -9."""
     pod = Pod(server.folder / "pod", server, config)
     pod.configure(ReceiverConfig(enabled=True, rpo=rpo, owner=owner))
     with pod.sidecar() as process:
         until("it archives", lambda: pod.durable() >= position(server))
-        yield process.kill
+        yield process.kill, pod.durable
 
 
 @contextmanager
@@ -233,13 +273,14 @@ def _thread(
     config: StoreConfig,
     rpo: RecoveryPoint,
     kind: type[Receiver],
-) -> Iterator[Kill]:
+) -> Iterator[tuple[Kill, Durable]]:
     death = Death()
     store = MortalStore(hot_store(config), death)
     connect = partial(MortalReplication, server, death)
     with Running(server, store, owner, rpo=rpo, kind=kind, connect=connect) as running:
         running.caught_up()
-        yield lambda: setattr(death, "dead", True)
+        standing = running.standing
+        yield lambda: setattr(death, "dead", True), lambda: standing.durable or Lsn(0)
 
 
 @contextmanager
@@ -260,37 +301,3 @@ def _backed_up(server: Server, store: S3Store) -> PhysicalBackup:
 
     connect = partial(Replication.connect, server.conninfo)
     return take(connect, sink, Plan(FOLDER, Options("ledger")), lambda *_: None)
-
-
-def _restore(
-    target: Server, backup: PhysicalBackup, config: StoreConfig, owner: ArchiveOwner
-) -> None:
-    """From the bucket alone: the backup, and each segment of the log as far as it goes."""
-    store, log = store_of(config), hot_store(config)
-    target.data.mkdir(mode=0o700)
-    manifest = Manifest.parse(b"".join(store.get_stream(f"{FOLDER}backup_manifest")))
-    for segment in manifest.segments(backup.segment_size):
-        place_segment(store.get_stream(f"{FOLDER}wal/{segment.name}.zst"), segment, target.data)
-    pieces = [item.key for item in backup.objects if item.key.startswith("pieces/")]
-    unpack([partial(store.get_stream, f"{FOLDER}{key}") for key in pieces], manifest, target.data)
-    folder = target.subfolder("log-of-the-bucket")
-    _take_out(log, owner, folder)
-    (target.data / "recovery.signal").touch()
-    target.settings |= {
-        "restore_command": f"'cp {folder}/%f \"%p\"'",
-        "recovery_target_timeline": "'latest'",
-    }
-    target.take_over()
-
-
-def _take_out(log: HotS3Store, owner: ArchiveOwner, folder: Path) -> None:
-    index = index_of(log, owner)
-    for timeline in index.timelines:
-        for run in index.runs(timeline):
-            for segment in segments(run.start, run.end, timeline):
-                data = archived(log, owner, segment)
-                (folder / segment.name).write_bytes(data.ljust(segment.size, b"\0"))
-    for timeline, key in index.histories.items():
-        (folder / history_name(timeline)).write_bytes(log.get(str(key)))
-    for file in folder.iterdir():
-        file.chmod(0o644)

@@ -15,6 +15,9 @@ import time
 
 import psycopg
 
+ROWS = 1_000_000
+"""Numbers of one connection: they say which one wrote a row."""
+
 
 def write(conninfo: str, ledger: int, number: int) -> None:
     """Until the server has gone."""
@@ -22,7 +25,7 @@ def write(conninfo: str, ledger: int, number: int) -> None:
         contextlib.suppress(psycopg.OperationalError),
         psycopg.connect(conninfo, autocommit=True) as connection,
     ):
-        for n in range(number * 1_000_000, (number + 1) * 1_000_000):
+        for n in range(number * ROWS, (number + 1) * ROWS):
             connection.execute("INSERT INTO ledger VALUES (%s)", (n,))
             os.write(ledger, f"{n} {time.time():.6f}\n".encode())
 
