@@ -54,11 +54,17 @@ def owner_of(server: Server, counter: int = 1) -> ArchiveOwner:
     )
 
 
-def until(what: str, condition: Callable[[], object], patience: float = PATIENCE) -> None:
-    waiting = Patience(patience, EVERY)
+def until(
+    what: str,
+    condition: Callable[[], object],
+    patience: float = PATIENCE,
+    *,
+    every: float = EVERY,
+) -> None:
+    waiting = Patience(patience, every)
     while not condition():
         assert not waiting.is_over(), f"not within {patience:.0f} s: {what}"
-        time.sleep(EVERY)
+        time.sleep(every)
 
 
 def position(server: Server) -> Lsn:
