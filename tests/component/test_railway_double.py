@@ -36,7 +36,7 @@ def place(call: Caller) -> Place:
 
 
 def test_all_documents_are_valid() -> None:
-    assert len(documents()) == 60
+    assert len(documents()) == 61
     for name, document in documents().items():
         assert not validate(schema(), parse(document)), name
 
@@ -148,6 +148,7 @@ def test_every_document_is_answered(railway: RailwayDouble, call: Caller) -> Non
     assert call("AttachVolume", volumeId=place.volume, **one, input={"serviceId": place.service})
     assert call("DeleteTcpProxy", id=place.proxy()["id"])
     assert call("CreateTcpProxyFallback", input=where | {"applicationPort": 5432})
+    assert call("ConnectService", id=place.service, input={"image": place.image})
     assert call("DeleteService", id=place.service)
     assert call("DeleteVolume", volumeId=place.volume)
     assert call("ScheduleProjectDelete", id=project)

@@ -234,6 +234,23 @@ def test_environments_of_which_only_forks_are_spared(call: Caller, place: Place)
     assert names(fork) == ["shop-main"]
 
 
+def test_with_environments_for_pull_requests_connecting_fails(
+    railway: RailwayDouble, call: Caller, place: Place
+) -> None:
+    image = {"image": place.image}
+    call("ConnectService", id=place.service, input=image)
+    railway.advance(10)
+    assert place.latest()["status"] == "SUCCESS"
+    given = {"name": "team", "workspaceId": railway.workspace_id, "prDeploys": True}
+    project = call("CreateProject", input=given)
+    here = {"projectId": project["id"], "environmentId": project["primaryEnvironmentId"]}
+    made = call("CreateService", input=here | {"name": "web"})["id"]
+    with pytest.raises(Failed, match="ServiceInstance not found"):
+        call("ConnectService", id=made, input=image)
+    where = {"serviceId": made, "environmentId": here["environmentId"]}
+    call("UpdateServiceInstance", **where, input={"source": image})
+
+
 def test_volumes_of_a_project_are_counted_by_plan() -> None:
     with on_hobby(rate_limited=False) as railway:
         place = Place(Caller(railway, railway.token()))

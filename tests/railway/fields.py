@@ -239,6 +239,7 @@ MUTATIONS = {
     "environmentCreate": projects.environment_create,
     "bucketCreate": projects.bucket_create,
     "serviceCreate": services.service_create,
+    "serviceConnect": services.service_connect,
     "serviceDelete": services.service_delete,
     "serviceInstanceUpdate": services.service_instance_update,
     "serviceInstanceLimitsUpdate": services.limits_update,

@@ -31,6 +31,7 @@ def project_create(visit: Visit, args: dict[str, Any]) -> Project:
     world = visit.world
     name = given.get("name") or random_name(world.random)
     made = Project(new_id(), name, given["workspaceId"], world.clock.now())
+    made.pr_environments = bool(given.get("prDeploys"))
     world.state.projects[made.id] = made
     environment = Environment(
         new_id(), given.get("defaultEnvironmentName") or "production", made.id

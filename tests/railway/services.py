@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from railway import deployments, proxies
-from railway.errors import Refused, service_exists
+from railway.errors import Refused, not_found, service_exists
 from railway.projects import random_name
 from railway.settings import REGIONS
 from railway.state import Deployment, Instance, Service, new_id
@@ -91,6 +91,18 @@ def service_delete(visit: Visit, args: dict[str, Any]) -> bool:
     if all(i.deleted_at for i in world.state.instances.values() if i.service_id == service.id):
         service.deleted_at = now
     return True
+
+
+def service_connect(visit: Visit, args: dict[str, Any]) -> Service:
+    """§2: with environments for pull requests on it fails, though the service was made; [U] the
+    words, and that it deploys. Of repositories the double has none."""
+    service = visit.service(args["id"])
+    if visit.project(service.project_id).pr_environments:
+        raise not_found("ServiceInstance")
+    for instance in visit.world.instances_for(service.id, None):
+        instance.image = args["input"]["image"]
+        deployments.deploy(visit.world, instance)
+    return service
 
 
 PLAIN = {

@@ -39,6 +39,7 @@ class Project:
     created_at: float
     deleted_at: float | None = None
     primary_environment_id: str = ""
+    pr_environments: bool = False
 
 
 @dataclass
