@@ -7,16 +7,13 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
-from component.ledger import Course, Ledger, Outcome
+from component.ledger import RATE, Course, Ledger, Outcome
 from component.servers import making
 from postbase_operator.api.policies import RecoveryPoint
 
 ASYNC_EVERY = 5
-RATE = 200
-"""Acknowledgements in the second before the first kill, at least."""
 HEAD = """
 | | runs | acknowledged | slowest second before a kill | lost | oldest lost, ms |
 |---|---|---|---|---|---|"""
@@ -41,8 +38,7 @@ def main(runs: int) -> int:
         ledger = Ledger.made(servers, Path(folder))
         for seed in range(runs):
             zero = (seed + 1) % ASYNC_EVERY
-            drawn = Course.drawn(seed, RecoveryPoint.ZERO if zero else RecoveryPoint.ASYNC)
-            course = replace(drawn, rate=RATE)
+            course = Course.drawn(seed, RecoveryPoint.ZERO if zero else RecoveryPoint.ASYNC)
             outcome = ledger.run(course)
             found[course.rpo].append(outcome)
             told = f"{len(outcome.noted)} acknowledged, {len(outcome.lost)} lost"

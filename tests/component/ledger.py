@@ -42,7 +42,8 @@ from postbase_operator.wal.receiver import Receiver
 CONNECTIONS = 64
 DELAY = 0.03
 """What each request to the store takes, as over a network."""
-ACKNOWLEDGED = 600
+RATE = 200
+"""Acknowledgements in the second before the first kill, at least."""
 YOUNG = 2.0
 """Seconds, with Async: the first kill comes when all that is older was told to be durable."""
 VICTIMS = ("receiver", "server")
@@ -55,19 +56,17 @@ Durable = Callable[[], Lsn]
 
 @dataclass(frozen=True)
 class Course:
-    """What one run does. `acknowledged`: so many before the first kill, at least; `rate`: so many
-    in the second before it."""
+    """What one run does. `acknowledged`: so many before the first kill, at least."""
 
     rpo: RecoveryPoint
     order: tuple[str, ...]
-    acknowledged: int = ACKNOWLEDGED
-    rate: int = CONNECTIONS
+    acknowledged: int = 3 * RATE
 
     @classmethod
     def drawn(cls, seed: int, rpo: RecoveryPoint) -> Course:
         draw = random.Random(seed)  # noqa: S311 - a test that can be repeated
         order = (*draw.choice(BEFORE), *draw.sample(VICTIMS, len(VICTIMS)))
-        return cls(rpo, order, draw.randint(400, 1600))
+        return cls(rpo, order, draw.randint(2 * RATE, 8 * RATE))
 
 
 @dataclass(frozen=True)
@@ -124,7 +123,7 @@ class Client:
         noted = self.noted()
         last = last_second(noted, now)
         connections = {n // ROWS for n in last}
-        busy = len(last) >= course.rate and len(connections) >= CONNECTIONS / 2
+        busy = len(last) >= RATE and len(connections) >= CONNECTIONS / 2
         return busy and len(noted) >= course.acknowledged
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import pytest
 
 from component.early import EarlyReceiver
-from component.ledger import Course, Ledger
+from component.ledger import RATE, Course, Ledger
 from component.servers import Servers, servers
 from postbase_operator.api.policies import RecoveryPoint
 
@@ -30,6 +30,7 @@ def ledger(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Ledger
 def test_with_zero_nothing_acknowledged_is_lost(ledger: Ledger, seed: int) -> None:
     course = Course.drawn(seed, RecoveryPoint.ZERO)
     outcome = ledger.run(course)
+    assert outcome.rate >= RATE, "too few acknowledgements to lose one"
     assert not outcome.lost, f"{len(outcome.lost)} of {len(outcome.noted)}, {course}"
 
 
@@ -39,6 +40,7 @@ def test_with_async_what_is_lost_is_young(ledger: Ledger, first: str) -> None:
     be missing. The bench judges a finer figure."""
     rest = [victim for victim in ("receiver", "server") if victim != first]
     outcome = ledger.run(Course(RecoveryPoint.ASYNC, (first, *rest)))
+    assert outcome.rate >= RATE, "too few acknowledgements to lose one"
     assert not outcome.broken, f"{len(outcome.broken)} of {len(outcome.noted)}"
 
 
