@@ -7,7 +7,7 @@ import shlex
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from postbase_operator.errors import InvalidSpec
@@ -56,6 +56,7 @@ HOBBY, PRO, FREE = plan_of("hobby"), plan_of("PRO"), plan_of("free")
 
 
 @given(st.from_regex(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?", fullmatch=True))
+@example("d" * 40)  # as long as one may be: what is drawn is mostly short
 @pytest.mark.trap("names-are-shared")
 def test_names_are_dns_names_that_railway_takes(name: str) -> None:
     db = database(name)
