@@ -3,6 +3,7 @@ really runs PostgreSQL."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -21,6 +22,7 @@ from component.railway_operator import (
     volumes,
 )
 from postbase_operator.api.database import Database
+from postbase_operator.archive.lsn import Lsn
 from postbase_operator.planning.restart import REQUEST
 from postbase_operator.railway.graphql.reads import Place
 from postbase_operator.railway.services import DRAINING_SECONDS, MARKER, service_name
@@ -110,6 +112,7 @@ async def test_a_parameter_that_needs_a_restart_gets_one_after_a_checkpoint(
 ) -> None:
     db = await ours.ready(railway_database())
     ours.sql(db, "CREATE TABLE t AS SELECT 7 AS n", app=True)
+    ((written,),) = ours.sql(db, "SELECT pg_current_wal_lsn()::text")
     db = await ours.ready(changed(db, parameters={"max_connections": "50"}))
     db = await ours.until(db, lambda each: is_ready(each) and said(each, "RestartPending")[0] == "")
     assert ours.sql(db, "SHOW max_connections") == [("50",)]
@@ -118,6 +121,8 @@ async def test_a_parameter_that_needs_a_restart_gets_one_after_a_checkpoint(
     # SIGTERM does not reach PostgreSQL: it is down for as long as the drain is that Railway knows.
     assert draining_seconds(railway.world, old) == DRAINING_SECONDS
     assert (old.status, old.status_at > new.created_at) == ("REMOVED", True)
+    begun = re.findall("redo starts at (.+)", "\n".join(line for _, line in new.logs))
+    assert [Lsn.parse(each) >= Lsn.parse(written) for each in begun] == [True]
     assert railway.counted()["serviceInstanceRedeploy"] == 0
 
 

@@ -23,6 +23,7 @@ from postbase_operator.api.database import Database
 from postbase_operator.errors import Unavailable
 from postbase_operator.postgres.connect import password_session
 from postbase_operator.railway.graphql.reads import Place
+from postbase_operator.wal.client import RECEIVER, Replication, by_password
 from railway.double import RailwayDouble
 
 
@@ -117,6 +118,21 @@ async def test_who_stands_between_with_a_certificate_of_his_own_does_not_get_in(
         with pytest.raises(Unavailable, match="channel binding"):
             async with password_session("127.0.0.1", port, password):
                 pass
+
+
+@pytest.mark.trap("certificate-is-localhosts", "replication-not-in-all")
+async def test_who_stands_between_gets_neither_the_log_nor_a_base_backup(
+    ours: Operator, tmp_path: Path
+) -> None:
+    db = await ours.ready(railway_database())
+    front, password = ours.ring.fronts[db.metadata.uid], "of the receiver"
+    ours.sql(db, f"CREATE ROLE {RECEIVER} LOGIN REPLICATION PASSWORD '{password}'")
+    with Replication.connect(by_password(front.host, front.port, password, "test")) as straight:
+        assert straight.identify().system_id == db.status.system_id
+    with eavesdropper(front.host, front.port, tmp_path) as (_, port):
+        between = by_password("127.0.0.1", port, password, "test")
+        with pytest.raises(Unavailable, match="channel binding"):
+            Replication.connect(between)
 
 
 async def test_a_volume_that_is_deleted_on_railway_is_told_and_none_is_made_in_its_place(

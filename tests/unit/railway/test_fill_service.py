@@ -77,7 +77,7 @@ def test_what_fills_is_told_in_one_commit_and_what_opens_something_is_sealed() -
 def test_to_recover_the_image_the_way_in_and_no_command_and_nothing_of_ours() -> None:
     patch = fill_service.recover_patch(service(), DB)["services"]["s1"]
     assert patch["source"] == {"image": "ghcr.io/railwayapp-templates/postgres-ssl:17"}
-    assert patch["deploy"]["startCommand"] is NULL
+    assert patch["deploy"].get("startCommand") is NULL
     assert patch["deploy"]["drainingSeconds"] == DRAINING_SECONDS
     assert patch["networking"] == {"tcpProxies": {"5432": {}}}
     assert {name for name, value in patch["variables"].items() if value is NULL} == {

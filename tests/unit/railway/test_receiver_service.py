@@ -103,6 +103,7 @@ def test_it_runs_in_one_region_though_it_was_made_in_another() -> None:
     ],
     ids=["image", "region", "password", "config"],
 )
+@pytest.mark.trap("sealed-is-not-shown")
 def test_whatever_changes_is_seen_though_secrets_are_not_shown(other: Wanted) -> None:
     assert other.revision != WANTED.revision
     assert not is_as_wanted(service(), shown(), other)

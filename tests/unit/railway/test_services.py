@@ -91,10 +91,11 @@ def test_what_the_image_insists_on() -> None:
     made = variables(database(resources={"cpu": "1", "memory": "2Gi"}), "c", "password")
     assert made["PGDATA"].startswith(f"{MOUNT}/")
     assert made["POSTGRES_PASSWORD"] == "password"
-    first, second = made["POSTGRES_HOST_AUTH_METHOD"].split("\n")
-    assert first == "scram-sha-256"
-    assert second == "hostssl replication postbase_walrx all scram-sha-256"
-    assert made["RAILWAY_SHM_SIZE_BYTES"] == str(512 * 1024 * 1024)
+    assert made["POSTGRES_HOST_AUTH_METHOD"].split("\n") == [
+        "scram-sha-256",
+        "hostssl replication postbase_walrx all scram-sha-256",
+    ]
+    assert made.get("RAILWAY_SHM_SIZE_BYTES") == str(512 * 1024 * 1024)
     assert variables(database(), "c", "p")["RAILWAY_SHM_SIZE_BYTES"] == str(128 * 1024 * 1024)
     assert all(isinstance(value, str) for value in made.values())
 
@@ -303,7 +304,21 @@ def test_what_railway_cannot_do_is_said(field: str) -> None:
     assert re.search("remove it|set |Set |restore ", refused.value.why, re.IGNORECASE)
 
 
-@pytest.mark.parametrize("name", [*PARAMETERS, "archive_command", "ssl_ciphers"])
+FATAL = {
+    "dynamic_shared_memory_type",
+    "huge_pages",
+    "local_preload_libraries",
+    "session_preload_libraries",
+    "shared_memory_type",
+    "shared_preload_libraries",
+}
+
+
+def test_each_parameter_that_is_refused_has_its_case() -> None:
+    assert set(PARAMETERS) == FATAL
+
+
+@pytest.mark.parametrize("name", [*sorted(FATAL), "archive_command", "ssl_ciphers"])
 @pytest.mark.trap("no-way-back-in")
 def test_parameters_that_would_be_fatal_are_refused(name: str) -> None:
     with pytest.raises(InvalidSpec, match="remove it") as refused:
