@@ -68,6 +68,7 @@ async def ours(site: Site) -> AsyncIterator[Operator]:
 @pytest.mark.trap("receiver-needs-a-volume", "replication-not-in-all", "sealed-is-not-shown")
 async def test_what_is_written_is_in_the_bucket_byte_for_byte(ours: Operator, site: Site) -> None:
     db = await archiving(ours)
+    assert len(volumes(site.double, site.place)) == len(proxies(site.double, site.place)) == 1
     ours.sql(db, ROWS.format("t"), app=True)
     ours.sql(db, "INSERT INTO t VALUES (0, 'the needle in the log')", app=True)
     ours.sql(db, "SELECT pg_switch_wal()")
@@ -83,7 +84,6 @@ async def test_what_is_written_is_in_the_bucket_byte_for_byte(ours: Operator, si
     service = site.service()
     assert service.variables[MARKER].endswith(db.metadata.uid)
     assert service.sealed == {PASSWORD, STORE["AWS_SECRET_ACCESS_KEY"]} <= SEALED
-    assert len(volumes(site.double, site.place)) == len(proxies(site.double, site.place)) == 1
     assert len(site.deployments()) == 1
     assert service.limits == {"containers": {"cpu": 1.0, "memoryBytes": 500_000_000}}
     assert db.status.railway is not None

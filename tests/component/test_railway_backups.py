@@ -101,18 +101,20 @@ async def test_with_a_password_that_was_edited_there_is_no_backup(
 
 
 @pytest.mark.trap("certificate-is-localhosts")
+@pytest.mark.parametrize("asks", [False, True], ids=["relays", "asks"])
 async def test_who_stands_between_gets_no_dump(
-    ours: Operator, s3_store: S3Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ours: Operator, s3_store: S3Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asks: bool
 ) -> None:
     db = await a_database(ours)
     front = ours.ring.fronts[db.metadata.uid]
     pod, _ = await started(ours, db, tmp_path / "pod")
-    with eavesdropper(front.host, front.port, tmp_path) as (between, port):
+    with eavesdropper(front.host, front.port, tmp_path, asks=asks) as (between, port):
         pod.changes = {"PGPORT": str(port)}
         pod.prepare(monkeypatch)
         with pytest.raises(Failed, match="pg_dumpall ended with 1"):
             pod.back_up(s3_store)
         assert b"pg_roles" not in between.read
+        assert not between.given
     assert keys(s3_store) == set()
 
 

@@ -19,7 +19,7 @@ from component.railway_operator import (
     volumes,
 )
 from postbase_operator.api.database import Database
-from postbase_operator.railway.reads import Place
+from postbase_operator.railway.graphql.reads import Place
 from railway.clock import VirtualClock
 from railway.double import RailwayDouble
 from railway.faults import Fault, Gateway, Lost, PatchRejected, Problem, Refuses

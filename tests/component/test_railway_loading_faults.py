@@ -66,21 +66,28 @@ async def test_a_deployment_of_railways_own_in_the_middle_ends_it_and_the_next_i
 
 
 @pytest.mark.trap("certificate-is-localhosts")
+@pytest.mark.parametrize("asks", [False, True], ids=["relays", "asks"])
 @pytest.mark.parametrize("misled", [VARIABLE, "PGPORT"], ids=["our-program", "pg_restore"])
 async def test_who_stands_between_gets_neither_in_nor_the_dump(
-    beside: Beside, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, misled: str
+    beside: Beside,
+    site: Site,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    misled: str,
+    asks: bool,
 ) -> None:
     ours, cluster = beside
     db = await a_database(ours)
     ours.sql(db, "CREATE TABLE treasure AS SELECT 1 AS n", app=True)
     backup = await dumped(ours, site, db, tmp_path / "dump", monkeypatch)
     front = ours.ring.fronts[db.metadata.uid]
-    with eavesdropper(front.host, front.port, tmp_path) as (between, port):
+    with eavesdropper(front.host, front.port, tmp_path, asks=asks) as (between, port):
         cluster.told = lambda name, value: (
             value.replace(str(front.port), str(port)) if name == misled else value
         )
         restore = wish(db, "back", loaded(backup.metadata.name))
         db, restore = await until(ours, db, restore, lambda _, each: each.is_done())
+        assert not between.given
         assert b"treasure" not in between.read
         assert b"postbase_restore_owners" not in between.read
     assert told(restore)[0] == "Failed"

@@ -118,6 +118,11 @@ async def test_who_stands_between_with_a_certificate_of_his_own_does_not_get_in(
         with pytest.raises(Unavailable, match="channel binding"):
             async with password_session("127.0.0.1", port, password):
                 pass
+    with eavesdropper(front.host, front.port, tmp_path, asks=True) as (between, port):
+        with pytest.raises(Unavailable):
+            async with password_session("127.0.0.1", port, password):
+                pass
+        assert not between.given
 
 
 @pytest.mark.trap("certificate-is-localhosts", "replication-not-in-all")
@@ -129,10 +134,12 @@ async def test_who_stands_between_gets_neither_the_log_nor_a_base_backup(
     ours.sql(db, f"CREATE ROLE {RECEIVER} LOGIN REPLICATION PASSWORD '{password}'")
     with Replication.connect(by_password(front.host, front.port, password, "test")) as straight:
         assert straight.identify().system_id == db.status.system_id
-    with eavesdropper(front.host, front.port, tmp_path) as (_, port):
-        between = by_password("127.0.0.1", port, password, "test")
-        with pytest.raises(Unavailable, match="channel binding"):
-            Replication.connect(between)
+    for asks in (False, True):
+        with eavesdropper(front.host, front.port, tmp_path, asks=asks) as (between, port):
+            with pytest.raises(Unavailable):
+                Replication.connect(by_password("127.0.0.1", port, password, "test"))
+            assert not between.given
+            assert b"IDENTIFY_SYSTEM" not in between.read
 
 
 async def test_a_volume_that_is_deleted_on_railway_is_told_and_none_is_made_in_its_place(

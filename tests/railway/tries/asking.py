@@ -14,7 +14,7 @@ ASKING: tuple[Try, ...] = (
     Try(
         "token-headers",
         f"{CLIENT}::test_each_kind_of_token_has_its_header",
-        "railway/client.py",
+        "railway/graphql/client.py",
         fix="""\
         if self.kind is TokenKind.PROJECT:
             return {"Project-Access-Token": self.value}
@@ -24,28 +24,28 @@ ASKING: tuple[Try, ...] = (
     Try(
         "rate-limits",
         f"{CLIENT}::test_clients_of_one_token_share_its_budget",
-        "railway/budget.py",
+        "railway/graphql/budget.py",
         fix="return self._of.setdefault(fingerprint, made)",
         instead="return made",
     ),
     Try(
         "rate-limits",
         f"{UNIT}/test_budget_shared.py::test_a_change_finds_room_whenever_it_comes",
-        "railway/budget.py",
+        "railway/graphql/budget.py",
         fix="return max(alone, min(LONGEST_PACE, alone * self.crowd))",
         instead="return alone",
     ),
     Try(
         "rate-limits",
         f"{UNIT}/test_budget.py::test_never_more_than_so_many_in_a_second",
-        "railway/budget.py",
+        "railway/graphql/budget.py",
         fix="at = max(now, self._recent[-1], self._recent[-most] + SECOND / min(1.0, own))",
         instead="at = max(now, self._recent[-1])",
     ),
     Try(
         "look-per-database",
         f"{CLOCKED}::test_a_second_database_costs_no_look_more",
-        "railway/sight.py",
+        "railway/graphql/sight.py",
         fix="""\
             if state is None or fresh or self.clock() - self._read_at >= self.client.budget.pace:
                 state = await self._read_or(state, urgent=fresh)
@@ -55,28 +55,28 @@ ASKING: tuple[Try, ...] = (
     Try(
         "page-in-place-of-json",
         f"{CLIENT}::test_each_kind_of_token_has_its_header",
-        "railway/client.py",
+        "railway/graphql/client.py",
         fix="""                params={"source": SOURCE},\n""",
         instead="",
     ),
     Try(
         "page-in-place-of-json",
         f"{FAULTS}::test_answers_that_are_no_graphql",
-        "railway/faults.py",
+        "railway/graphql/faults.py",
         fix="if status in (401, 403) and not is_page(raw):",
         instead="if status in (401, 403):",
     ),
     Try(
         "too-quickly",
         f"{CLIENT}::test_making_too_quickly_stops_nothing_else",
-        "railway/client.py",
+        "railway/graphql/client.py",
         fix="if isinstance(error, Throttled) and not isinstance(error, TooQuickly):",
         instead="if isinstance(error, Throttled):",
     ),
     Try(
         "too-quickly",
         f"{FAULTS}::test_too_quickly_waits_half_a_minute",
-        "railway/faults.py",
+        "railway/graphql/faults.py",
         fix="""\
     if _QUICKLY.search(sentence):
         return TooQuickly(RAILWAY, why, TOO_QUICKLY_SECONDS)
@@ -86,7 +86,7 @@ ASKING: tuple[Try, ...] = (
     Try(
         "one-error-code",
         f"{FAULTS}::test_each_sentence_means_one_thing",
-        "railway/faults.py",
+        "railway/graphql/faults.py",
         fix="known = of_sentence(why, complaint.message, complaint.path)",
         instead="""\
 known: PostbaseError | None = None
@@ -96,21 +96,21 @@ known: PostbaseError | None = None
     Try(
         "one-error-code",
         f"{FAULTS}::test_gone_is_only_what_every_error_of_an_answer_calls_gone",
-        "railway/faults.py",
+        "railway/graphql/faults.py",
         fix="return min(kinds, key=lambda error: _GRAVITY.index(type(error)))",
         instead="return kinds[0]",
     ),
     Try(
         "denied-is-not-gone",
         f"{FAULTS}::test_denied_is_never_gone",
-        "railway/faults.py",
+        "railway/graphql/faults.py",
         fix="return NotAuthorized(why, path)",
         instead="""return NotFound(f"{RAILWAY}: {why}", "", path)""",
     ),
     Try(
         "outcome-unknown",
         f"{FAULTS}::test_a_change_with_an_error_that_says_nothing_is_unknown",
-        "railway/faults.py",
+        "railway/graphql/faults.py",
         fix="""\
     if request.mutation:
         return UnknownOutcome(RAILWAY, f"{request.name}: {why}", wait)
@@ -120,7 +120,7 @@ known: PostbaseError | None = None
     Try(
         "outcome-unknown",
         f"{CLOCKED}::test_a_volume_that_nobody_has_heard_of_and_that_shows_late_is_not_made_twice",
-        "railway/building.py",
+        "railway/lifecycle/volumes.py",
         fix="""\
         except UnknownOutcome:
             raise
@@ -130,7 +130,7 @@ known: PostbaseError | None = None
     Try(
         "volume-made-twice",
         f"{CLOCKED}::test_a_volume_that_nobody_has_heard_of_and_that_shows_late_is_not_made_twice",
-        "railway/building.py",
+        "railway/lifecycle/volumes.py",
         fix="""\
             ground.is_met(VOLUME, service_id)
             ground.wait_for(VOLUME, service_id)  # before all that it may make needless
@@ -175,7 +175,7 @@ known: PostbaseError | None = None
     Try(
         "no-labels",
         f"{CLOCKED}::test_a_service_that_does_not_show_yet_is_not_left_behind",
-        "railway/building.py",
+        "railway/lifecycle/volumes.py",
         fix="            service_id = await create_service(ground, db, name, wanted)\n",
         instead="""\
             service_id = await create_service(ground, db, name, {})
@@ -185,7 +185,7 @@ known: PostbaseError | None = None
     Try(
         "schema-moves",
         f"{CLIENT}::test_a_field_that_railway_does_not_have_is_left_out_and_remembered",
-        "railway/client.py",
+        "railway/graphql/client.py",
         fix="""\
         while True:
             try:
@@ -206,14 +206,14 @@ known: PostbaseError | None = None
     Try(
         "null-is-not-absent",
         f"{CLIENT}::test_absent_is_absent_and_cleared_is_null",
-        "railway/values.py",
+        "railway/graphql/values.py",
         fix="for key, inner in value.items() if inner is not None}",
         instead="for key, inner in value.items()}",
     ),
     Try(
         "null-is-not-absent",
         f"{UNIT}/test_patches.py::test_a_port_is_closed_by_null_and_nothing_else",
-        "railway/patches.py",
+        "railway/graphql/patches.py",
         fix="{PORT: {} if open_ else NULL}",
         instead="{PORT: {} if open_ else None}",
     ),
@@ -234,7 +234,7 @@ known: PostbaseError | None = None
     Try(
         "pr-environments",
         f"{CLOCKED}::test_with_environments_for_pull_requests_on_it_is_made_all_the_same",
-        "railway/changes.py",
+        "railway/graphql/changes.py",
         fix="        await client.ask(operations.UPDATE_SERVICE_INSTANCE, answers.Done, asked)\n",
         instead="""\
         connect = operations.Document.of(

@@ -12,14 +12,14 @@ PLANS: tuple[Try, ...] = (
     Try(
         "plan-limits",
         f"{CLOCKED}::test_what_the_plan_does_not_allow_is_told_before_anything_is_made",
-        "railway/building.py",
+        "railway/lifecycle/volumes.py",
         fix="            await self._check_plan(db, state)\n",
         instead="",
     ),
     Try(
         "plan-limits",
         f"{CLOCKED}::test_a_size_that_railway_rejects_later_is_told_at_the_field",
-        "railway/building.py",
+        "railway/lifecycle/volumes.py",
         fix="""\
         except PlanLimit as error:
             most = f"set {error.megabytes}M or less" if error.megabytes else "set less"
@@ -45,14 +45,14 @@ PLANS: tuple[Try, ...] = (
     Try(
         "volumes-of-a-project",
         f"{CLOCKED}::test_a_project_that_is_full_is_told_before_anything_is_made",
-        "railway/building.py",
+        "railway/lifecycle/volumes.py",
         fix="        plans.check_room(plan, volumes_in(state))\n",
         instead="",
     ),
     Try(
         "volumes-of-a-project",
         f"{CLOCKED}::test_a_project_that_others_have_filled_meanwhile_is_told_at_the_field",
-        "railway/building.py",
+        "railway/lifecycle/volumes.py",
         fix="""\
         except PlanLimit as error:
             ground.was_not_done(VOLUME, service_id)
@@ -79,7 +79,7 @@ PLANS: tuple[Try, ...] = (
         "usage-limit",
         f"{COMPONENT}/test_railway_platform_bad_days.py::"
         "test_a_usage_limit_that_stops_it_is_told_in_railways_words",
-        "railway/building.py",
+        "railway/lifecycle/building.py",
         fix=' or latest.standing is Standing.STOPPED or latest.status == "REMOVED":',
         instead=":",
     ),

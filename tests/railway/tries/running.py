@@ -79,6 +79,13 @@ RUNNING: tuple[Try, ...] = (
     ),
     Try(
         "sigterm-goes-nowhere",
+        f"{PLATFORM}::test_paused_and_resumed",
+        "railway/lifecycle/building.py",
+        fix="                await before_stop()\n",
+        instead="",
+    ),
+    Try(
+        "sigterm-goes-nowhere",
         f"{SERVICES}::test_the_service_runs_in_one_place_and_is_not_cut_short",
         "railway/services.py",
         fix="DRAINING_SECONDS = 10\n",
@@ -87,7 +94,7 @@ RUNNING: tuple[Try, ...] = (
     Try(
         "railway-redeploys",
         f"{PLATFORM}::test_a_deployment_of_railways_own_is_no_drift",
-        "railway/building.py",
+        "railway/lifecycle/building.py",
         fix="""\
         since = latest.status_updated_at
         failed =""",
@@ -155,7 +162,7 @@ RUNNING: tuple[Try, ...] = (
     Try(
         "open-to-everybody",
         f"{PRIVATE}::test_from_nothing_to_sql_inside_and_no_proxy_was_ever_made",
-        "railway/building.py",
+        "railway/lifecycle/building.py",
         fix="""\
         if is_private(db):
             self._begin_alone(service)
@@ -186,7 +193,7 @@ RUNNING: tuple[Try, ...] = (
     Try(
         "private-network-only",
         f"{ARCHIVING}::test_what_keeps_it_from_archiving_is_told_in_its_own_words",
-        "railway/archiving.py",
+        "railway/wal/hearing.py",
         fix="""\
         if not receiver_report.is_well(report):
             said = await self._said(ground, memory, receiver)
@@ -197,7 +204,7 @@ RUNNING: tuple[Try, ...] = (
     Try(
         "private-network-only",
         f"{PRIVATE}::test_from_nothing_to_sql_inside_and_no_proxy_was_ever_made",
-        "railway/either_servers.py",
+        "railway/sql/either_servers.py",
         fix="""\
         if is_private(db):
             return await self._private.ask(ground, db)
@@ -230,7 +237,7 @@ mutation CreateBackup($volumeInstanceId: String!, $name: String) {
     Try(
         "receiver-needs-a-volume",
         f"{ARCHIVING}::test_what_is_written_is_in_the_bucket_byte_for_byte",
-        "railway/receiving.py",
+        "railway/wal/receiving.py",
         fix="""\
             marker = {services.MARKER: services.marker(db, ground.cluster)}
             await create_service(ground, db, name, marker)
