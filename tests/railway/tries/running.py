@@ -105,14 +105,6 @@ RUNNING: tuple[Try, ...] = (
         failed =""",
     ),
     Try(
-        "railway-redeploys",
-        "tests/component/test_railway_in_place_fence.py"
-        "::test_whatever_is_deployed_of_what_was_replaced_is_no_postgresql",
-        "railway/generations.py",
-        fix='FENCE = "postbase-fenced"\n',
-        instead='FENCE = "wrapper.sh postgres"\n',
-    ),
-    Try(
         "start-command",
         f"{SERVICES}::test_the_service_runs_in_one_place_and_is_not_cut_short",
         "railway/services.py",
