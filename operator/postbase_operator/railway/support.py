@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 from postbase_operator.api.database import Database
 from postbase_operator.api.database_server import PodSecurity
@@ -72,6 +73,7 @@ PARAMETERS = {
     "session_preload_libraries": _START,
     "shared_memory_type": _START,
     "shared_preload_libraries": _START,
+    "unix_socket_group": _START,
 }
 """Settings are made by ALTER SYSTEM there: the file that would mend them cannot be reached."""
 
@@ -85,9 +87,42 @@ def check_support(db: Database) -> None:
         why = "the operator's own" if is_owned(name) else PARAMETERS.get(name, "")
         if why:
             raise InvalidSpec(f"spec.parameters.{name}", f"{why}: remove it", reason=UNSUPPORTED)
+    _check_connections(db.spec.parameters)
     if db.spec.backup is not None and db.spec.backup.method is not None:
         check_private_backup(db, db.spec.backup.method, "spec.backup.method")
     check_private_commits(db, db.spec.pitr.rpo)
+
+
+CONNECTIONS = {
+    "superuser_reserved_connections": 3,
+    "reserved_connections": 0,
+    "max_connections": 100,
+}
+"""With PostgreSQL's defaults. ALTER SYSTEM looks at each by itself, a start at all of them."""
+
+
+def _check_connections(parameters: Mapping[str, str]) -> None:
+    reads = {name: _whole(parameters.get(name), usual) for name, usual in CONNECTIONS.items()}
+    superusers, others, most = reads.values()
+    if superusers + others < most:
+        return
+    name = next(name for name in CONNECTIONS if name in parameters)
+    why = (
+        f"of max_connections ({most}) superuser_reserved_connections ({superusers}) and "
+        f"reserved_connections ({others}) leave none, and PostgreSQL would not start; on Railway "
+        "there is no other way in to take that back: reserve less"
+    )
+    raise InvalidSpec(f"spec.parameters.{name}", why, reason=UNSUPPORTED)
+
+
+def _whole(text: str | None, usual: int) -> int:
+    """As PostgreSQL reads it, which refuses by itself what is no number."""
+    if text is not None:
+        with suppress(ValueError):
+            return int(text, 0)
+        with suppress(ValueError, OverflowError):
+            return round(float(text))
+    return usual
 
 
 # -- spec.expose: Private -------------------------------------------------------------------------

@@ -132,6 +132,13 @@ RUNNING: tuple[Try, ...] = (
         instead="",
     ),
     Try(
+        "no-way-back-in",
+        f"{SERVICES}::test_connections_that_are_all_reserved_are_refused",
+        "railway/support.py",
+        fix="    _check_connections(db.spec.parameters)\n",
+        instead="",
+    ),
+    Try(
         "shared-memory",
         f"{SERVICES}::test_what_the_image_insists_on",
         "railway/services.py",

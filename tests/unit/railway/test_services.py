@@ -311,6 +311,7 @@ FATAL = {
     "session_preload_libraries",
     "shared_memory_type",
     "shared_preload_libraries",
+    "unix_socket_group",
 }
 
 
@@ -326,6 +327,27 @@ def test_parameters_that_would_be_fatal_are_refused(name: str) -> None:
     assert refused.value.field == f"spec.parameters.{name}"
 
 
+@pytest.mark.parametrize(
+    ("parameters", "field"),
+    [
+        ({"superuser_reserved_connections": "100"}, "superuser_reserved_connections"),
+        ({"superuser_reserved_connections": " 0x64 "}, "superuser_reserved_connections"),
+        ({"max_connections": "3"}, "max_connections"),
+        ({"max_connections": "20", "reserved_connections": "17"}, "reserved_connections"),
+    ],
+    ids=str,
+)
+@pytest.mark.trap("no-way-back-in")
+def test_connections_that_are_all_reserved_are_refused(
+    parameters: dict[str, str], field: str
+) -> None:
+    """PostgreSQL takes each setting, and then does not start with them."""
+    with pytest.raises(InvalidSpec, match="reserve less") as refused:
+        check_support(database(parameters=parameters))
+    assert refused.value.field == f"spec.parameters.{field}"
+
+
 def test_what_railway_can_do_is_taken() -> None:
+    check_support(database(parameters={"max_connections": "4", "reserved_connections": "many"}))
     check_support(database(parameters={"work_mem": "8MB"}, expose="LoadBalancer", paused=True))
     check_support(database(image="ghcr.io/railwayapp-templates/postgres-ssl:17.6"))
