@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from component.receivers import (
+    Running,
     archived,
     check_list,
     hot_store,
@@ -28,8 +30,10 @@ from postbase_operator.archive.wal_index import WalIndex
 from postbase_operator.gateway import downloads
 from postbase_operator.objectstore.hot import HotS3Store
 from postbase_operator.objectstore.settings import StoreConfig
+from postbase_operator.objectstore.store import Stored
 from postbase_operator.wal import records, timeline
 from postbase_operator.wal.lsn import Lsn, Segment
+from postbase_operator.wal.streaming import Streaming
 
 __all__ = ["servers"]
 pytestmark = pytest.mark.timeout(300)
@@ -120,6 +124,58 @@ def test_segments_are_those_of_pg_receivewal_over_timeline_switches(
     assert index.timelines == tuple(range(1, SWITCHES + 2))
     assert set(index.histories) == set(range(2, SWITCHES + 2))
     followed(server, store, index, end)
+
+
+class Holds:
+    """A store that takes nothing into a folder before `opened` is set."""
+
+    def __init__(self, store: HotS3Store, folder: str) -> None:
+        self._store, self._folder = store, folder
+        self.asked: list[str] = []
+        self.opened = threading.Event()
+        self.get, self.list, self.delete = store.get, store.list, store.delete
+
+    def put(self, key: str, body: bytes, *, if_absent: bool = True) -> Stored:
+        if self._folder in key:
+            self.asked.append(key)
+            self.opened.wait()
+        return self._store.put(key, body, if_absent=if_absent)
+
+
+@pytest.mark.parametrize("anew", [False, True], ids=["goes on", "another process"])
+def test_what_a_run_that_is_broken_off_has_sent_is_counted_once(
+    servers: Servers, s3_config: StoreConfig, monkeypatch: pytest.MonkeyPatch, *, anew: bool
+) -> None:
+    """At the beginning of a timeline: no object of it tells how much there was."""
+    server, store = servers.new(15, wal_keep_size="'1GB'"), hot_store(s3_config)
+    server.load(1)
+    server.sql("SELECT pg_switch_wal()")
+    with receiving(server, store) as running:
+        running.caught_up()
+        check_list(running, store)
+    switch_timeline(server)
+    server.load(1)
+    server.sql("SELECT pg_switch_wal()")
+    monkeypatch.setattr(Streaming, "_window", 60.0)  # only what is whole is sent
+    held = Holds(store, "/wal/00000002/")
+    with receiving(server, held) as running:
+        until("it is sent", lambda: held.asked)
+        server.sql("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots")
+        until("it is sent again", lambda: held.asked[1:])
+        monkeypatch.setattr(Streaming, "_window", 0.02)
+        if not anew:
+            held.opened.set()
+            counts_on(running, store)
+    if anew:
+        with receiving(server, store) as running:
+            counts_on(running, store)
+    held.opened.set()
+
+
+def counts_on(running: Running, store: HotS3Store) -> None:
+    running.caught_up()
+    check_list(running, store)
+    assert running.report.segments_archived == 2
 
 
 def followed(server: Server, store: HotS3Store, index: WalIndex, end: Lsn) -> None:

@@ -9,7 +9,7 @@ from postbase_operator.archive.keys import HistoryKey, OwnerKey, WalFolder, pars
 from postbase_operator.archive.receiver import ArchiveOwner, FailureReason
 from postbase_operator.archive.record import Owner, UnreadableRecord
 from postbase_operator.archive.wal_index import WalIndex
-from postbase_operator.archive.wal_object import WalHeader, decode
+from postbase_operator.archive.wal_object import Totals, WalHeader, decode
 from postbase_operator.errors import InvalidSpec
 from postbase_operator.objectstore.store import AlreadyExists, NotFound
 from postbase_operator.wal.client import Replication, SystemIdentity
@@ -120,6 +120,20 @@ def last_header(store: ArchiveStore, index: WalIndex, origin: Origin) -> WalHead
         return None  # another receiver has merged it since the listing
     except UnreadableRecord as error:
         raise Refused(FailureReason.SPLIT_BRAIN, f"{pieces[-1].key}: {error}") from None
+
+
+def newest_totals(store: ArchiveStore, index: WalIndex) -> Totals | None:
+    """Of all that came, by the newest object: for a timeline that has none yet. None where that
+    cannot be read, or was merged since the listing: it is a figure, and nothing stands on it."""
+    if not index.timelines:
+        return Totals()
+    timeline = max(index.timelines)
+    end = index.runs(timeline)[-1].end
+    pieces = index.cover(Segment.containing(Lsn(end - 1), timeline, index.segment_size))
+    try:
+        return decode(store.get(str(pieces[-1].key))).header.totals
+    except (NotFound, UnreadableRecord):
+        return None
 
 
 def compare(header: WalHeader, prefix_sha256: str) -> None:

@@ -175,6 +175,11 @@ class Receiver:
         self, begun: _Begun, uploader: Uploader, index: WalIndex, promised: Lsn
     ) -> StreamEnd | None:
         last = claim.last_header(self._store, index, begun.origin)
+        if last is not None:
+            self.standing.totals = last.totals
+        elif not promised:  # no other timeline was followed to here
+            known = claim.newest_totals(self._store, index)
+            self.standing.totals = known or self.standing.totals
         tools = (self._orders, self.standing)
         streaming = self.streaming(begun.stream, begun.origin, last, index, uploader, tools)
         streaming.promise(promised)

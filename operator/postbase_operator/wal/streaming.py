@@ -69,7 +69,8 @@ class Streaming:
         self._chain = Chain(origin.durable)
         self._coverage = Coverage(last.sent_at if last else EPOCH)
         self._assembly = Assembly()
-        self._totals = last.totals if last else self._standing.totals
+        self._totals = self._standing.totals
+        """With what is on its way; those of the standing are the archive's."""
         self._promised = NOTHING
         """Durable by another timeline."""
         self._compared = origin.begin == origin.durable
@@ -227,14 +228,13 @@ class Streaming:
         standing.since = self._chain.since if self._chain.since is not None else self._cutter.since
         standing.durable, standing.timeline = self.acknowledged or None, self._origin.timeline
         standing.covered_until = self._coverage.settle(durable)
-        standing.totals = self._totals
 
     def _is_packed(self, part: Packed) -> None:
         place = part.place
         if not place.stored:
             self._chain.done(place.start, place.end)
             self._durable_parts.append(part)
-            self._note_commits()
+            self._note_durable()
         if place.is_whole:
             self._standing.archived(place.segment)
         elif (parts := self._assembly.add(part)) is not None:
@@ -243,12 +243,13 @@ class Streaming:
             chunks = (*needless(self._index, place.segment), *ours)
             self._uploader.submit(lambda: merge(self._uploader, parts, chunks))
 
-    def _note_commits(self) -> None:
-        """The last commit of all that is durable without a hole."""
+    def _note_durable(self) -> None:
+        """Of all that is durable without a hole: the last commit, and how much it is."""
         durable = self._chain.durable
         done = [part for part in self._durable_parts if part.place.end <= durable]
         self._durable_parts = [part for part in self._durable_parts if part.place.end > durable]
         for part in sorted(done, key=lambda part: part.place.end):
+            self._standing.totals = part.header.totals
             if part.header.commits is not None:
                 self._standing.last_commit_at = part.header.commits.last
 
