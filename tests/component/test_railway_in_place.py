@@ -114,8 +114,7 @@ async def test_paused_in_the_middle_of_a_switch_and_of_its_undo(
         each = wish(db, name, source)
         db, each = await until(ours, db, each, lambda now, _: len(marked(site, now)) == 2, watch)
         db = changed(db, paused=True)
-        db, each = await until(ours, db, each, lambda now, _: at_rest(site, now), watch)
-        assert len(marked(site, db)) == 1
+        db, each = await until(ours, db, each, lambda now, _: is_stopped(site, now), watch)
         assert len(Parts(site, db).services) == 2
         assert not each.is_done()
         for _ in range(5):  # it stays so
@@ -138,6 +137,11 @@ def marked(site: Site, db: Database) -> list[str]:
 
 def at_rest(site: Site, db: Database) -> bool:
     return said(db)[1] == "Paused" and running(site, db) == []
+
+
+def is_stopped(site: Site, db: Database) -> bool:
+    """In the middle of a switch: what was replaced is marked once it has ended."""
+    return at_rest(site, db) and len(marked(site, db)) == 1
 
 
 def covered(site: Site, timeline: int, end: int) -> bool:
