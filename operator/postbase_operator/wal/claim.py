@@ -122,18 +122,22 @@ def last_header(store: ArchiveStore, index: WalIndex, origin: Origin) -> WalHead
         raise Refused(FailureReason.SPLIT_BRAIN, f"{pieces[-1].key}: {error}") from None
 
 
-def newest_totals(store: ArchiveStore, index: WalIndex) -> Totals | None:
-    """Of all that came, by the newest object: for a timeline that has none yet. None where that
-    cannot be read, or was merged since the listing: it is a figure, and nothing stands on it."""
-    if not index.timelines:
-        return Totals()
-    timeline = max(index.timelines)
-    end = index.runs(timeline)[-1].end
-    pieces = index.cover(Segment.containing(Lsn(end - 1), timeline, index.segment_size))
-    try:
-        return decode(store.get(str(pieces[-1].key))).header.totals
-    except (NotFound, UnreadableRecord):
-        return None
+def totals_before(store: ArchiveStore, index: WalIndex, origin: Origin) -> Totals | None:
+    """Of all that came, for a timeline of which nothing is to be followed: by the newest object
+    that is. None where it cannot be read, or was merged since the listing: it is a figure, and
+    nothing stands on it."""
+    every = [run for timeline in index.timelines for run in index.runs(timeline)]
+    for run in reversed(every):
+        if run.timeline == origin.timeline and run.end > origin.begin:
+            continue  # behind a hole: what lies before it is sent again, and so is this
+        pieces = index.cover(Segment.containing(Lsn(run.end - 1), run.timeline, index.segment_size))
+        if not pieces or pieces[-1].end != run.end:
+            continue
+        try:
+            return decode(store.get(str(pieces[-1].key))).header.totals
+        except (NotFound, UnreadableRecord):
+            return None
+    return Totals()
 
 
 def compare(header: WalHeader, prefix_sha256: str) -> None:

@@ -178,7 +178,7 @@ class Receiver:
         if last is not None:
             self.standing.totals = last.totals
         elif not promised:  # no other timeline was followed to here
-            known = claim.newest_totals(self._store, index)
+            known = claim.totals_before(self._store, index, begun.origin)
             self.standing.totals = known or self.standing.totals
         tools = (self._orders, self.standing)
         streaming = self.streaming(begun.stream, begun.origin, last, index, uploader, tools)
