@@ -126,6 +126,8 @@ def totals_before(store: ArchiveStore, index: WalIndex, origin: Origin) -> Total
     """Of all that came, for a timeline of which nothing is to be followed: by the newest object
     that is. None where it cannot be read, or was merged since the listing: it is a figure, and
     nothing stands on it."""
+    if origin.durable > origin.begin:
+        return None  # there is something to be followed, which was merged
     every = [run for timeline in index.timelines for run in index.runs(timeline)]
     for run in reversed(every):
         if run.timeline == origin.timeline and run.end > origin.begin:

@@ -17,6 +17,8 @@ from railway.tries import TRIES, Try
 
 LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "node_modules")
 FAILED, PASSED = 1, 0
+NO_REASON = r"(Name|Import|Syntax|Attribute|Type)Error"
+"""A program that is broken shows nothing of a trap."""
 LONGEST = 300
 """Seconds for a test. Some wait for what never comes without the fix; that counts as failed."""
 
@@ -42,8 +44,8 @@ def verdict(ended: subprocess.CompletedProcess[str]) -> str:
         return "STILL PASSES"
     if ended.returncode != FAILED or not re.search("^FAILED ", said, re.MULTILINE):
         return f"BROKEN: {said.strip().splitlines()[-1:]} {ended.stderr.strip()[-200:]}"
-    reasons = re.findall(r"^E +(\S.*)$", said, re.MULTILINE)
-    return f"fails: {(reasons or ['no reason is given'])[0][:100]}"
+    reason = [*re.findall(r"^E +(\S.*)$", said, re.MULTILINE), "no reason is given"][0][:100]
+    return f"BROKEN: {reason}" if re.match(NO_REASON, reason) else f"fails: {reason}"
 
 
 def tried(root: Path, one: Try) -> str:

@@ -50,8 +50,8 @@ class Held:
         raise NotImplementedError
 
 
-def known(held: Held) -> int | None:
-    origin = Origin(2, SECOND, SECOND)
+def known(held: Held, durable: int = 0) -> int | None:
+    origin = Origin(2, SECOND, Lsn(SECOND + durable))
     totals = totals_before(held, WalIndex(list(held.keys), SEGMENT_SIZE), origin)
     return None if totals is None else totals.segments
 
@@ -75,3 +75,4 @@ def test_log_before_a_gap_counts() -> None:
 
 def test_what_has_been_merged_since_the_listing_tells_nothing() -> None:
     assert known(Held(whole(1, 0), lost=True)) is None
+    assert known(Held(whole(1, 0), chunk(2, 0, 10)), durable=10) is None
