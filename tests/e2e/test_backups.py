@@ -8,23 +8,20 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-import os
-import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import chain
-from pathlib import Path
 
 import pytest
 
+from e2e.backups_killed import Killed, kill_a_copy, kill_a_dump
 from e2e.bucket import Bucket, Stored
-from e2e.cluster import Body, Cluster, eventually
+from e2e.cluster import Cluster
 from e2e.conftest import NewDb
 from e2e.database import Db
 from e2e.operators import on_our_node
-from e2e.runs import FINAL, Process, Run, backup, dump_held, processes, wait_dump_held
+from e2e.runs import Run, backup, dump_held, processes, wait_dump_held
 
 pytestmark = [
     pytest.mark.timeout(900),
@@ -32,10 +29,6 @@ pytestmark = [
 ]
 
 METHODS = ("Logical", "Physical")
-KILLED_ROWS = 600_000
-"""Of 80 bytes: a copy that lasts long enough to be met in its middle."""
-COPIES = 3
-"""So many are begun, at most, until one is met there: a second may pass between two looks."""
 NOT_LATE, ONE_MINUTE = timedelta(0), timedelta(minutes=1)
 BACK_OFF = 60
 """Seconds between a first attempt that failed and the second."""
@@ -86,81 +79,9 @@ def scheduled(databases: dict[str, Db]) -> Db:
 def killed(databases: dict[str, Db]) -> dict[str, Killed]:
     """Two that were killed in their middle: pod and process, by method."""
     with ThreadPoolExecutor(2) as both:
-        dump = both.submit(_kill_a_dump, databases["dumped"])
-        copy = both.submit(_kill_a_copy, databases["copied"])
+        dump = both.submit(kill_a_dump, databases["dumped"])
+        copy = both.submit(kill_a_copy, databases["copied"])
         return {"Logical": dump.result(), "Physical": copy.result()}
-
-
-@dataclass(frozen=True)
-class Killed:
-    """The run, and what was told of it before it was tried again."""
-
-    run: Run
-    said: Body
-    status: Body
-
-    @classmethod
-    def told(cls, run: Run) -> Killed:
-        return cls(run, run.wait_for("Retrying", seconds=90), run.status())
-
-
-def _kill_a_dump(db: Db) -> Killed:
-    """Its pod, by force, while pg_dump waits for a table."""
-    run = backup(db, "killed-dump", "Logical")
-    with dump_held(db):
-        run.apply()
-        wait_dump_held(db)
-        pod = run.pod()
-        assert pod is not None
-        flags = ("--force", "--grace-period=0", "--wait=false")
-        db.cluster.delete("pod", db.namespace, pod["metadata"]["name"], *flags)
-        return Killed.told(run)
-
-
-def _kill_a_copy(db: Db) -> Killed:
-    """Its process, by SIGKILL, while PostgreSQL sends the files."""
-    rows = f"SELECT n, md5(random()::text) FROM generate_series(1, {KILLED_ROWS}) n"  # noqa: S608
-    db.rows(f"CREATE TABLE bulk AS {rows}")
-    for number in range(1, COPIES + 1):
-        run = backup(db, f"killed-copy-{number}", "Physical").apply()
-        if _killed_in_its_copy(run):
-            return Killed.told(run)
-        run.delete()
-    raise AssertionError(f"none of {COPIES} copies was met in its middle")
-
-
-def _killed_in_its_copy(run: Run) -> bool:
-    """False where a copy was over before we saw it."""
-    sends = b"SELECT 1 FROM pg_stat_get_progress_info('BASEBACKUP') WHERE pid IS NOT NULL"
-
-    def begun() -> bool:
-        return program_of(run) is not None or run.status().get("phase") in FINAL
-
-    with run.db.connect() as watch:
-        eventually(begun, "its process", seconds=60, every=0.05)
-        process = program_of(run)
-        if process is None:
-            return False
-        folder = Path(f"/proc/{process.id}")
-
-        def sending_or_gone() -> bool:
-            return watch.execute(sends).fetchone() is not None or not folder.exists()
-
-        eventually(sending_or_gone, "a copy", seconds=60, every=0.001)
-        try:
-            os.kill(process.id, signal.SIGKILL)
-        except ProcessLookupError:
-            return False
-    return True
-
-
-def program_of(run: Run) -> Process | None:
-    """Our program's process; None before it is there."""
-    pod = run.pod()
-    if pod is None:
-        return None
-    found = [p for p in processes(pod["metadata"]["uid"]) if {"backup"} & set(p.words[1:])]
-    return found[0] if found and "prepare" not in found[0].words else None
 
 
 # -- killed ------------------------------------------------------------------------------------
@@ -341,8 +262,3 @@ def test_one_that_was_killed_is_tried_again_and_completes(
     stored = Stored(bucket, status["objectKey"])
     told = {each["key"]: each["sha256"] for each in stored.record()["objects"]}
     assert told == stored.hashes()  # nothing of the first attempt is left
-
-
-def only(bodies: list[Body]) -> Body:
-    (found,) = bodies
-    return found
