@@ -11,7 +11,6 @@ from e2e.cluster import Cluster, eventually
 from e2e.database import Db
 from e2e.operators import wait_replicas
 from e2e.runs import Run, backup, dump_held, of, restore, wait_dump_held
-from e2e.test_backups import only
 from e2e.test_operator_killed import kill_operator, wait_operator
 from e2e.test_restores_logical import databases, roles
 from postbase_operator.archive import copies
@@ -27,12 +26,12 @@ def dump(db: Db, cluster: Cluster) -> Iterator[Run]:
     with dump_held(db):
         run.apply()
         wait_dump_held(db)
-        job = only(run.jobs())
+        (job,) = run.jobs()
         kill_operator(cluster)
     wait_operator(cluster)
     status = run.wait(seconds=240)
     assert status["attempts"] == 1
-    assert only(run.jobs())["metadata"]["uid"] == job["metadata"]["uid"]
+    assert [each["metadata"]["uid"] for each in run.jobs()] == [job["metadata"]["uid"]]
     yield run
     Bucket(cluster).clear(Stored(Bucket(cluster), status["objectKey"]).stem)
 
