@@ -5,8 +5,13 @@ from __future__ import annotations
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
-from kubernetes import client
+from kubernetes.client import ApiClient, CustomObjectsApi
+
+from postbase_operator.api.base import GROUP, VERSION
+
+Body = dict[str, Any]
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -17,11 +22,16 @@ class Api:
 
     kubeconfig: Path
     program: Path
-    client: client.ApiClient
+    client: ApiClient
 
     @property
-    def objects(self) -> client.CustomObjectsApi:
-        return client.CustomObjectsApi(self.client)
+    def objects(self) -> CustomObjectsApi:
+        return CustomObjectsApi(self.client)
+
+    def delete(self, plural: str, namespace: str, name: str) -> Body:
+        """One of ours; what the server answers."""
+        gone = self.objects.delete_namespaced_custom_object(GROUP, VERSION, namespace, plural, name)
+        return cast(Body, gone)
 
     def kubectl(self, *arguments: str, stdin: str = "") -> str:
         done = self.try_kubectl(*arguments, stdin=stdin)

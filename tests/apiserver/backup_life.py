@@ -14,13 +14,13 @@ from typing import Any, cast
 
 import pytest
 from kubernetes.aio import client, config
-from kubernetes.client import CoreV1Api
+from kubernetes.client import CoreV1Api, V1Namespace, V1ObjectMeta, V1Secret
 
 from apiserver import life as lives
 from apiserver.access import Api
 from apiserver.controllers import Controllers
 from apiserver.interruptions import Clock, Operator, Wire
-from apiserver.life import NAME, Life, offer_growing_volumes
+from apiserver.life import NAME, Life, default_account, offer_growing_volumes
 from apiserver.loop import MANAGER, make, resource
 from apiserver.postgres import Connection, Row
 from component.store_server import StoreServer, store_of
@@ -267,15 +267,15 @@ class BackupLife(Life):
         if self.namespace:
             await self.operator.stop()
         core = CoreV1Api(self._api.client)
-        core.create_namespace({"metadata": {"name": namespace}})
-        account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}
-        core.create_namespaced_service_account(namespace, account)
+        core.create_namespace(V1Namespace(metadata=V1ObjectMeta(name=namespace)))
+        core.create_namespaced_service_account(namespace, default_account())
         self.namespace, self.config = namespace, self.server.config
         keys = {
             "AWS_ACCESS_KEY_ID": self.config.access_key_id,
             "AWS_SECRET_ACCESS_KEY": self.config.secret_access_key,
         }
-        core.create_namespaced_secret(namespace, {"metadata": {"name": KEYS}, "stringData": keys})
+        secret = V1Secret(metadata=V1ObjectMeta(name=KEYS), string_data=keys)
+        core.create_namespaced_secret(namespace, secret)
         self.controllers = self.controls(self.session, store_of(self.config))
         await make(self.session, namespace)
         self.operator = self._new_operator()
@@ -322,9 +322,7 @@ class BackupLife(Life):
 
     def forsake(self, name: str) -> None:
         """Deletes a Backup."""
-        gone = self._api.objects.delete_namespaced_custom_object(
-            "postbase.sh", "v1alpha1", self.namespace, BACKUP.plural, name
-        )
+        gone = self._api.delete(BACKUP.plural, self.namespace, name)
         self.controllers.tell(gone)
 
     async def drop(self, name: str) -> None:

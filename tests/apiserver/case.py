@@ -78,11 +78,13 @@ class Case:
 
     @property
     def manifest(self) -> Manifest:
-        return merged(MANIFESTS[self.kind], self.patch)
+        made: Manifest = merged(MANIFESTS[self.kind], self.patch)
+        return made
 
     @property
     def changed(self) -> Manifest:
-        return merged(self.manifest, self.then or {})
+        made: Manifest = merged(self.manifest, self.then or {})
+        return made
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.name}"

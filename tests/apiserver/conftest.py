@@ -33,5 +33,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
 def namespace(api: Api) -> str:
     """A namespace of the test's own; nothing takes it away, as no controllers run."""
     name = f"test-{next(NUMBERS)}"
-    client.CoreV1Api(api.client).create_namespace({"metadata": {"name": name}})
+    client.CoreV1Api(api.client).create_namespace(
+        client.V1Namespace(metadata=client.V1ObjectMeta(name=name))
+    )
     return name

@@ -12,7 +12,15 @@ from types import SimpleNamespace
 import psycopg
 import pytest
 from kubernetes.aio import client, config
-from kubernetes.client import ApiException, CoreV1Api, StorageV1Api
+from kubernetes.client import (
+    ApiException,
+    CoreV1Api,
+    StorageV1Api,
+    V1Namespace,
+    V1ObjectMeta,
+    V1ServiceAccount,
+    V1StorageClass,
+)
 
 from apiserver.access import Api
 from apiserver.controllers import STORAGE_CLASS, Controllers
@@ -62,9 +70,8 @@ class Life:
         if self.namespace:
             await self.operator.stop()
         core = CoreV1Api(self._api.client)
-        core.create_namespace({"metadata": {"name": namespace}})
-        account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}
-        core.create_namespaced_service_account(namespace, account)
+        core.create_namespace(V1Namespace(metadata=V1ObjectMeta(name=namespace)))
+        core.create_namespaced_service_account(namespace, default_account())
         self.namespace = namespace
         self.controllers = Controllers(self.session)
         await make(self.session, namespace)
@@ -82,7 +89,7 @@ class Life:
 
     async def close(self) -> None:
         await self.operator.stop()
-        await self._client.close()
+        await self._client.close()  # type: ignore[no-untyped-call]
         await self.session.close()
 
     async def connect(self, conninfo: str, *, autocommit: bool) -> Connection:
@@ -196,9 +203,7 @@ class Life:
     async def delete(self, policy: str) -> None:
         spec = {"spec": {"deletionPolicy": policy}}
         await self.session.merge(DATABASE, self.namespace, NAME, spec, MANAGER)
-        gone = self._api.objects.delete_namespaced_custom_object(
-            "postbase.sh", "v1alpha1", self.namespace, DATABASE.plural, NAME
-        )
+        gone = self._api.delete(DATABASE.plural, self.namespace, NAME)
         self.controllers.tell(gone)
         await self.until(lambda: self.controllers.one(DATABASE) is None)
 
@@ -272,13 +277,18 @@ async def living(api: Api) -> AsyncIterator[Life]:
         await life.close()
 
 
+def default_account() -> V1ServiceAccount:
+    """What a controller makes in each namespace, where none runs."""
+    return V1ServiceAccount(metadata=V1ObjectMeta(name="default"))
+
+
 def offer_growing_volumes(api: Api) -> None:
     """The StorageClass that a Life's volumes are of, where no test has made it yet."""
-    body = {
-        "metadata": {"name": STORAGE_CLASS},
-        "provisioner": "example.com/none",
-        "allowVolumeExpansion": True,
-    }
+    body = V1StorageClass(
+        metadata=V1ObjectMeta(name=STORAGE_CLASS),
+        provisioner="example.com/none",
+        allow_volume_expansion=True,
+    )
     try:
         StorageV1Api(api.client).create_storage_class(body)
     except ApiException as error:

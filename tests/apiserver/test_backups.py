@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -280,16 +281,16 @@ def test_what_the_cluster_refuses_is_told_and_stops_no_clock(play: Play) -> None
     play(scene)
 
 
+def is_served(life: BackupLife, request: str) -> bool:
+    return bool(life.database["status"].get("requests", {}).get(VERB) == request)
+
+
 def test_a_request_makes_one_backup_and_is_told_as_served(play: Play) -> None:
     async def scene(life: BackupLife) -> None:
         for number in (1, 2):
             asked = {"metadata": {"annotations": {REQUEST: f"number {number}"}}}
             await life.session.merge(DATABASE, life.namespace, NAME, asked, MANAGER)
-            await life.until(
-                lambda told=f"number {number}": (
-                    life.database["status"].get("requests", {}).get(VERB) == told
-                )
-            )
+            await life.until(partial(is_served, life, f"number {number}"))
             await life.wait(60.0)
             names = [name for kind, name in life.controllers.objects if kind is BACKUP]
             assert len(names) == number

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import yaml
@@ -21,22 +21,30 @@ NUMBERS = itertools.count()
 
 
 def create(api: Api, manifest: Manifest, *, dry_run: bool) -> Manifest:
-    definition = DEFINITIONS[manifest["kind"]]
-    options = {"dry_run": "All"} if dry_run else {}
-    where = (GROUP, VERSION, "default", definition.plural)
+    definition, dry = DEFINITIONS[manifest["kind"]], "All" if dry_run else None
+    plural, objects = definition.plural, api.objects
     if definition.namespaced:
-        return api.objects.create_namespaced_custom_object(*where, manifest, **options)
-    return api.objects.create_cluster_custom_object(GROUP, VERSION, where[-1], manifest, **options)
+        made = objects.create_namespaced_custom_object(
+            GROUP, VERSION, "default", plural, manifest, dry_run=dry
+        )
+    else:
+        made = objects.create_cluster_custom_object(GROUP, VERSION, plural, manifest, dry_run=dry)
+    return cast(Manifest, made)
 
 
 def replace(api: Api, manifest: Manifest) -> Manifest:
+    """What it would be: nothing is changed."""
     definition, name = DEFINITIONS[manifest["kind"]], manifest["metadata"]["name"]
-    where = (GROUP, VERSION, "default", definition.plural, name)
+    plural, objects = definition.plural, api.objects
     if definition.namespaced:
-        return api.objects.replace_namespaced_custom_object(*where, manifest, dry_run="All")
-    return api.objects.replace_cluster_custom_object(
-        GROUP, VERSION, definition.plural, name, manifest, dry_run="All"
-    )
+        made = objects.replace_namespaced_custom_object(
+            GROUP, VERSION, "default", plural, name, manifest, dry_run="All"
+        )
+    else:
+        made = objects.replace_cluster_custom_object(
+            GROUP, VERSION, plural, name, manifest, dry_run="All"
+        )
+    return cast(Manifest, made)
 
 
 def submit(api: Api, case: Case) -> Manifest:

@@ -45,9 +45,7 @@ def test_while_it_is_made_postgresql_runs_and_the_database_says_so(play: Play) -
         await life.session.merge(
             DATABASE, life.namespace, NAME, {"spec": {"deletionPolicy": "FinalBackup"}}, MANAGER
         )
-        gone = life._api.objects.delete_namespaced_custom_object(
-            "postbase.sh", "v1alpha1", life.namespace, DATABASE.plural, NAME
-        )
+        gone = life._api.delete(DATABASE.plural, life.namespace, NAME)
         life.controllers.tell(gone)
         await life.until(lambda: bool(life.jobs_of(NAME)))
         await life.wait(60.0)

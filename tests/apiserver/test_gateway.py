@@ -497,14 +497,14 @@ def test_pitr(world: GatewayWorld, jane: Client, main: str, database: str) -> No
     assert (unreachable.status, unreachable.code) == (503, "SERVICE_UNAVAILABLE")
     for moment in (begin - timedelta(seconds=1), NOW + timedelta(days=1)):
         assert jane.post(f"{pitr}/restore", {"target_time": iso(moment)}).status == 422
-    for moment in (
+    for wrong in (
         "2026-01-25T14:30:00",
         "yesterday",
         "2026-13-01T00:00:00Z",
         "2026-02-30T00:00:00Z",
         "",
     ):
-        assert jane.post(f"{pitr}/restore", {"target_time": moment}).status == 400, moment
+        assert jane.post(f"{pitr}/restore", {"target_time": wrong}).status == 400, wrong
     dry = jane.post(f"{pitr}/restore", {"target_time": "latest", "dry_run": True})
     assert (dry.status, dry.data["target_time"]) == (202, "latest")
     offset = (NOW - timedelta(hours=1)).astimezone(timezone(timedelta(hours=2)))

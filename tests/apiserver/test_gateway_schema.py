@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 import schemathesis
@@ -80,13 +81,13 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
 NUMBERS = itertools.count(1)
 
 
-def unsaid(case: schemathesis.Case) -> bool:
+def unsaid(case: schemathesis.Case[Any]) -> bool:
     """Whether it has a value of which the description cannot say whether it is one of ours."""
     regions = isinstance(case.body, dict) and case.body.get("region") is not None
     return "cursor" in (case.query or {}) or regions or case.operation.path == "/auth/device/token"
 
 
-def call(target: Target, case: schemathesis.Case) -> Response:
+def call(target: Target, case: schemathesis.Case[Any]) -> Response:
     """Waits as it is told where it was too fast."""
     ends = case.operation.method.upper() == "DELETE"
     if case.meta is not None and case.meta.generation.mode is GenerationMode.POSITIVE and not ends:
@@ -113,7 +114,7 @@ def call(target: Target, case: schemathesis.Case) -> Response:
     phases=(Phase.explicit, Phase.generate),
     suppress_health_check=list(HealthCheck),
 )
-def test_each_answer_is_described(target: Target, case: schemathesis.Case) -> None:
+def test_each_answer_is_described(target: Target, case: schemathesis.Case[Any]) -> None:
     response = call(target, case)
     valid = case.meta is not None and case.meta.generation.mode is GenerationMode.POSITIVE
     if valid and not unsaid(case):

@@ -10,7 +10,7 @@ import yaml
 
 import verdicts
 from apiserver.access import ROOT, Api
-from apiserver.test_chart import helm
+from apiserver.charts import helm
 
 PAGE = (ROOT / "docs" / "gitops.md").read_text()
 BLOCKS = re.findall(r"^```yaml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)

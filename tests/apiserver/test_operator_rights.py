@@ -134,7 +134,8 @@ def make(api: Api, namespace: str, deletion_policy: str) -> None:
         "deletionPolicy": deletion_policy,
     }
     backup = {"databaseRef": {"name": "main"}}
-    kinds = (("Project", "shop", {}), ("Database", "main", least), ("Backup", "main", backup))
+    none: dict[str, object] = {}
+    kinds = (("Project", "shop", none), ("Database", "main", least), ("Backup", "main", backup))
     items = [
         {"apiVersion": "postbase.sh/v1alpha1", "kind": k, "metadata": {"name": n}, "spec": spec}
         for k, n, spec in kinds

@@ -169,7 +169,7 @@ async def begun(life: BackupLife, now: datetime) -> None:
     async def rests(*_: object) -> bool:
         return False
 
-    life.controllers._job = rests  # type: ignore[method-assign]  # it plays backups' alone
+    life.controllers._job = rests  # type: ignore[assignment, method-assign]  # it plays backups' alone
     await ask(life, "back", {"targetTime": (now - HOUR / 2).isoformat()})
     await life.until(lambda: any(kind is JOB for kind, _ in life.controllers.objects))
 

@@ -13,7 +13,7 @@ from kubernetes.client import CoreV1Api
 
 from apiserver.access import Api
 from apiserver.backup_life import BackupLife, its_own_time
-from apiserver.life import NAME, offer_growing_volumes, worlds_apart
+from apiserver.life import NAME, default_account, offer_growing_volumes, worlds_apart
 from apiserver.loop import MANAGER, session
 from apiserver.quotas import quota
 from apiserver.test_recoveries import HOUR, ask, reason, restore, untouched
@@ -43,8 +43,7 @@ Scene = Callable[[Session, str], Awaitable[None]]
 def namespace(api: Api, namespace: str) -> str:
     """No controller is there that would make its service account."""
     offer_growing_volumes(api)
-    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}
-    CoreV1Api(api.client).create_namespaced_service_account(namespace, account)
+    CoreV1Api(api.client).create_namespaced_service_account(namespace, default_account())
     return namespace
 
 

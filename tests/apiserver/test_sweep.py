@@ -36,10 +36,12 @@ class Flaky(Session):
 
     broken = False
 
-    async def list(self, kind: Kind, namespace: str | None = None, labels: str = "") -> Listing:
+    async def list(
+        self, kind: Kind, namespace: str | None = None, labels: str = "", fields: str = ""
+    ) -> Listing:
         if self.broken:
             raise Unavailable("Kubernetes API", "503")
-        return await super().list(kind, namespace, labels)
+        return await super().list(kind, namespace, labels, fields)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 
 from bench import archiving, backups, document, estimates, gateway, railway, ready, recovery
+from bench.kubectl import ROOT
 
 PARTS: dict[str, Callable[[], str]] = {
     "ready": ready.measure,
@@ -34,7 +35,7 @@ def main(parts: list[str]) -> int:
         text = PARTS[part]()
         print(text, flush=True)
         document.written(part, text)
-    print(f"written: {document.DOCUMENT.relative_to(document.ROOT)}")
+    print(f"written: {document.DOCUMENT.relative_to(ROOT)}")
     return 0
 
 

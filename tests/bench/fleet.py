@@ -48,7 +48,7 @@ class Fleet:
         token, loop = self.double.token(), asyncio.get_running_loop()
         assert isinstance(loop, VirtualLoop)
         async with AsyncExitStack() as stack:
-            queues = []
+            queues: list[WorkQueue[str]] = []
             for share in shares:
                 place = new_place(self.double)
                 draw = Random(len(queues))  # noqa: S311 - that can be repeated

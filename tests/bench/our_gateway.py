@@ -31,8 +31,8 @@ DATABASES = 10
 
 async def serve(kind: str, projects: int, backups: int) -> None:
     stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    for each in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(each, stop.set)
     if kind == "bare":
         await bare(stop)
         return

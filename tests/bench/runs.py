@@ -48,7 +48,7 @@ def measured(
             stdout=out,
             stderr=out,
             start_new_session=True,
-            **({"env": dict(env)} if env is not None else {}),
+            env=dict(env) if env is not None else None,
             **more,
         )
     sampler = Sampler(process.pid)

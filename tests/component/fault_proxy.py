@@ -213,7 +213,7 @@ class FaultProxy:
             except OSError:
                 return
             self._clients.append(client)
-            self._start(lambda client=client: self._serve(client))  # type: ignore[misc]
+            self._start(lambda client=client: self._serve(client))
 
     def _serve(self, client: socket.socket) -> None:
         client.settimeout(PATIENCE)

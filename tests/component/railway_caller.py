@@ -175,7 +175,7 @@ class Place:
 
     def sql(self, query: str, **more: str) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.conninfo(**more), autocommit=True) as connection:
-            cursor = connection.execute(query)  # type: ignore[call-overload]
+            cursor = connection.execute(query)
             return cursor.fetchall() if cursor.description else []
 
     def answers(self) -> bool:

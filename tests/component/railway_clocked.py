@@ -92,7 +92,11 @@ class Recorded(Servers):
         )
         return disk, facts
 
-    async def ask(self, ground: Ground, db: Database, proxy: TcpProxy) -> tuple[Server | None, str]:
+    async def ask(
+        self, ground: Ground, db: Database, proxy: TcpProxy | None
+    ) -> tuple[Server | None, str]:
+        if proxy is None:
+            return await super().ask(ground, db, proxy)
         await self._keyring.credentials(db, front(proxy))
         found = await self._disk(ground, db)
         if found is None:

@@ -15,6 +15,7 @@ from component.railway_operator import Operator, Ring, said
 from component.railway_receivers import Site
 from component.railway_restores import Parts
 from component.store_server import store_of
+from postbase_operator.api.conditions import find_condition
 from postbase_operator.api.database import Database
 from postbase_operator.api.pitr_restore import PitrRestore
 from postbase_operator.api.runs import RunPhase
@@ -119,7 +120,7 @@ async def restored(
 
 def told(restore: PitrRestore) -> tuple[str, str]:
     """Phase, and the message of its condition."""
-    (ready,) = [each for each in restore.status.conditions if each.type == "Ready"] or [None]
+    ready = find_condition(restore.status.conditions, "Ready")
     message = f"{ready.reason}: {ready.message}" if ready is not None else ""
     return str(restore.status.phase), message
 
@@ -161,7 +162,7 @@ def branches(site: Site, db: Database) -> dict[int, bytes]:
 
 def written_branches(site: Site, db: Database) -> dict[int, bytes]:
     """Likewise what the servers have that are marked as the one that serves: by their own files."""
-    found = {}
+    found: dict[int, bytes] = {}
     for each in Parts(site, db).services:
         if each.variables.get(ROLE) == VolumeRole.CURRENT:
             volumes = Parts(site, db).volumes

@@ -66,8 +66,8 @@ class Run:
         await self._begin(command, path | self._told(beside))
         self.code = await (await self._ours(program)).wait()
         self.kill()
-        for each in self.processes:  # before the loop that watches them ends
-            await each.wait()
+        for process in self.processes:  # before the loop that watches them ends
+            await process.wait()
         return self.code
 
     def kill(self) -> None:

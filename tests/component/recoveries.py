@@ -39,7 +39,7 @@ def task(plan: Recovery, **more: object) -> RecoveryTask:
         end=str(plan.end),
         stop_at=plan.stop_at,
         last_commit=plan.last_commit,
-        **more,  # type: ignore[arg-type]  # what the caller says
+        **more,
     )
 
 

@@ -180,7 +180,7 @@ class Server:
     def sql(self, query: str, *values: object, dbname: str = "postgres") -> list[tuple[Any, ...]]:
         """All rows, in a transaction of its own."""
         with psycopg.connect(self.conninfo, dbname=dbname, autocommit=True) as connection:
-            cursor = connection.execute(query, values or None)  # type: ignore[call-overload]
+            cursor = connection.execute(query, values or None)
             return cursor.fetchall() if cursor.description else []
 
     def load(self, megabytes: int, table: str = "load") -> None:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -65,9 +66,9 @@ class StoreServer:
         )
 
 
-def store_of(config: StoreConfig, limits: Limits = IMPATIENT, **changes: object) -> S3Store:
+def store_of(config: StoreConfig, limits: Limits = IMPATIENT, **changes: Any) -> S3Store:
     """A store with little patience."""
-    changed = replace(config, **changes)  # type: ignore[arg-type]
+    changed = replace(config, **changes)
     return S3Store(lambda: changed, limits)
 
 
@@ -105,8 +106,13 @@ def store_server(
     with (folder / "log").open("w") as log:
         running = subprocess.Popen(
             [
-                *(program, "--quiet", "--health", "/health", "--port", address, *keys),
-                *("posix", "--sidecar", folder / "meta", *options, folder / "objects"),
+                program,
+                *("--quiet", "--health", "/health", "--port", address, *keys),
+                "posix",
+                "--sidecar",
+                folder / "meta",
+                *options,
+                folder / "objects",
             ],
             env={"ROOT_ACCESS_KEY": ACCESS_KEY_ID, "ROOT_SECRET_KEY": secret},
             stdout=log,

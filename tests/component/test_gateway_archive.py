@@ -170,7 +170,8 @@ async def test_pages_go_on_over_a_gap_and_along_the_timelines(s3_config: StoreCo
             store.put(str(SegmentKey(ARCHIVE, named(timeline, number))), b"x")
     store.put(str(HistoryKey(ARCHIVE, 3)), history.encode())
     store.put(str(HistoryKey(ARCHIVE, 2)), history.splitlines(keepends=True)[0].encode())
-    asked, begin, found = stores(s3_config), named(3, 42), list[str]()
+    asked, found = stores(s3_config), list[str]()
+    begin: str | None = named(3, 42)
     pages = 0
     while begin is not None:
         page = await asked.segments(HELD, ARCHIVE, begin, 4)

@@ -7,10 +7,10 @@ import os
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -186,9 +186,10 @@ class Damaging:
     """A store in which a bit of the dump flips once it is there."""
 
     def __init__(self, store: S3Store, server: StoreServer, config: StoreConfig, at: int) -> None:
-        self._store, self._flip = store, lambda key: flip(server, config, key, at)
+        self._store = store
+        self._flip: Callable[[str], None] = lambda key: flip(server, config, key, at)
 
-    def __getattr__(self, name: str) -> object:
+    def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
 
     def get_stream(self, key: str) -> Iterator[bytes]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import psycopg
 import pytest
@@ -140,7 +140,12 @@ async def test_a_deployment_of_railways_own_in_the_middle_ends_it_and_the_next_i
     pod, _ = await started(ours, db, tmp_path / "first")
     pod.prepare(monkeypatch)
     front, password = ours.ring.fronts[db.metadata.uid], ours.ring.passwords[db.metadata.uid]
-    who = {"user": "postgres", "password": password, "dbname": "app", "sslmode": "require"}
+    who: dict[str, Any] = {
+        "user": "postgres",
+        "password": password,
+        "dbname": "app",
+        "sslmode": "require",
+    }
     with closing(psycopg.connect(host=front.host, port=front.port, **who)) as locking:
         locking.execute("LOCK TABLE public.t")  # holds up pg_dump
         running = asyncio.create_task(asyncio.to_thread(pod.back_up, s3_store))

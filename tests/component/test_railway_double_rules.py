@@ -36,7 +36,7 @@ def on_hobby(**settings: Any) -> RailwayDouble:
 def test_a_commit_says_success_and_one_bad_value_rejects_all_of_it_later() -> None:
     with on_hobby() as railway:
         place = Place(Caller(railway, railway.token())).made()
-        proxy = {"networking": {"tcpProxies": {"5432": {}}}}
+        proxy: dict[str, Any] = {"networking": {"tcpProxies": {"5432": {}}}}
         volume = {place.volume: {"sizeMB": 6_000}}
         place.commit({"services": {place.service: proxy}, "volumes": volume})
         assert place.patches()[0]["status"] == "APPLYING"
@@ -121,7 +121,7 @@ def test_a_proxy_is_one_has_a_dot_and_is_in_no_configuration(
     assert place.proxy()["syncStatus"] == "ACTIVE"
     with pytest.raises(Failed, match="already exists"):
         place.call("CreateTcpProxyFallback", input=place.where | {"applicationPort": 5433})
-    other = {"networking": {"tcpProxies": {"5433": {}}}}
+    other: dict[str, Any] = {"networking": {"tcpProxies": {"5433": {}}}}
     place.commit({"services": {place.service: other}})
     railway.advance(1)
     assert "already exists" in place.patches()[0]["lastAppliedError"]

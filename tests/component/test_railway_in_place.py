@@ -4,6 +4,7 @@ the other service; what was replaced can be brought back, until its time is over
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -109,7 +110,8 @@ async def test_paused_in_the_middle_of_a_switch_and_of_its_undo(
     moment = await written(ours, site, db, "t")
     await written(ours, site, db, "later")
     watch = Writers(ours.ring, site, db)
-    steps = (("back", to(moment), [(None,)]), ("undo", {"previous": {}}, [("later",)]))
+    undo: dict[str, Any] = {"previous": {}}
+    steps = (("back", to(moment), [(None,)]), ("undo", undo, [("later",)]))
     for name, source, later in steps:
         each = wish(db, name, source)
         db, each = await until(ours, db, each, lambda now, _: len(marked(site, now)) == 2, watch)

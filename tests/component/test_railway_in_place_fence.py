@@ -36,6 +36,7 @@ async def test_whatever_is_deployed_of_what_was_replaced_is_no_postgresql(
     moment = await written(ours, site, db, "t")
     before, held = ours.ring.fronts[db.metadata.uid], db.status.railway
     assert held is not None
+    assert held.service_id is not None
     db, _ = await restored(ours, db, wish(db, "back", to(moment), keepPrevious="1h"))
     ours.sql(db, "CREATE TABLE since (n int)", app=True)
     former = Former(site, held.service_id)

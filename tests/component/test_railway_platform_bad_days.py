@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -110,8 +111,8 @@ async def test_who_stands_between_with_a_certificate_of_his_own_does_not_get_in(
     async with password_session(front.host, front.port, password) as connection:
         await connection.execute("SELECT 1")
     with eavesdropper(front.host, front.port, tmp_path) as (between, port):
-        unbound = {"sslmode": "require", "channel_binding": "disable"}
-        who = {"user": "postgres", "password": password, "dbname": "postgres"}
+        unbound: dict[str, Any] = {"sslmode": "require", "channel_binding": "disable"}
+        who: dict[str, Any] = {"user": "postgres", "password": password, "dbname": "postgres"}
         with psycopg.connect(host="127.0.0.1", port=port, **unbound, **who) as connected:
             connected.execute("SELECT 'overheard'")
         assert b"overheard" in between.read

@@ -7,6 +7,7 @@ import asyncio
 import json
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 import pytest
@@ -184,7 +185,7 @@ async def test_a_rotation_cuts_nobody_and_is_ready_all_the_while(
     assert (after.user, after.password) != (before.user, before.password)
     assert set(states) == {"True"}
     name = resolver(railway, place)[ours.ring.fronts[uid].host]
-    login = {"host": name, "dbname": "app", "sslmode": "require"}
+    login: dict[str, Any] = {"host": name, "dbname": "app", "sslmode": "require"}
     with psycopg.connect(user=before.user, password=before.password, **login):  # the overlap
         pass
 

@@ -56,8 +56,16 @@ class Reference:
 
     def __init__(self, server: Server, folder: Path) -> None:
         self.folder = folder
-        command = [program("pg_receivewal"), "-h", str(server.folder), "-U", "postgres"]
-        self._command = [*command, "-S", "reference", "-D", folder, "--synchronous", "--no-loop"]
+        command = [str(program("pg_receivewal")), "-h", str(server.folder), "-U", "postgres"]
+        self._command: list[str | Path] = [
+            *command,
+            "-S",
+            "reference",
+            "-D",
+            folder,
+            "--synchronous",
+            "--no-loop",
+        ]
         server.sql("SELECT pg_create_physical_replication_slot('reference', true)")
         self._server = server
         self._begin()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -134,10 +136,10 @@ def test_a_link_carries_the_public_endpoint_and_needs_no_store(s3_config: StoreC
     ],
 )
 def test_each_way_of_not_serving_has_its_reason(
-    s3_config: StoreConfig, changes: dict[str, str], reason: Reason
+    s3_config: StoreConfig, changes: dict[str, Any], reason: Reason
 ) -> None:
     store = store_of(s3_config, **changes)
-    by_boto = (
+    by_boto: tuple[Callable[[], object], ...] = (
         lambda: list(store.list("")),
         lambda: store.delete_many(["a"]),
         lambda: store.put_stream("a", [b"x" * (20 << 20)]),
@@ -154,6 +156,7 @@ def test_each_way_of_not_serving_has_its_reason(
     ):
         with pytest.raises((StoreUnavailable, StoreDenied)) as caught:
             ask()
+        assert isinstance(caught.value, StoreUnavailable | StoreDenied)
         assert caught.value.reason is reason, caught.value
         secret = changes.get("secret_access_key", s3_config.secret_access_key)
         for hidden in (secret, changes.get("access_key_id", s3_config.access_key_id)):

@@ -123,6 +123,7 @@ def test_what_a_person_must_mend_is_told_at_once(
         before = len(s3_proxy.seen)
         with pytest.raises((StoreUnavailable, StoreDenied)) as caught:
             ask()
+        assert isinstance(caught.value, StoreUnavailable | StoreDenied)
         assert caught.value.reason is expected, caught.value
         assert len(s3_proxy.seen) - before == 1
 
@@ -228,7 +229,7 @@ def test_a_body_that_is_cut_on_its_way_up_is_sent_again(
     assert proxied_store.get("a") == LONG[: 4 << 20]
 
 
-PARTS = {
+PARTS: dict[str, tuple[str, Fault]] = {
     "begin": ("POST .*uploads", PASSING["503"]),
     "part refused": ("PUT .*partNumber=2", PASSING["503"]),
     "part reset": ("PUT .*partNumber=1", Resets(1 << 20)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,7 +46,9 @@ def test_what_is_wrong_names_the_field(
     reason: Reason,
     field: str,
 ) -> None:
-    filled = {name: value.format(port=s3_server.port) for name, value in changes.items()}
+    filled: dict[str, Any] = {
+        name: value.format(port=s3_server.port) for name, value in changes.items()
+    }
     found = probe(store_of(s3_config, **filled))
     assert found.reason is reason, found
     assert field in found.message

@@ -101,7 +101,7 @@ def remove_namespace(cluster: Cluster, name: str) -> None:
     """
     for body in cluster.listed("databases", name):
         if body["spec"].get("deletionProtection"):
-            unprotected = {"spec": {"deletionProtection": False}}
+            unprotected: Body = {"spec": {"deletionProtection": False}}
             cluster.patch("database", name, body["metadata"]["name"], unprotected)
     gone = ("--all", "--ignore-not-found", f"--namespace={name}", "--timeout=60s")
     try:
@@ -113,8 +113,8 @@ def remove_namespace(cluster: Cluster, name: str) -> None:
         cluster.kubectl("delete", "pods", *gone, "--force", "--grace-period=0")
         cluster.kubectl("delete", "databases", *gone[:-1], "--timeout=180s", seconds=210)
     if cluster.find("namespace", "", name):
-        unprotected = {"metadata": {"labels": {"postbase.sh/protected": None}}}
-        cluster.patch("namespace", "", name, unprotected)
+        removable: Body = {"metadata": {"labels": {"postbase.sh/protected": None}}}
+        cluster.patch("namespace", "", name, removable)
         cluster.delete("namespace", "", name)
     for volume in _volumes(cluster, name):
         # Kept, as the operator sees to it. The others go by themselves, at this very moment.

@@ -30,7 +30,10 @@ def db(new_db: NewDb) -> Db:
     made = new_db("main")
     made.apply()
     made.wait_ready()
-    told = lambda: str(made.live()["status"]["image"].get("digest"))  # noqa: E731
+
+    def told() -> str:
+        return str(made.live()["status"]["image"].get("digest"))
+
     eventually(lambda: "@sha256:" in told(), "a pin", seconds=20)
     made.restart_pod()
     made.wait_ready()

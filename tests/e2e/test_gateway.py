@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -317,9 +318,7 @@ def test_pitr(cluster: Cluster, production: CloudDatabase) -> None:
     told = production.recovery_window()
     assert set(told) == {"from", "to", "base_backup_time", "latest_wal_time"}
     for outside in ("2020-01-01T00:00:00Z", "2099-01-01T00:00:00Z"):
-        assert (
-            refused(lambda outside=outside: production.restore_to(outside)) == "TARGET_TIME_INVALID"
-        )
+        assert refused(partial(production.restore_to, outside)) == "TARGET_TIME_INVALID"
     restore = production.restore_to(moment)
     assert set(restore) >= {"restore_id", "target_time", "status", "started_at"}
     id = restore["restore_id"]
@@ -357,8 +356,8 @@ def test_tenants_do_not_see_each_other(
     assert project not in [each["id"] for each in free.projects()]
     absent = "proj_" + "a" * 26
     for id in (project, absent):
-        assert refused(lambda id=id: free.project(id)) == "PROJECT_NOT_FOUND"
-        assert refused(lambda id=id: free.databases(id)) == "PROJECT_NOT_FOUND"
+        assert refused(partial(free.project, id)) == "PROJECT_NOT_FOUND"
+        assert refused(partial(free.databases, id)) == "PROJECT_NOT_FOUND"
         database = free.on(id, "production")
         for ask in (database.get, database.url, database.backups, database.delete):
             assert refused(ask) == "PROJECT_NOT_FOUND"

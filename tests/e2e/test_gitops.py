@@ -29,7 +29,7 @@ TRACKING = {"argocd.argoproj.io/tracking-id": "shop:postbase.sh/Database:e2e-git
 
 UNKNOWN_VERSION = "16"
 """Known to the schema; the cluster of the tests has no image for it."""
-LATEST = {"source": {"latest": {}}, "target": {"inPlace": {}}}
+LATEST: dict[str, Any] = {"source": {"latest": {}}, "target": {"inPlace": {}}}
 
 
 @dataclass(frozen=True)

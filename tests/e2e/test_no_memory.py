@@ -46,8 +46,9 @@ def test_sizes_that_only_the_start_finds_out_are_told_and_smaller_ones_heal(smal
 
     def told() -> str:
         ready = db.condition("Ready")
-        known = ready is not None and ready["reason"] in ("OutOfMemory", "PostgresFailed")
-        return ready["message"] if known else ""
+        if ready is None or ready["reason"] not in ("OutOfMemory", "PostgresFailed"):
+            return ""
+        return str(ready["message"])
 
     said = eventually(told, "a condition that says what is missing", seconds=60)
     print(said)

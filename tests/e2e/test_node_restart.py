@@ -7,6 +7,7 @@ machine that boots would have made anew; memory, sockets and addresses of pods a
 from __future__ import annotations
 
 import signal
+from functools import partial
 
 import pytest
 
@@ -70,9 +71,7 @@ def test_after_a_restart_of_its_node_every_row_is_there(
     assert len(killed) > len(OTHERS)
     eventually(lambda: is_ready(cluster), "the node is Ready", seconds=90)
     for each in (db, other):
-        eventually(
-            lambda each=each: each.is_restarted(started[each.name]), "it serves", seconds=120
-        )
+        eventually(partial(each.is_restarted, started[each.name]), "it serves", seconds=120)
         each.wait_ready(seconds=60)
     assert db.notes() == ["the moment before"]
     assert other.notes() == ["of the other"]

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import pytest
 
@@ -34,7 +35,7 @@ LOG = (
     "INSERT INTO load SELECT n, repeat(md5(n::text), 30)"
     " FROM generate_series({first}, {first} + 15999) n"
 )
-SHORT = {"keepPrevious": "3m"}
+SHORT: dict[str, Any] = {"keepPrevious": "3m"}
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ next stop applies it."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -38,6 +39,10 @@ def grace(db: Db) -> int:
     return int(pod["spec"]["terminationGracePeriodSeconds"])
 
 
+def sidecar_is(image: str, db: Db) -> bool:
+    return bool(sidecar(db)["image"] == image)
+
+
 def test_another_template_waits_for_the_next_stop_and_is_listed(
     release: Release, db: Db, new_db: NewDb
 ) -> None:
@@ -53,8 +58,8 @@ def test_another_template_waits_for_the_next_stop_and_is_listed(
         told = each.wait_for("RestartPending", "True", "PodTemplateChanged", seconds=60)
         assert "terminationGracePeriodSeconds" in told["message"]
         assert "postbase.sh/request-restart" in told["message"]
-        eventually(lambda each=each: sidecar(each)["image"] == image, "its sidecar", seconds=90)
-        eventually(lambda each=each: sidecar_runs(each), "it runs", seconds=60)
+        eventually(partial(sidecar_is, image, each), "its sidecar", seconds=90)
+        eventually(partial(sidecar_runs, each), "it runs", seconds=60)
         wait_mended(each)
     throughout(
         lambda: [unharmed(each) for each in both] != before, "restarted for a template", seconds=6

@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import settings as hypothesis_settings
 
 from postbase_operator.api.database import Database
 from postbase_operator.settings import Settings
 
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")  # a machine that others keep busy is no failure
+hypothesis_settings.register_profile("untimed", deadline=None)
+hypothesis_settings.load_profile("untimed")  # a machine that others keep busy is no failure
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 UID = "4b1e4f5c-0000-4000-8000-000000000001"

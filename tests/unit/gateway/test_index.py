@@ -14,6 +14,7 @@ from postbase_operator.gateway.held import Held
 from postbase_operator.gateway.index import Index
 from postbase_operator.gateway.lists import page
 from postbase_operator.gateway.problems import Problem
+from postbase_operator.gateway.route import Answer
 from postbase_operator.kube.kinds import ACCOUNT, DATABASE, PROJECT, Body, Kind
 
 
@@ -145,10 +146,17 @@ def test_what_gitops_owns(meta: dict[str, Any]) -> None:
 
 def test_what_it_does_not() -> None:
     """Helm's own label is Argo CD's default, too: it says nothing by itself."""
-    helm = {"labels": {"app.kubernetes.io/instance": "x"}}
-    status = {"managedFields": [{"manager": "argocd-controller", "fieldsV1": {"f:status": {}}}]}
+    helm: dict[str, Any] = {"labels": {"app.kubernetes.io/instance": "x"}}
+    status: dict[str, Any] = {
+        "managedFields": [{"manager": "argocd-controller", "fieldsV1": {"f:status": {}}}]
+    }
     assert not Held(PROJECT, project(1, **helm)).is_managed
     assert not Held(PROJECT, project(1, **status)).is_managed
+
+
+def told(answer: Answer) -> Any:
+    assert isinstance(answer.data, bytes)
+    return json.loads(answer.data)
 
 
 def test_pages_lose_and_repeat_nothing_while_others_come_and_go(index: Index) -> None:
@@ -158,13 +166,13 @@ def test_pages_lose_and_repeat_nothing_while_others_come_and_go(index: Index) ->
     def shown(held: Held) -> bytes:
         return b'"%b"' % held.name.encode()
 
-    first = json.loads(page("p", index.under(PROJECT, "a"), Paged(limit=3), shown).data)
+    first = told(page("p", index.under(PROJECT, "a"), Paged(limit=3), shown))
     assert first["p"] == ["p-7", "p-6", "p-5"]
     index.put(PROJECT, project(8))
     index.drop(project(5, 3))
     cursor = first["next_cursor"]
     asked = Paged(limit=10, cursor=cursor)
-    rest = json.loads(page("p", index.under(PROJECT, "a"), asked, shown).data)
+    rest = told(page("p", index.under(PROJECT, "a"), asked, shown))
     assert rest == {"p": ["p-4", "p-3", "p-2", "p-1"], "next_cursor": None}
     with pytest.raises(Problem):
         page("p", index.under(PROJECT, "a"), Paged(cursor="AAAA"), shown)

@@ -21,8 +21,13 @@ def anew() -> Iterator[None]:
 
 
 def config(bucket: str) -> StoreConfig:
-    given = {"bucket": bucket, "endpoint": f"http://{bucket}.example.com", "region": "us-east-1"}
-    return StoreConfig(**given, access_key_id="id", secret_access_key="secret")
+    return StoreConfig(
+        bucket=bucket,
+        endpoint=f"http://{bucket}.example.com",
+        region="us-east-1",
+        access_key_id="id",
+        secret_access_key="secret",
+    )
 
 
 def test_the_description_of_s3_is_loaded_once_for_all(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,7 +56,7 @@ def test_tries_are_counted_from_the_last_byte_that_came() -> None:
     server = Server(b"x" * 100, [(1, True)] * 50, 10)
     assert len(b"".join(resumed("k", server.opened, 0, QUICK))) == 100
     stuck = Server(b"x" * 100, [(10, True)] + [(0, True)] * 100, 10)
-    came = []
+    came: list[bytes] = []
     with pytest.raises(StoreUnavailable):
         came.extend(resumed("k", stuck.opened, 0, QUICK))
     assert b"".join(came) == b"x" * 10

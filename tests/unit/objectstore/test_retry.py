@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
+import time
+
 import pytest
 
-from postbase_operator.objectstore import retry
 from postbase_operator.objectstore.retry import Limits, repeated
 from postbase_operator.objectstore.store import Reason, StoreUnavailable
 
@@ -24,15 +26,15 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """Time that passes by sleeping alone, and the longest of random pauses."""
     clock = Clock()
-    monkeypatch.setattr(retry.time, "sleep", clock.sleep)
-    monkeypatch.setattr(retry.time, "monotonic", lambda: clock.now)
-    monkeypatch.setattr(retry.random, "uniform", lambda _, longest: longest)
+    monkeypatch.setattr(time, "sleep", clock.sleep)
+    monkeypatch.setattr(time, "monotonic", lambda: clock.now)
+    monkeypatch.setattr(random, "uniform", lambda _, longest: longest)
     return clock
 
 
 def failing(error: StoreUnavailable, asked: list[int], seconds: float = 0.0) -> None:
     asked.append(len(asked))
-    retry.time.sleep(seconds)
+    time.sleep(seconds)
     raise error
 
 
@@ -68,6 +70,6 @@ def test_the_answer_is_handed_on(clock: Clock) -> None:
         answer = next(answers)
         if isinstance(answer, StoreUnavailable):
             raise answer
-        return answer
+        return str(answer)
 
     assert repeated(Limits(), request) == "there"

@@ -68,7 +68,11 @@ HEALTHY = Observed(
 
 
 def plan(seen: Observed, db: Database | None = None, **context: Any) -> Plan[DatabaseStatus]:
-    known = {"project": SHOP, "settings": Settings(sidecar_image="i"), "now": NOW} | context
+    known: dict[str, Any] = {
+        "project": SHOP,
+        "settings": Settings(sidecar_image="i"),
+        "now": NOW,
+    } | context
     return plan_database(db or database(), seen, Context(**known))
 
 

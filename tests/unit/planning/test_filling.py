@@ -76,7 +76,7 @@ def seen(*volumes: Volume, **more: Any) -> Observed:
 
 def look(wish: PitrRestore, observed: Observed, **more: Any) -> Any:
     at = more.pop("at", NOW)
-    known = {"db": served(), "seen": observed, "backup": backup()} | more
+    known: dict[str, Any] = {"db": served(), "seen": observed, "backup": backup()} | more
     return plan_restore(wish, RestoreSeen(**known), at)
 
 
@@ -184,7 +184,7 @@ def test_what_fails_is_tried_again_or_given_up_and_changes_nothing() -> None:
 
 
 def test_an_undo_brings_the_previous_volume_back_and_undoes_itself_again() -> None:
-    wish = {"source": {"previous": {}}}
+    wish: dict[str, Any] = {"source": {"previous": {}}}
     assert reason(look(restore(**wish), seen())) == "NoPreviousVolume"
     left = replace(CURRENT, role=VolumeRole.PREVIOUS, delete_after=NOW)
     serves = replace(NEXT, role=VolumeRole.CURRENT, restore="another")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ def using(percent: int) -> Observed:
     return replace(HEALTHY, server=replace(HEALTHY.server, used_bytes=GIB * percent // 100 + 1))
 
 
-def after(made: Plan, **spec: object) -> Database:  # type: ignore[type-arg]  # of any status
+def after(made: Plan, **spec: Any) -> Database:  # type: ignore[type-arg]  # of any status
     return database(**spec).model_copy(update={"status": made.status})
 
 

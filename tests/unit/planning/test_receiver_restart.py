@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from postbase_operator.api.database import Database
 from postbase_operator.planning import plan as steps
 from postbase_operator.planning.judgement import reconciling
@@ -15,7 +17,7 @@ RAILWAY = {"provider": "Railway", "region": "europe-west4-drams3a"}
 SERVED = Settings(sidecar_image="i", railway_token="t")
 
 
-def asked(value: str, **spec: object) -> Database:
+def asked(value: str, **spec: Any) -> Database:
     db = database(**spec)
     metadata = db.metadata.model_copy(update={"annotations": {REQUEST: value}})
     return db.model_copy(update={"metadata": metadata})

@@ -52,7 +52,12 @@ def run(
     """GiB of each; seconds of the content, of the replay, of the rest."""
     told = RestoreMeasured(content_seconds=took[0], replay_seconds=took[1], **kind)
     begin = at - timedelta(seconds=sum(took))
-    facts = {"plan": plan(content, log), "measured": told, "started_at": begin, "completed_at": at}
+    facts: dict[str, Any] = {
+        "plan": plan(content, log),
+        "measured": told,
+        "started_at": begin,
+        "completed_at": at,
+    }
     return named(restore(), f"r{at.timestamp()}", phase=phase, **facts)
 
 

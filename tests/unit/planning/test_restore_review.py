@@ -29,7 +29,7 @@ from unit.planning.test_filling import (
 )
 
 HOUR = timedelta(hours=1)
-UNDO = {"source": {"previous": {}}}
+UNDO: dict[str, Any] = {"source": {"previous": {}}}
 SERVES = replace(NEXT, role=VolumeRole.CURRENT)
 LEFT = replace(CURRENT, role=VolumeRole.PREVIOUS, delete_after=NOW + HOUR)
 

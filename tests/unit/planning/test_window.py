@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -124,7 +125,7 @@ def test_a_hole_behind_what_was_durable_is_about_to_be_filled() -> None:
 def test_only_what_was_read_back_counts() -> None:
     archive = Archive(UID, "73-1")
     key = f"v1/{UID}/73-1/base/bkp_{'a' * 26}/"
-    told = {"timeline": 1, "startLSN": "0/10", "stopLSN": "0/20", "objectKey": key}
+    told: dict[str, Any] = {"timeline": 1, "startLSN": "0/10", "stopLSN": "0/20", "objectKey": key}
     good = backup("good", ago(1), "pitr", method="Physical", **told)
     others = [
         backup("logical", ago(1), **told),

@@ -12,8 +12,7 @@ from postbase_operator.archive.backup_order import BackupOrder, BackupWord
 from postbase_operator.errors import Unavailable
 from postbase_operator.railway.backups import backup_runs
 from postbase_operator.railway.backups.backup_runs import BackupRuns
-from postbase_operator.railway.graphql.deployments import Deployment
-from postbase_operator.railway.graphql.reads import LogLine
+from postbase_operator.railway.graphql.deployments import Deployment, LogLine
 from postbase_operator.railway.ground import Ground
 from unit.conftest import NOW
 from unit.desired.test_backup_job import run_of

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -39,7 +40,7 @@ def test_at_most_what_its_limits_allow() -> None:
 
 
 def test_the_status_says_how_much_and_as_of_when() -> None:
-    small = {"resources": {"cpu": "500m", "memory": "1G"}}
+    small: dict[str, Any] = {"resources": {"cpu": "500m", "memory": "1G"}}
     assert told(database(**small), 5000, Prices()).to_wire() == {
         "atMost": "20.75",
         "pricesOf": "2026-08-21",
@@ -62,7 +63,11 @@ def test_parts_add_up_and_more_never_costs_less(
 
 def test_an_installation_may_set_newer_prices() -> None:
     prices = Prices.of('{"asOf": "2026-11-01", "cpu": 25, "egress": 0.1}')
-    assert (prices.as_of, prices.cpu, prices.egress) == (date(2026, 11, 1), 25, Decimal("0.1"))
+    assert (prices.as_of, prices.cpu, prices.egress) == (
+        date(2026, 11, 1),
+        Decimal(25),
+        Decimal("0.1"),
+    )
     assert prices.memory == Prices().memory
     assert Prices.of("") == Prices()
 

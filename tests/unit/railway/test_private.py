@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
@@ -111,10 +112,11 @@ def test_no_commit_waits_for_what_only_a_deployment_can_let_go(rpo: RecoveryPoin
     if rpo is RecoveryPoint.ASYNC:
         check_support(private(pitr={"rpo": rpo.value}))
         return check_private_step(private(), applied)
-    for check in (
+    checks: tuple[Callable[[], None], ...] = (
         lambda: check_support(private(pitr={"rpo": rpo.value})),
         lambda: check_private_step(private(), applied),
-    ):
+    )
+    for check in checks:
         with pytest.raises(InvalidSpec, match="set Async") as said:
             check()
         refused(said.value, "spec.pitr.rpo")

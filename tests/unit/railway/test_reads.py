@@ -70,7 +70,8 @@ async def test_one_request_shows_all_databases_of_an_environment() -> None:
     assert "service2" not in sent
     assert (state.unmerged, state.config_etag) == (2, "1")
     found = state.named("db-1")
-    assert found is state.service("s1") is not None
+    assert found is not None
+    assert found is state.service("s1")
     assert found.image == "postgres:17"
     assert found.latest_deployment is not None
     assert found.latest_deployment.image == "i"

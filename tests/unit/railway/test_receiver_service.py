@@ -138,6 +138,8 @@ def test_it_is_in_the_estimate() -> None:
     assert at_most(DB) == AT_MOST
     assert at_most(database(provider="Railway", expose="Private")) == AT_MOST_BACKING_UP
     alone, both = (cost(DB, 5_000, LISTED, each).at_most for each in (None, AT_MOST))
+    assert both is not None
+    assert alone is not None
     assert float(both) - float(alone) == pytest.approx(25.0)  # a processor, half a GB
 
 

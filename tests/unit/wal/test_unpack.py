@@ -147,7 +147,7 @@ CONTENT = {"base/1": b"one", "base/2": b"two", CONTROL: b"control"}
 
 
 def unpack_pieces(folder: Path, pieces: Iterable[bytes], content: dict[str, bytes]) -> None:
-    openers = [lambda stored=stored: [stored] for stored in pieces]  # type: ignore[misc]
+    openers = [lambda stored=stored: [stored] for stored in pieces]
     unpack(openers, Manifest.parse(manifest_of(content)), folder)
 
 
