@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import ssl
 import threading
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,6 +21,7 @@ from node import ports
 from postbase_operator.api.database import Database
 from postbase_operator.archive.receiver import TOKEN_KEY, ReceiverReport
 from postbase_operator.desired import names
+from postbase_operator.errors import Unavailable
 from postbase_operator.jobs.receiver_port import Desk, Port
 from postbase_operator.kube import receivers
 from postbase_operator.kube.admin import Admin
@@ -55,7 +58,11 @@ class Keys:
 
     async def sidecar(self, _: Database) -> tuple[bytes, str]:
         self.asked += 1
+        await self.wait()
         return self.authority.certificate, self.token
+
+    async def wait(self) -> None:
+        """Nothing, but in a test that says so."""
 
 
 class Sidecar:
@@ -95,6 +102,7 @@ class Sidecar:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(names, "SIDECAR_PORT", ports.free())
     monkeypatch.setattr(receivers, "FRESH", 0.0)
+    monkeypatch.setattr(receivers, "ROUND", 0.02)
     monkeypatch.setattr(receivers, "TIMEOUT", aiohttp.ClientTimeout(total=30.0))
 
 
@@ -197,7 +205,7 @@ async def test_who_watches_is_called_once_for_each_change(
     woken: asyncio.Queue[Database] = asyncio.Queue()
     async with sidecar.serving(tmp_path):
         await asks.ask(SHOP, HERE)
-        watching = asyncio.create_task(asks.watch(woken.put_nowait))
+        watching = asyncio.create_task(asks.watch(woken.put_nowait, lambda _: True))
         before = sidecar.requests
         while sidecar.requests < before + 3:  # noqa: ASYNC110 - another side's count
             await asyncio.sleep(0.05)
@@ -208,3 +216,73 @@ async def test_who_watches_is_called_once_for_each_change(
     asks.forget(SHOP)
     watching.cancel()
     assert woken.empty()
+
+
+@asynccontextmanager
+async def watched(asks: Receivers, is_there: Callable[[Database], bool]) -> AsyncIterator[None]:
+    watching = asyncio.create_task(asks.watch(lambda _: None, is_there))
+    try:
+        yield
+    finally:
+        watching.cancel()
+        await asyncio.wait([watching])
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
+        while not condition():  # noqa: ASYNC110 - another side's state
+            await asyncio.sleep(0.02)
+
+
+def holds_nothing(asks: Receivers) -> bool:
+    return not asks._heard and not asks._doors
+
+
+async def test_one_that_is_forgotten_while_it_is_asked_is_not_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its Database was deleted at that moment: reading its keys would make its Secrets anew."""
+    monkeypatch.setattr(receivers, "ASKED_EVERY", 0.0)
+    monkeypatch.setattr(receivers, "DOOR_LASTS", 0.0)
+    keys, opened = Keys(), asyncio.Event()
+    sidecar, asks = Sidecar(keys), asking(keys)
+    async with sidecar.serving(tmp_path):
+        await asks.ask(SHOP, HERE)
+        monkeypatch.setattr(keys, "wait", opened.wait)
+        async with watched(asks, lambda _: True):
+            await until(lambda: keys.asked == 2)
+            asks.forget(SHOP)
+            opened.set()
+            await until(lambda: sidecar.requests == 2)
+            await until(lambda: holds_nothing(asks))
+
+
+async def test_one_that_went_without_a_word_is_forgotten(tmp_path: Path) -> None:
+    """Somebody took its finalizer away."""
+    sidecar, there = Sidecar(Keys()), [SHOP]
+    asks = asking(sidecar.keys)
+    async with sidecar.serving(tmp_path), watched(asks, lambda db: db in there):
+        await asks.ask(SHOP, HERE)
+        there.clear()
+        await until(lambda: holds_nothing(asks))
+
+
+async def test_while_the_cluster_is_in_trouble_it_is_asked_no_more_often(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receivers, "ASKED_EVERY", 0.5)
+    monkeypatch.setattr(receivers, "DOOR_LASTS", 0.0)
+    keys, at = Keys(), list[float]()
+    sidecar, asks = Sidecar(keys), asking(keys)
+
+    async def troubled() -> None:
+        at.append(time.monotonic())
+        raise Unavailable("Kubernetes API", "503")
+
+    async with sidecar.serving(tmp_path):
+        heard = await asks.ask(SHOP, HERE)
+        monkeypatch.setattr(keys, "wait", troubled)
+        async with watched(asks, lambda _: True):
+            await until(lambda: len(at) == 4)
+    assert min(after - before for before, after in pairwise(at)) >= 0.5
+    assert asks._heard["u"].at == heard.at, "what is held is as old as it is"

@@ -127,7 +127,7 @@ class Operator:
                 name="gone-log",
             ),
             asyncio.create_task(
-                kubernetes.archives.receivers.watch(lambda db: queue.add(_key_of(db))),
+                kubernetes.archives.watch(lambda db: queue.add(_key_of(db))),
                 name="receivers",
             ),
         ]

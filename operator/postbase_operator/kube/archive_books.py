@@ -25,7 +25,7 @@ from postbase_operator.kube.archive_listing import Ends, listed
 from postbase_operator.kube.budget import Allowance
 from postbase_operator.kube.cache import Cache
 from postbase_operator.kube.catalogue import restorable
-from postbase_operator.kube.kinds import BACKUP, PROJECT
+from postbase_operator.kube.kinds import BACKUP, DATABASE, PROJECT
 from postbase_operator.kube.session import Session
 from postbase_operator.kube.stores import Source, Stores
 from postbase_operator.objectstore.store import Reason, StoreUnavailable
@@ -86,6 +86,10 @@ class Books:
         listing = self._listings.pop(uid, None)
         if listing is not None and listing.task is not None:
             listing.task.cancel()
+
+    def is_there(self, db: Database) -> bool:
+        body = self._cache.get(DATABASE, db.metadata.namespace, db.metadata.name)
+        return body is not None and body["metadata"]["uid"] == db.metadata.uid
 
     def project(self, db: Database) -> Project | None:
         body = self._cache.get(PROJECT, db.metadata.namespace, db.spec.project_ref.name)

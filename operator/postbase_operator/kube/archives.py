@@ -61,6 +61,10 @@ class Archives:
     def project(self, db: Database) -> Project | None:
         return self._books.project(db)
 
+    async def watch(self, wake: Callable[[Database], None]) -> None:
+        """Asks the sidecars of all that are there; `wake`: of one that says something else."""
+        await self.receivers.watch(wake, self._books.is_there)
+
     async def look(self, db: Database, process: Process, system_id: str) -> ArchiveSeen | None:
         """None where there is no store. What the store raises is told, not raised."""
         source = self._books.source(db)

@@ -27,6 +27,7 @@ from postbase_operator.planning.archiving_health import LAGGING_FROM
 
 logger = logging.getLogger(__name__)
 ASKED_EVERY = 10.0
+ROUND = 1.0
 FRESH = 4.0
 """Seconds for which an answer counts as the present one."""
 TIMEOUT = aiohttp.ClientTimeout(total=4.0)
@@ -45,13 +46,15 @@ class Door:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """The last answer of one sidecar. One of `report` and `silence` is None."""
+    """The last answer of one sidecar. One of `report` and `silence` is None. `tried`: when the
+    cluster stood in the way of another one (both by the monotonic clock)."""
 
     db: Database
     address: str
     at: float
     report: ReceiverReport | None = None
     silence: Silence | None = None
+    tried: float = 0.0
 
     @property
     def gist(self) -> tuple[object, ...]:
@@ -91,40 +94,57 @@ class Receivers:
         same = held is not None and held.address == address
         if held is not None and same and time.monotonic() - held.at < FRESH:
             return held
-        return await self._ask(db, address, held if same else None)
+        heard = await self._ask(db, address, held if same else None)
+        self._heard[db.metadata.uid] = heard
+        return heard
 
-    async def watch(self, wake: Callable[[Database], None]) -> None:
-        """Asks all of them over and over; `wake` is called where one answers otherwise than it
-        did. Until cancelled."""
+    async def watch(
+        self, wake: Callable[[Database], None], is_there: Callable[[Database], bool]
+    ) -> None:
+        """Asks all of them over and over that are there; `wake` is called where one answers
+        otherwise than it did. Until cancelled."""
         limit = asyncio.Semaphore(SIDE_BY_SIDE)
 
         async def again(held: Heard) -> None:
             async with limit:
-                try:
-                    fresh = await self._ask(held.db, held.address, held)
-                except PostbaseError as error:  # the cluster's own trouble: the next round's
-                    logger.info("a sidecar was not asked", extra={"error": str(error)})
-                    return
+                fresh = await self._again(held)
+            present = self._heard.get(held.db.metadata.uid)
+            if present is None:
+                # Forgotten meanwhile. Kept all the same, one that was deleted was asked for ever,
+                # and its Secrets were made anew for it each second.
+                self.forget(held.db)  # the door was opened anew
+            if present is not held:
+                return
+            self._heard[held.db.metadata.uid] = fresh
             if fresh.gist != held.gist:
                 wake(held.db)
 
         while True:
+            for gone in [held.db for held in self._heard.values() if not is_there(held.db)]:
+                self.forget(gone)  # somebody took its finalizer away
             due = time.monotonic() - ASKED_EVERY
-            await asyncio.gather(*(again(h) for h in [*self._heard.values()] if h.at <= due))
-            await asyncio.sleep(1.0)
+            asked = [held for held in self._heard.values() if max(held.at, held.tried) <= due]
+            await asyncio.gather(*(again(held) for held in asked))
+            await asyncio.sleep(ROUND)
+
+    async def _again(self, held: Heard) -> Heard:
+        """What is held already, where the cluster has trouble of its own: until the next round."""
+        try:
+            return await self._ask(held.db, held.address, held)
+        except PostbaseError as error:
+            logger.info("a sidecar was not asked", extra={"error": str(error)})
+            return replace(held, tried=time.monotonic())
 
     async def _ask(self, db: Database, address: str, before: Heard | None) -> Heard:
         uid = db.metadata.uid
         try:
             door = await self._door(db)
-            heard = Heard(db, address, time.monotonic(), await _report(db, address, door))
+            return Heard(db, address, time.monotonic(), await _report(db, address, door))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             self._doors.pop(uid, None)  # certificate and token may be others by now
-            heard = self._silent(db, address, before, "ReceiverDown", _words(error))
+            return self._silent(db, address, before, "ReceiverDown", _words(error))
         except (UnreadableRecord, NotReady) as error:
-            heard = self._silent(db, address, before, "ReceiverDown", str(error))
-        self._heard[uid] = heard
-        return heard
+            return self._silent(db, address, before, "ReceiverDown", str(error))
 
     def _silent(
         self, db: Database, address: str, before: Heard | None, reason: str, why: str
