@@ -199,7 +199,7 @@ class Controllers:
     async def _collect(self) -> bool:
         """Whatever belonged to a Database that is gone."""
         there = {body["metadata"]["uid"] for body in self.of(DATABASE)}
-        for (kind, _), body in self.objects.items():
+        for (kind, _), body in list(self.objects.items()):
             owners = body["metadata"].get("ownerReferences") or []
             missed = [o for o in owners if o["kind"] == "Database" and o["uid"] not in there]
             if missed and not await self._lives(missed[0], body["metadata"]["namespace"]):

@@ -10,7 +10,10 @@ import asyncio
 import os
 import pickle
 import sys
+import threading
+import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +24,12 @@ from psycopg.conninfo import conninfo_to_dict
 from apiserver.interruptions import Wire
 from apiserver.postgres import Rows, Server
 from postbase_operator import cli
+from postbase_operator.handlers import process
+from postbase_operator.kube.lease import Elector, Timing
 
 POSTGRES = "POSTGRES"
+STOOD_STILL = "stood-still-"
+TICK = 0.05
 
 
 async def send(writer: asyncio.StreamWriter, frame: object) -> None:
@@ -95,6 +102,25 @@ async def serve(socket: Path, find: Callable[[str], Server | None]) -> asyncio.S
     return await asyncio.start_unix_server(session, socket)
 
 
+def watch_time(folder: Path) -> None:
+    """The longest this process stood still, in seconds, in a file of its own."""
+    longest = 0.0
+    while True:
+        began = time.monotonic()
+        time.sleep(TICK)
+        late = time.monotonic() - began - TICK
+        if late > longest:
+            longest = late
+            file = folder / f"{STOOD_STILL}{os.getpid()}"
+            file.with_suffix(".new").write_text(str(longest))
+            file.with_suffix(".new").replace(file)
+
+
 if __name__ == "__main__":
+    if "STEADY_LEASE" in os.environ:
+        steady = partial(Elector, timing=Timing(duration=60.0, deadline=50.0))
+        process.Elector = steady  # type: ignore[assignment,attr-defined]
+    folder = Path(os.environ[POSTGRES]).parent
+    threading.Thread(target=watch_time, args=(folder,), daemon=True).start()
     psycopg.AsyncConnection.connect = Connection.connect  # type: ignore[assignment,method-assign]
     sys.exit(cli.main(["operator"]))

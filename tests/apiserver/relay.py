@@ -6,7 +6,6 @@ import asyncio
 import json
 import ssl
 import time
-from bisect import bisect_left
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -208,10 +207,14 @@ async def ended(task: asyncio.Task[None]) -> None:
         await task
 
 
-def fastest(requests: list[Request], window: float = 1.0) -> int:
-    """The most requests within any so many seconds."""
-    moments = sorted(request.at for request in requests)
-    return max((bisect_left(moments, at + window) - i for i, at in enumerate(moments)), default=0)
+def ahead(requests: list[Request], rate: float, since: float) -> float:
+    """How many more there were, at worst, than a second's worth and `rate` a second since then.
+
+    Whoever stands still makes a request late, never early: a count from a beginning is exact on any
+    machine, one of any second is not.
+    """
+    moments = sorted(each.at for each in requests if each.at >= since)
+    return max((n - rate * (1 + at - since) for n, at in enumerate(moments, 1)), default=0.0)
 
 
 def unrenewed(requests: list[Request]) -> float:

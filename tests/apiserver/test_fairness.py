@@ -117,7 +117,7 @@ async def test_a_server_that_hangs_holds_up_no_other_database(
     loop: Loop, silent: list[asyncio.StreamWriter], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All the time that the others take, on however slow a machine."""
-    monkeypatch.setattr(connect, "CONNECT_TIMEOUT", 80)
+    monkeypatch.setitem(connect.OURS, "connect_timeout", 80)
     await hang(loop, silent, "hung")
     others = [f"other-{number}" for number in range(5)]
     before = loop.runs[loop.key("hung")]

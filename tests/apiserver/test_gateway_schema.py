@@ -100,7 +100,7 @@ def call(target: Target, case: schemathesis.Case[Any]) -> Response:
     case.headers["X-Forwarded-For"] = f"10.1.{number >> 8 & 255}.{number & 255}"
     while True:
         headers = {"Authorization": f"Bearer {token}"}
-        response = case.call(base_url=target.url, headers=headers)
+        response = case.call(base_url=target.url, headers=headers, timeout=60)
         if response.status_code != 429:
             return response
         time.sleep(int(response.headers["retry-after"][0]))

@@ -23,7 +23,7 @@ from apiserver.access import ROOT
 from apiserver.controllers import STORAGE_CLASS, Controllers
 from apiserver.interruptions import Client, Wire
 from apiserver.loop import MANAGER, eventually, resource
-from apiserver.operator_process import POSTGRES, serve
+from apiserver.operator_process import POSTGRES, STOOD_STILL, serve
 from apiserver.own_plane import OwnPlane, child
 from apiserver.postgres import Server
 from apiserver.relay import Relay, Request, ended, kubeconfig, relay_to
@@ -73,6 +73,11 @@ class World:
     @property
     def folder(self) -> Path:
         return self.own.plane.folder
+
+    def operator_stood_still(self) -> float:
+        """The longest time, in seconds, for which an operator's process got to nothing."""
+        files = self.folder.glob(f"{STOOD_STILL}*[0-9]")
+        return max((float(file.read_text()) for file in files), default=0.0)
 
     # -- what a user does --------------------------------------------------------------------
 
@@ -249,6 +254,8 @@ async def world(own: OwnPlane, **settings: str) -> AsyncIterator[World]:
     made = World(own, relay, session, settings=settings)
     told.append(made.hear)
     await _prepare(session)
+    for file in made.folder.glob(f"{STOOD_STILL}*"):
+        file.unlink()
     async with relay.serving():
         postgres = await serve(made.folder / "postgres", made.server_of)
         tasks = [asyncio.create_task(made.control()), asyncio.create_task(made.operate())]

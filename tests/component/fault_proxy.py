@@ -122,6 +122,7 @@ class Hangs:
     """Nothing happens until the client goes away."""
 
     def __call__(self, request: Request) -> None:
+        request.client.settimeout(None)  # that is for the client to say
         while request.client.recv(1 << 16):
             pass
 

@@ -169,7 +169,7 @@ class Place:
             "password": PASSWORD,
             "dbname": "railway",
             "sslmode": "require",
-            "connect_timeout": "5",
+            "connect_timeout": "60",
         }
         return psycopg.conninfo.make_conninfo(**(given | more))
 

@@ -78,7 +78,7 @@ class Pod:
         )
         trust = ssl.create_default_context(cadata=self.ca)
         try:
-            with urllib.request.urlopen(request, timeout=5, context=trust) as answer:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=60, context=trust) as answer:  # noqa: S310
                 return answer.status, answer.read()
         except urllib.error.HTTPError as error:
             with error:

@@ -49,7 +49,7 @@ class Tls:
 
     def connect(self, folder: Path, host: str = HOST) -> Replication:
         conninfo = over_tls(host, "127.0.0.1", folder, "backup", port=self.server.port)
-        return Replication.connect(conninfo, timeout=10)
+        return Replication.connect(conninfo, timeout=60)
 
 
 @contextmanager

@@ -56,6 +56,7 @@ def busy(server: Server) -> Iterator[None]:
     thread = threading.Thread(target=work)
     thread.start()
     try:
+        until("it writes", lambda: server.sql("SELECT 1 FROM pairs LIMIT 1"))
         yield
     finally:
         stop.set()
@@ -196,7 +197,7 @@ def test_the_server_keeps_the_log_while_the_store_is_behind(
 ) -> None:
     """Longer than the server waits for one that says nothing, by more than it keeps by itself."""
     server = servers.new(
-        major, max_wal_size="'32MB'", min_wal_size="'32MB'", wal_sender_timeout="'5s'"
+        major, max_wal_size="'32MB'", min_wal_size="'32MB'", wal_sender_timeout="'15s'"
     )
     server.load(32)
     one, written, stalled = threading.Lock(), threading.Event(), threading.Event()
@@ -209,7 +210,7 @@ def test_the_server_keeps_the_log_while_the_store_is_behind(
                 written.set()
         if "wal/" in key and not stalled.is_set():
             written.wait(60)
-            stalled.wait(7)
+            stalled.wait(20)
             stalled.set()
 
     sink = FolderSink(tmp_path, before_each=write_meanwhile)

@@ -39,7 +39,7 @@ def caring(server: Server, wish: ServerWish, now: list[float] | None = None) -> 
     async def door(dbname: str) -> AsyncIterator[Connection]:
         try:
             connection = await psycopg.AsyncConnection.connect(
-                server.conninfo, dbname=dbname, autocommit=True, **OURS
+                server.conninfo, dbname=dbname, autocommit=True, **(OURS | {"connect_timeout": 60})
             )
         except psycopg.OperationalError as error:
             raise Unavailable(POSTGRESQL, str(error)) from error

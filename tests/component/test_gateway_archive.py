@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import cast
 from uuid import UUID
 
+import aiohttp
 import pytest
 
 from component.gateway_server import Cluster
@@ -19,6 +20,7 @@ from postbase_operator.api.database_status import ReceiverState
 from postbase_operator.archive.keys import Archive, ChunkKey, HistoryKey, SegmentKey
 from postbase_operator.archive.receiver import TOKEN_KEY, ReceiverReport
 from postbase_operator.errors import Unavailable
+from postbase_operator.gateway import sidecars as gateway_sidecars
 from postbase_operator.gateway.downloads import Stores, earlier
 from postbase_operator.gateway.held import Held
 from postbase_operator.gateway.problems import Problem
@@ -78,7 +80,8 @@ class Sidecar:
 
 
 @pytest.fixture
-def sidecar(tmp_path: Path) -> Sidecar:
+def sidecar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sidecar:
+    monkeypatch.setattr(gateway_sidecars, "TIMEOUT", aiohttp.ClientTimeout(total=60))
     return Sidecar(tmp_path)
 
 

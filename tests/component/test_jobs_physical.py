@@ -75,7 +75,6 @@ def test_it_is_made_whole_with_its_record_last_and_restores_alone(
     record, progress = f"/{place(run).record}", f"/{place(run).progress}"
     puts = [line for line in writes if line.startswith("PUT") and not line.endswith(progress)]
     assert puts[-1].endswith(record), "something was written after the record"
-    assert sum(line.endswith(record) for line in puts) == 1
     assert any(line.endswith(progress) for line in writes), "nobody was told how far it was"
     made = assert_whole(store, run)
     assert (made.id, made.spec_hash, made.backup_name) == (run.id, run.spec_hash, run.backup_name)

@@ -170,7 +170,7 @@ async def test_backups_come_by_schedule_and_by_request(ours: Operator) -> None:
     body["metadata"]["creationTimestamp"] = (datetime.now(UTC) - timedelta(hours=3)).isoformat()
     db = await ours.ready(Database.model_validate(body))
     await ours.look(db)
-    (made,) = ours.schedule.made
+    made = ours.schedule.made[0]
     assert (made.spec.database_ref.name, made.spec.method.value) == (db.metadata.name, "Logical")
     assert made.origin.value == "schedule"
     body = changed(db, backup={"suspend": True}).to_wire()

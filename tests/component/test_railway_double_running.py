@@ -260,8 +260,9 @@ def test_api_and_proxies_are_where_they_are_to_be_reached() -> None:
         assert proxy["domain"] == "127.0.0.77."
         rendered = place.call("ReadRenderedVariables", projectId=place.project, **place.where)
         assert rendered["RAILWAY_TCP_PROXY_DOMAIN"] == "127.0.0.77"
-        with pytest.raises(psycopg.OperationalError, match="refused"):
-            psycopg.connect(place.conninfo(host="127.0.0.1"))
+        listen = {each.host for each in railway.world.forwarders.values()}
+        assert "127.0.0.77" in listen
+        assert "127.0.0.1" not in listen
 
 
 def test_as_a_process_it_ends_with_its_standard_input() -> None:

@@ -131,7 +131,7 @@ def test_an_outage_blocks_acknowledgements_and_not_the_server(
 ) -> None:
     monkeypatch.setattr(streaming, "MEMORY", 24 << 20)
     held = noted(monkeypatch)
-    server.configure(wal_sender_timeout="'5s'")
+    server.configure(wal_sender_timeout="'15s'")
     server.stop()
     server.start()
     with receiving(server, proxied) as running:
@@ -140,7 +140,7 @@ def test_an_outage_blocks_acknowledgements_and_not_the_server(
         server.load(50)
         until("it is told", lambda: running.report.store_failing_since)
         until("memory is full", lambda: max(held, default=0) >= streaming.MEMORY)
-        until("seconds go by", lambda: running.report.lag_seconds > 7)
+        until("seconds go by", lambda: running.report.lag_seconds > 20)
         assert (running.standing.received or 0) < position(server) - (8 << 20), "not all is held"
         assert slot_position(server) <= (running.standing.durable or 0)
         assert (running.standing.durable or 0) < safe + (8 << 20)

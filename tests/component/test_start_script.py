@@ -107,7 +107,7 @@ def fill(volume: Path) -> None:
     """Until there is no room for a byte: not after a crash either, at which a server takes away the
     caches of its catalogues."""
     for cache in volume.rglob("pg_internal.init"):
-        cache.unlink()
+        cache.unlink(missing_ok=True)
     ballast = os.open(volume / "ballast", os.O_CREAT | os.O_WRONLY)
     for size in (1 << 20, 512):
         with suppress(OSError):

@@ -55,10 +55,20 @@ def kill_a_copy(db: Db) -> Killed:
     db.rows(f"CREATE TABLE bulk AS {rows}")
     for number in range(1, COPIES + 1):
         run = backup(db, f"killed-copy-{number}", "Physical").apply()
-        if _killed_in_its_copy(run):
+        if _killed_in_its_copy(run) and _is_tried_again(run):
             return Killed.told(run)
         run.delete()
     raise AssertionError(f"none of {COPIES} copies was met in its middle")
+
+
+def _is_tried_again(run: Run) -> bool:
+    """False where it was killed only once all of it was stored."""
+
+    def known() -> bool:
+        return run.ready().get("reason") == "Retrying" or run.status().get("phase") in FINAL
+
+    eventually(known, "what became of it", seconds=90)
+    return run.status().get("phase") not in FINAL
 
 
 def _killed_in_its_copy(run: Run) -> bool:

@@ -186,6 +186,11 @@ class Cluster:
 
         eventually(gone, f"{kind} {namespace}/{name} is gone", seconds=330)
 
+    def forget(self, kind: str, namespace: str, name: str) -> None:
+        """By force, and without waiting: within milliseconds, which a kubectl needs to start."""
+        with _told():
+            self._direct.delete(kind, namespace, name, force=True)
+
     # -- pods ------------------------------------------------------------------------------
 
     def logs(self, namespace: str, pod: str, *flags: str) -> str:

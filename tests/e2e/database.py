@@ -18,6 +18,7 @@ from postbase_operator.kube.kinds import SECRET, Kind
 
 API_VERSION = "postbase.sh/v1alpha1"
 Row = tuple[Any, ...]
+STARTED = "SELECT pg_postmaster_start_time()"
 
 
 def resource(kind: Kind) -> str:
@@ -85,6 +86,10 @@ class Db:
                 return condition
         return None
 
+    def message(self, kind: str) -> str:
+        """Of a condition; "" where it is not there, or not yet told."""
+        return str((self.condition(kind) or {}).get("message", ""))
+
     def wait_for(self, kind: str, status: str, reason: str = "", *, seconds: float = 60) -> Body:
         """Waits for a condition of the newest generation; `reason` "" takes any."""
 
@@ -100,8 +105,14 @@ class Db:
             held = self.live().get("status", {}).get("conditions")
             raise AssertionError(f"{error}; its conditions: {held}") from None
 
+    def is_ready(self) -> bool:
+        return (self.condition("Ready") or {}).get("status") == "True"
+
     def wait_ready(self, *, seconds: float = 240) -> None:
+        """And clients get there: Ready is told as soon as the pod answers the operator, kube-proxy
+        may send others there a moment later."""
         self.wait_for("Ready", "True", seconds=seconds)
+        self.wait_answers()
 
     # -- its children ----------------------------------------------------------------------
 
@@ -190,12 +201,12 @@ class Db:
 
     def started_at(self) -> Any:
         """When this postmaster was started: what differs after a restart and after nothing else."""
-        return self.value("SELECT pg_postmaster_start_time()")
+        return self._reached(STARTED)[0][0]
 
     def is_restarted(self, started: Any) -> bool:
         """Whether another postmaster answers than the one that was started then."""
         try:
-            return bool(self.started_at() != started)
+            return bool(self.value(STARTED) != started)
         except psycopg.OperationalError:
             return False
 
@@ -214,8 +225,7 @@ class Db:
         eventually(self.answers, f"{self.name} answers SQL", seconds=seconds)
 
     def fill(self, *values: str) -> None:
-        """A table `notes` with these rows. Ready is told as soon as the pod answers the operator;
-        kube-proxy may send clients there a moment later."""
+        """A table `notes` with these rows."""
         self.wait_answers()
         with self.connect() as connection:
             connection.execute("CREATE TABLE IF NOT EXISTS notes (text text PRIMARY KEY)")
@@ -223,7 +233,19 @@ class Db:
                 connection.execute("INSERT INTO notes VALUES (%s)", [value])
 
     def notes(self) -> list[str]:
-        return [row[0] for row in self.rows("SELECT text FROM notes ORDER BY text")]
+        return [row[0] for row in self._reached("SELECT text FROM notes ORDER BY text")]
+
+    def _reached(self, statement: str) -> list[Row]:
+        """The nodes' rules may for a moment longer name an address at which nobody is any more,
+        beside the one that serves: that one answer came says nothing of the next."""
+
+        def rows() -> tuple[list[Row], ...]:
+            try:
+                return (self.rows(statement),)
+            except psycopg.OperationalError:
+                return ()
+
+        return eventually(rows, f"{self.name} answers", seconds=30)[0]
 
     def restart_pod(self, *flags: str) -> None:
         """Deletes the pod and waits for the next one to answer."""

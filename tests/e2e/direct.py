@@ -19,9 +19,16 @@ import urllib3
 Body = dict[str, Any]
 PATIENCE = 20.0
 """Seconds for one answer."""
-AGAIN = urllib3.Retry(total=3, redirect=0, allowed_methods={"GET"}, backoff_factor=0.3)
-"""As kubectl does it: a server that is too busy, or has just closed an idle connection, is asked
-again. What writes is sent once."""
+AGAIN = urllib3.Retry(
+    total=5,
+    redirect=0,
+    allowed_methods={"GET"},
+    backoff_factor=0.3,
+    status_forcelist={429, 500, 502, 503, 504},
+    raise_on_status=False,
+)
+"""A server that is too busy, whose etcd stands still, or that has just closed an idle connection,
+is asked again. What writes is sent once."""
 
 
 class Refused(Exception):
@@ -70,9 +77,12 @@ class Direct:
         path = f"{self._collection(kind, namespace)}/{name}?fieldValidation=Strict"
         self._ask("PATCH", path, patch, "application/merge-patch+json")
 
-    def delete(self, kind: str, namespace: str, name: str) -> None:
-        """Asks for it, in the background as kubectl does, and returns at once. Raises Refused."""
-        options = {"propagationPolicy": "Background"}
+    def delete(self, kind: str, namespace: str, name: str, *, force: bool = False) -> None:
+        """Asks for it, in the background as kubectl does, and returns at once. By force the object
+        goes without waiting for what it stands for. Raises Refused."""
+        options: Body = {"propagationPolicy": "Background"}
+        if force:
+            options["gracePeriodSeconds"] = 0
         self._ask("DELETE", f"{self._collection(kind, namespace)}/{name}", options)
 
     def _collection(self, kind: str, namespace: str) -> str:

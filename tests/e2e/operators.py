@@ -123,7 +123,7 @@ def kill(cluster: Cluster, pod: str) -> None:
     A deletion by force alone is no kill: the kubelet still sends SIGTERM first.
     """
     ctr("tasks", "kill", "--signal=SIGKILL", container_id(cluster, pod))
-    cluster.delete("pod", OPERATOR_NAMESPACE, pod, "--force", "--grace-period=0", "--wait=false")
+    cluster.forget("pod", OPERATOR_NAMESPACE, pod)
 
 
 def freeze(cluster: Cluster, pod: str) -> str:

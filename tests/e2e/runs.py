@@ -47,6 +47,9 @@ class Run:
         found: Body = self.live().get("status") or {}
         return found
 
+    def is_completed(self) -> bool:
+        return bool(self.status().get("phase") == "Completed")
+
     def ready(self) -> Body:
         """The condition Ready; empty where there is none yet."""
         conditions: list[Body] = self.status().get("conditions") or []

@@ -44,7 +44,7 @@ def databases(new_db: NewDb, bucket: Bucket) -> Iterator[dict[str, Db]]:
     """Ready, with rows; what they have stored goes in the end."""
     made = {name: new_db(name) for name in ("main", "nightly", "dumped", "copied")}
     for db in made.values():
-        db.apply()
+        db.apply(backup={"suspend": True})  # no dump by schedule is taken for one by hand
     for db in made.values():
         db.wait_ready(seconds=180)
         db.fill("a row of mine")
@@ -71,7 +71,7 @@ def db(databases: dict[str, Db]) -> Db:
 def scheduled(databases: dict[str, Db]) -> Db:
     """From the first minute on it makes backups by itself."""
     db = databases["nightly"]
-    db.patch(backup={"schedule": "* * * * *", "spread": "0s", "retentionDays": 2})
+    db.patch(backup={"schedule": "* * * * *", "spread": "0s", "retentionDays": 2, "suspend": False})
     return db
 
 

@@ -88,8 +88,9 @@ def test_an_image_of_another_major_starts_nothing_and_the_right_one_heals(new_db
 def test_a_claim_that_nobody_serves_is_told(new_db: NewDb) -> None:
     db = new_db("no-class")
     db.apply(storage={"size": "1Gi", "storageClassName": "none-such"}, deletionPolicy="Delete")
-    said = db.wait_for("Ready", "False", "Unschedulable", seconds=30)
-    assert "PersistentVolumeClaim" in said["message"]
+    db.wait_for("Ready", "False", "Unschedulable", seconds=30)
+    # The scheduler's first word may be that it has not heard of the claim yet.
+    eventually(lambda: "PersistentVolumeClaim" in db.message("Ready"), "it says what", seconds=30)
 
 
 def postmaster(db: Db) -> int:

@@ -46,12 +46,21 @@ def test_a_second_replica_by_hand_goes_and_spoils_nothing(db: Db) -> None:
 
 
 def test_scaled_to_nothing_by_hand_it_comes_back(db: Db) -> None:
-    """This does stop PostgreSQL: the StatefulSet's controller is quicker than anybody."""
+    """This does stop PostgreSQL: the StatefulSet's controller is mostly quicker than anybody."""
     db.fill("scaled to nothing")
     before = db.pod_uid()
     db.cluster.patch("statefulset", db.namespace, "main-1", {"spec": {"replicas": 0}})
     promised(has_replicas(db, 1), "one replica again", seconds=MENDED_WITHIN)
-    eventually(lambda: db.pod_uid() != before, "the pod was stopped", seconds=60)
+
+    def is_stopped_or_spared() -> bool:
+        live = db.cluster.get("statefulset", db.namespace, "main-1")
+        pod = db.cluster.find("pod", db.namespace, db.pod)
+        if pod is None or pod["metadata"]["uid"] != before:
+            return True
+        seen = live["status"].get("observedGeneration") == live["metadata"]["generation"]
+        return seen and "deletionTimestamp" not in pod["metadata"]  # we were quicker than anybody
+
+    eventually(is_stopped_or_spared, "the pod was stopped, or spared", seconds=120)
     db.wait_answers()
     assert "scaled to nothing" in db.notes()
     db.wait_ready()

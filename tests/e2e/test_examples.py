@@ -30,7 +30,7 @@ REFUSED = {
     "look-at-yesterday": "spec.source",
 }
 """What cannot be given to them is refused: begun empty they would look done."""
-WHY = ("NotImplemented", "NoArchive", "NoBaseBackup", "TargetBeforeWindow")
+WHY = ("NotImplemented", "NoArchive", "NoBaseBackup", "TargetBeforeWindow", "TargetAfterWindow")
 """The moments and the Database that they name are of no archive here."""
 BY_DEFAULT = {"spec.restartPolicy"}
 """Promised by their defaults, so named although the manifest is silent."""

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.timeout(900)
 DEPLOYMENT = "deployment/postbase-gateway"
 SMALL = {"cpu": 0.25, "memory": 256, "storage": 1}
 LOGINS = ("e2e-gateway-pro", "e2e-gateway-free")
-ASKED = 8
+ASKED = 16
 T = TypeVar("T")
 
 
@@ -174,7 +174,7 @@ def download(cluster: Cluster, url: str) -> bytes:
     address = cluster.get("service", namespace, name)["spec"]["clusterIP"]
     located = parts._replace(netloc=parts.netloc.replace(str(parts.hostname), address)).geturl()
     request = urllib.request.Request(located, headers={"Host": parts.netloc})  # noqa: S310
-    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+    with urllib.request.urlopen(request, timeout=90) as answer:  # noqa: S310
         return bytes(answer.read())
 
 
@@ -188,7 +188,7 @@ def is_over(database: CloudDatabase, restore: str) -> bool:
 
 
 def test_health(base: str) -> None:
-    with urllib.request.urlopen(f"{base}/", timeout=10) as answer:  # noqa: S310
+    with urllib.request.urlopen(f"{base}/", timeout=60) as answer:  # noqa: S310
         told = json.loads(answer.read())
     for shape in (told, told["data"]):
         assert (shape["name"], shape["status"]) == ("Postbase Cloud API", "healthy")

@@ -91,7 +91,7 @@ def test_a_request_restarts_once_and_learns_the_tag_anew(
     db, (_, second) = moved, digests
     before = db.pod_uid()
     db.annotate(REQUEST, "1")
-    eventually(lambda: db.pod_uid() not in ("", before), "another pod", seconds=60)
+    eventually(lambda: db.pod_uid() not in ("", before), "another pod", seconds=120)
     db.wait_known_to_run()
     db.wait_ready(seconds=30)
     assert running(db) == second

@@ -17,7 +17,7 @@ from e2e.operators import on_our_node
 from e2e.test_bad_days import postmaster
 from e2e.test_operator_killed import kill_operator
 from e2e.test_pitr import PITR, window
-from e2e.test_restore_bad_days import container, kill, store_pod
+from e2e.test_restore_bad_days import container, kill, kill_store
 from e2e.test_restores import Client, journal
 
 pytestmark = [
@@ -85,8 +85,7 @@ def test_nothing_is_lost_with_operators_store_network_processes_and_volume(
         more(client, 50, "the client writes")
         kill_operator(cluster)
         more(client, 50, "it writes on without an operator")
-        store = container(store_pod(cluster), "versitygw")
-        kill(str(store["containerID"]).rpartition("/")[2])
+        kill_store(cluster)
         more(client, 50, "it writes again once the store is back")
         cut(zero, client)
         pod = cluster.get("pod", zero.namespace, zero.pod)

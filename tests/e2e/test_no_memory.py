@@ -50,7 +50,7 @@ def test_sizes_that_only_the_start_finds_out_are_told_and_smaller_ones_heal(smal
             return ""
         return str(ready["message"])
 
-    said = eventually(told, "a condition that says what is missing", seconds=60)
+    said = eventually(told, "a condition that says what is missing", seconds=120)
     print(said)
     assert "memory" in said
     db.patch(parameters={"max_locks_per_transaction": "100"})

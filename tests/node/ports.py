@@ -1,7 +1,9 @@
 """Who holds a port: a port in a stranger's hands is an error that names port and process."""
 
+import os
 import secrets
 import socket
+from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,6 +18,11 @@ _FREE = range(16_384, 30_000)
 """Below what the kernel gives to whoever connects, and below Kubernetes' node ports: of a port of
 those, a client that asks over and over whether somebody listens is at last given it himself, and is
 connected to himself; and another's connection may hold it when it is to be listened on again."""
+
+
+_WORKERS = 8
+"""Of pytest, side by side: each has ports of its own."""
+_GIVEN: deque[int] = deque(maxlen=500)
 
 
 @dataclass(frozen=True)
@@ -37,11 +44,16 @@ def refuse_strangers(ports: Iterable[Port]) -> None:
 
 
 def free(address: str = "127.0.0.1") -> int:
-    """One that nobody holds now. Races are possible and lose quickly: the program says so."""
+    """One that nobody holds now, and that nobody of this run is about to take: seconds may pass
+    until whoever asked for it listens."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _WORKERS
     while True:
-        number = secrets.choice(_FREE)
+        number = secrets.choice(_FREE[worker::_WORKERS])
         with socket.socket() as probe, suppress(OSError):
+            if number in _GIVEN:
+                continue
             probe.bind((address, number))
+            _GIVEN.append(number)
             return number
 
 

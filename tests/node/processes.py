@@ -48,9 +48,10 @@ def ours() -> list[Process]:
 
 def running() -> dict[str, int]:
     """role -> pid of the daemons themselves. Their children carry the mark too: a shim whose
-    containerd is dead must not pass for it."""
+    containerd is dead must not pass for it, nor a child that has not become its program yet, which
+    is younger."""
     found = [p for p in ours() if p.argv and Path(p.argv[0]).name == p.role]
-    return {process.role: process.pid for process in found}
+    return {process.role: process.pid for process in reversed(found)}
 
 
 def end(pids: Iterable[int], *, seconds: float = 20) -> None:

@@ -139,13 +139,15 @@ class Process:
         with self._lock:
             pids = self.pids()
             for pid in pids:
-                os.kill(pid, signal.SIGSTOP)
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGSTOP)
         try:
             yield
         finally:
             with self._lock:
                 for pid in reversed([each for each in self.pids() if each in pids]):
-                    os.kill(pid, signal.SIGCONT)
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGCONT)
 
     def terminate(self) -> None:
         """SIGTERM, never SIGINT (§3 Stop); wrapper.sh does not pass it on."""

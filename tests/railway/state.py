@@ -226,7 +226,7 @@ class State:
     def deployments_of(self, service_id: str, environment_id: str) -> list[Deployment]:
         """The latest first."""
         mine = (service_id, environment_id)
-        every = self.deployments.values()
+        every = list(self.deployments.values())
         return [d for d in every if (d.service_id, d.environment_id) == mine][::-1]
 
     def live_proxy(self, service_id: str, environment_id: str) -> Proxy | None:

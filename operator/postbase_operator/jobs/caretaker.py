@@ -38,6 +38,10 @@ SOON = 1.0
 """Likewise, while something is on its way: PostgreSQL starts, or has just been changed."""
 TOLD_AGAIN = 90.0
 """Seconds after which a report is told again though nothing has changed: an old one is none."""
+TOLD_SOON = 10.0
+NEWS = 60.0
+"""Seconds after a change in which it is told again so soon. Railway may date a deployment later
+than its server's first answer, and what was told before that counts as of the server before it."""
 
 
 @dataclass(slots=True)
@@ -46,11 +50,14 @@ class Teller:
 
     clock: Callable[[], float] = time.monotonic
     _said: tuple[object, ...] = ()
+    _changed: float = 0.0
     _at: float = 0.0
 
     def is_due(self, report: ServerReport) -> bool:
         gist, now = gist_of(report), self.clock()
-        if gist == self._said and now - self._at < TOLD_AGAIN:
+        if gist != self._said:
+            self._changed = now
+        elif now - self._at < (TOLD_SOON if now - self._changed < NEWS else TOLD_AGAIN):
             return False
         self._said, self._at = gist, now
         return True

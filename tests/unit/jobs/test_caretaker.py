@@ -15,8 +15,10 @@ from postbase_operator.archive.record import UnreadableRecord
 from postbase_operator.archive.server_wish import ServerReport, ToldReceiver, Trouble
 from postbase_operator.jobs.caretaker import (
     LOOK_SECONDS,
+    NEWS,
     SOON,
     TOLD_AGAIN,
+    TOLD_SOON,
     Caretaker,
     Teller,
     pause,
@@ -29,6 +31,22 @@ from unit.archive.test_server_wish import AT, FACTS, SAID, WANTED
 SILENT = ServerReport(wish="w", at=AT, error="PostgreSQL: no")
 READS = ToldReceiver(at=AT, server="0/1", timeline=1)
 WHERE = {HOST: "shop-main-1.railway.internal", PORT: "5432"}
+
+
+def test_news_are_told_again_for_a_while() -> None:
+    """A deployment may be dated later than its server's first answer."""
+    now = [0.0]
+    teller = Teller(lambda: now[0])
+    told = []
+    while now[0] < NEWS + 2 * TOLD_AGAIN:
+        if teller.is_due(SAID):
+            told.append(now[0])
+        now[0] += 1.0
+    assert told[:3] == [0.0, TOLD_SOON, 2 * TOLD_SOON]
+    assert [each for each in told if each < NEWS] == told[: int(NEWS / TOLD_SOON)]
+    late = [each for each in told if each >= NEWS]
+    assert late[0] == NEWS - TOLD_SOON + TOLD_AGAIN
+    assert late[1] == late[0] + TOLD_AGAIN
 
 
 def test_figures_are_told_with_the_next_line_and_all_else_at_once() -> None:
