@@ -151,13 +151,14 @@ def test_no_log_holds_a_secret(life: Life) -> None:
     db = life.db
     said = db.cluster.operator_logs() + life.said
 
-    def shown() -> str:
+    def shown() -> list[str]:
+        """One text, which may be empty: a container that has just begun has said nothing."""
         try:
-            return db.cluster.logs(db.namespace, db.pod, "--all-containers", "--prefix")
+            return [db.cluster.logs(db.namespace, db.pod, "--all-containers", "--prefix")]
         except KubectlFailed:  # the kubelet is about to start one of them anew
-            return ""
+            return []
 
-    said += eventually(shown, "its logs", seconds=60)
+    said += eventually(shown, "its logs", seconds=60)[0]
     assert "postbase_operator" in said
     assert "starting PostgreSQL" in said
     assert life.known.told_in(said) == []
