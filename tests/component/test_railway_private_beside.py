@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 
@@ -13,7 +12,7 @@ from component.job_runs import keys
 from component.railway_operator import Operator, said
 from component.railway_private import hurry, inside, private_database, proxies_ever
 from component.railway_private_runs import ROWS, TABLE, Private, restored
-from component.railway_receivers import ON, Site, process
+from component.railway_receivers import ON, Site, archiving, process
 from component.servers import Servers, servers
 from postbase_operator.api.database import Database
 from postbase_operator.api.project import ProjectDefaults
@@ -45,11 +44,14 @@ def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("postbase_operator.railway.backups.backup_runs.SAID_EVERY", 0.2)
 
 
-@pytest.mark.parametrize("pitr", [ON, {"enabled": False}], ids=["archived", "not-archived"])
+@pytest.mark.parametrize("archived", [True, False], ids=["archived", "not-archived"])
 async def test_it_is_backed_up_and_serves_on_and_restores_to_the_same_rows(
-    ours: Operator, site: Site, s3_store: S3Store, servers: Servers, pitr: dict[str, Any]
+    ours: Operator, site: Site, s3_store: S3Store, servers: Servers, archived: bool
 ) -> None:
-    db = await ours.ready(private_database(postgresVersion="15", pitr=pitr))
+    if archived:  # Ready may be told before it is deployed anew for the archive
+        db = await archiving(ours, expose="Private")
+    else:
+        db = await ours.ready(private_database(postgresVersion="15", pitr={"enabled": False}))
     inside(ours, site.place, db, TABLE)
     rows = inside(ours, site.place, db, ROWS)
     made = Private(ours, site, db, None, rows)

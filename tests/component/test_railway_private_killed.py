@@ -68,7 +68,7 @@ def railway() -> Iterator[RailwayDouble]:
 def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the double is late by is far from what counts as not there, on a slow machine too."""
     hurry(monkeypatch)
-    monkeypatch.setattr("component.railway_operator.SETTLES", 15.0)
+    monkeypatch.setattr("component.railway_operator.SETTLES", 5.0)
 
 
 def is_change(name: str) -> bool:
