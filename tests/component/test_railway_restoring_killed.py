@@ -40,6 +40,8 @@ def railway() -> Iterator[RailwayDouble]:
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("component.railway_operator.PATIENCE", 600.0)
     monkeypatch.setattr("component.railway_receivers.WITHIN", 600.0)
+    # Each of some sixty that are killed waits for it.
+    monkeypatch.setattr("component.railway_operator.SETTLES", 1.0)
 
 
 async def archive(
