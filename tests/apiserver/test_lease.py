@@ -73,8 +73,10 @@ async def test_one_leads_and_the_other_waits(sessions: list[Cuttable], namespace
     first, second = (
         elector(s, namespace, name, STEADY) for s, name in zip(sessions, "ab", strict=True)
     )
+    began, ended = time.monotonic(), list[float]()
     await first.acquire()
     keeping = asyncio.create_task(first.keep())
+    keeping.add_done_callback(lambda _: ended.append(time.monotonic()))
     try:
         await asyncio.wait_for(second.acquire(), STEADY.duration * 1.5)
     except TimeoutError:
@@ -82,6 +84,7 @@ async def test_one_leads_and_the_other_waits(sessions: list[Cuttable], namespace
     else:  # the first stood still for as long as it lasts, and has ended for it
         assert keeping.done(), "two lead"
         assert isinstance(keeping.exception(), LeaseLost)
+    assert not ended or ended[0] - began >= STEADY.deadline, "it gave up without a reason"
     keeping.cancel()
 
 

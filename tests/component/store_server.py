@@ -34,6 +34,8 @@ IMPATIENT = Limits(
     request=5.0,
     idle=5.0,
 )
+CALM = replace(IMPATIENT, request=60.0, idle=60.0, deadline=120.0)
+"""Where nothing hangs on purpose no attempt ends by itself, so they can be counted."""
 HASTY = replace(IMPATIENT, request=0.5, idle=0.5)
 STARTS_WITHIN = 30.0
 NUMBERS = itertools.count(1)

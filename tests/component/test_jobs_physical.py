@@ -23,7 +23,7 @@ from component.job_runs import (
 )
 from component.receivers import until
 from component.servers import Server, Servers, servers
-from component.store_server import StoreServer, store_of
+from component.store_server import CALM, StoreServer, store_of
 from postbase_operator.archive.keys import PhysicalFolder
 from postbase_operator.archive.record import RunPart
 from postbase_operator.archive.run import BackupRun, LastWord
@@ -69,12 +69,13 @@ def test_it_is_made_whole_with_its_record_last_and_restores_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(desk, "TOLD_EVERY", 0.0)
-    store = store_of(s3_config, endpoint=s3_proxy.endpoint)
+    store = store_of(s3_config, CALM, endpoint=s3_proxy.endpoint)
     take_physical(run, store, server.conninfo)
     writes = [line.split("?")[0] for line in s3_proxy.seen if not line.startswith(("GET", "HEAD"))]
     record, progress = f"/{place(run).record}", f"/{place(run).progress}"
     puts = [line for line in writes if line.startswith("PUT") and not line.endswith(progress)]
     assert puts[-1].endswith(record), "something was written after the record"
+    assert sum(line.endswith(record) for line in puts) == 1
     assert any(line.endswith(progress) for line in writes), "nobody was told how far it was"
     made = assert_whole(store, run)
     assert (made.id, made.spec_hash, made.backup_name) == (run.id, run.spec_hash, run.backup_name)

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from component.fault_proxy import Answers, Cuts, Fault, FaultProxy, Hangs, Lost, Resets, Slow
-from component.store_server import HASTY, IMPATIENT, plain_client, store_of
+from component.store_server import CALM, HASTY, plain_client, store_of
 from component.test_store_streams import DIGEST, LONG, PART, pieces, uploads
 from postbase_operator.errors import Conflict, PostbaseError
 from postbase_operator.objectstore import multipart
@@ -23,8 +23,6 @@ from postbase_operator.objectstore.store import (
     StoreUnavailable,
 )
 
-CALM = replace(IMPATIENT, request=60.0, idle=60.0, deadline=120.0)
-"""Where nothing hangs on purpose no attempt ends by itself, so they can be counted."""
 HANGING = replace(HASTY, attempts=20, deadline=60.0)
 """Of the many attempts some are for a disk that stands still."""
 

@@ -78,6 +78,7 @@ def test_clients_do_not_make_a_stop_a_crash(db: Db, clients: list[str]) -> None:
         for client in clients:
             connected.enter_context(CLIENTS[client](db))
         uid = db.pod_uid()
+        assert servers(uid), "else its end would be seen without one"
         db.cluster.delete("pod", db.namespace, db.pod, "--wait=false")
         # Not the pod's end, for which a busy containerd 1.6 may wait long after PostgreSQL's.
         eventually(lambda: not servers(uid), "PostgreSQL has ended", seconds=GONE_WITHIN)
