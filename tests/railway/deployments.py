@@ -127,7 +127,8 @@ def remove(world: World, deployment: Deployment, then: str = "REMOVED") -> None:
     box = world.boxes.get(deployment.id)
     if box is not None:
         box.terminate()
-    ends = world.clock.now() + draining_seconds(world, deployment)
+    waits = draining_seconds(world, deployment) * world.settings.delays.drain
+    ends = world.clock.now() + waits
 
     def look() -> None:
         if box is not None and not box.ended:

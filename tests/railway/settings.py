@@ -55,6 +55,9 @@ class Delays:
     backup: float = 0.1
     migration: float = 0.2
     deleted_seen: float = 30.0
+    drain: float = 0.2
+    """Not seconds: how much of a drain is waited. Ten seconds of it with each deployment were a
+    third of what the tests of a Database there took."""
 
     @classmethod
     def railway(cls) -> Delays:
@@ -74,6 +77,7 @@ class Delays:
             backup=10,
             migration=60,
             deleted_seen=60,
+            drain=1,
         )
 
 
