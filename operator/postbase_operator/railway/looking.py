@@ -12,7 +12,7 @@ from postbase_operator.planning.archiving import revision
 from postbase_operator.planning.observed import Access, Observed, ProcessState, VolumeRole
 from postbase_operator.railway import cost as costs
 from postbase_operator.railway import observe as observing
-from postbase_operator.railway import parameters, receiver_service, safe_settings, services
+from postbase_operator.railway import parameters, receiver_service, services
 from postbase_operator.railway.cost import Prices
 from postbase_operator.railway.generations import Family, Part
 from postbase_operator.railway.graphql.models import EnvironmentState, TcpProxy
@@ -92,9 +92,6 @@ class Looking:
         server, server_error = None, ""
         if process.state is ProcessState.RUNNING and (private or proxy is not None):
             server, server_error = await self.servers.ask(ground, db, proxy)
-        if server is not None:
-            wanted = (seen.wanted_revision, seen.synchronous_revision)
-            server = safe_settings.seen(server, service.start_command, wanted)
         if process.state is ProcessState.RUNNING:
             waits = server is None or server.facts.synchronous
             self.archiving.commits_wait(db, waits=waits)

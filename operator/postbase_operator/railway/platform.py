@@ -26,7 +26,6 @@ from postbase_operator.railway.keyring import Keyring
 from postbase_operator.railway.leaving import Leaving
 from postbase_operator.railway.lifecycle import taking_away
 from postbase_operator.railway.lifecycle.building import Builder
-from postbase_operator.railway.lifecycle.safe_start import SafeStart
 from postbase_operator.railway.lifecycle.volumes import Volumes
 from postbase_operator.railway.looking import Looking
 from postbase_operator.railway.restores.filling import Filling, FillStep
@@ -88,7 +87,6 @@ class RailwayPlatform:
         self._looking = Looking(
             self._servers, books, self._archiving, self._filling, self._loading, prices
         )
-        self._safe_start = SafeStart(self._servers)
         self._leaving = Leaving(self._servers, keyring, books, self._archiving)
         self._found: Ground | None = None
         self._finding = asyncio.Lock()
@@ -173,8 +171,7 @@ class RailwayPlatform:
             return
         password = await self._servers.superuser(ground, db)
         checkpoint = partial(self._servers.checkpoint, ground, db)
-        start = await self._safe_start.wanted(ground, db)
-        await Builder(ground).apply(db, step, password, checkpoint, start)
+        await Builder(ground).apply(db, step, password, checkpoint)
         if is_private(db):  # before all that waits for the server: who takes care of it is there
             await self._archiving.apply(ground, db, step.archiving)
             state, service = await ground.look(db)
@@ -211,7 +208,6 @@ class RailwayPlatform:
                 service = await builder.current(db, identity)
                 if service is not None:
                     await self._servers.checkpoint(ground, db)
-                    await builder.forget_start(service)
                     await builder.deploy(service)
 
     # -- destroy ---------------------------------------------------------------------------

@@ -124,16 +124,16 @@ def variables(db: Database, cluster: str, password: str) -> dict[str, str]:
 def initdb_arguments(db: Database) -> str:
     """As on Kubernetes, where they are the image's entrypoint's matter: it has a shell read them,
     so each is quoted (an ICU locale may have a semicolon)."""
-    own = major(db)
+    major = _major(db)
     found = []
     for line in config.initdb_arguments(db):
         lowest, highest, argument = line.split(" ", 2)
-        if int(lowest) <= own <= int(highest) and argument.startswith(INITDB):
+        if int(lowest) <= major <= int(highest) and argument.startswith(INITDB):
             found.append(shlex.quote(argument))
     return " ".join(found)
 
 
-def major(db: Database) -> int:
+def _major(db: Database) -> int:
     """Of the version, or of the image's tag: postgres-ssl:17.6 is a 17."""
     word = db.spec.postgres_version or str(db.spec.image).rpartition(":")[2].partition(".")[0]
     if not word.isdigit():

@@ -172,11 +172,11 @@ MADE = (
         fix="""\
         elif state.proxy_of(service.service_id) is None:
             await self._open(db, service)
-        if start.deploys or self.lacks_deployment(service):
+        if self.lacks_deployment(service):
             await self.deploy(service)
 """,
         instead="""\
-        if start.deploys or self.lacks_deployment(service):
+        if self.lacks_deployment(service):
             await self.deploy(service)
         if not is_private(db) and state.proxy_of(service.service_id) is None:
             await self._open(db, service)

@@ -25,11 +25,9 @@ from postbase_operator.railway.graphql.models import (
 from postbase_operator.railway.graphql.values import NULL
 from postbase_operator.railway.ground import Ground
 from postbase_operator.railway.lifecycle.making import DEPLOYMENT
-from postbase_operator.railway.lifecycle.safe_start import Start
 from postbase_operator.railway.observe import one_volume
 from postbase_operator.railway.support import is_private
 
-OWN_START = Start()
 FAILED_AGAIN = timedelta(minutes=5)
 """After which a deployment that failed, and nobody has mended, is tried once more."""
 
@@ -47,14 +45,13 @@ class Builder:
         step: steps.ApplyWorkload,
         password: str,
         before_stop: Callable[[], Awaitable[None]],
-        start: Start = OWN_START,
     ) -> None:
         """Everything as the spec has it; asks Railway for nothing where that is so already."""
         state, service = await self._there(db)
         await self._set_variables(
             service.service_id, services.variables(db, self._ground.cluster, password)
         )
-        await self._set_instance(db, service, one_volume(state, service), start.command)
+        await self._set_instance(db, service, one_volume(state, service))
         if step.stopped or db.spec.paused:
             if goes(service):
                 await before_stop()
@@ -65,7 +62,7 @@ class Builder:
             self._begin_alone(service)
         elif state.proxy_of(service.service_id) is None:
             await self._open(db, service)
-        if start.deploys or self.lacks_deployment(service):
+        if self.lacks_deployment(service):
             await self.deploy(service)
 
     async def _there(
@@ -92,18 +89,17 @@ class Builder:
             )
 
     async def _set_instance(
-        self, db: Database, service: ServiceInstance, volume: VolumeInstance | None, command: str
+        self, db: Database, service: ServiceInstance, volume: VolumeInstance | None
     ) -> None:
-        """What the next deployment runs, and how; the region stays the volume's."""
+        """The image that the next deployment runs; the region stays the volume's."""
         region = (volume.region if volume is not None else None) or service.region
-        held = service.start_command or ""
-        right = service.image == services.image(db) and held == command
+        right = service.image == services.image(db) and not service.start_command
         if region is None or (right and service.region == region):
             return
         self._sight.changed(service.service_id)
         wanted = services.instance(db, region)
-        if held != command:
-            wanted["startCommand"] = command or NULL
+        if service.start_command:
+            wanted["startCommand"] = NULL
         await changes.update_instance(
             self._ground.client, self._ground.place, service.service_id, wanted
         )
@@ -180,17 +176,6 @@ class Builder:
     async def replace(self, db: Database) -> None:
         _, service = await self._there(db, fresh=True)
         await self.deploy(service)
-
-    async def forget_start(self, service: ServiceInstance) -> None:
-        """The next deployment has the image's own command: the settings, as they are."""
-        if service.start_command:
-            self._sight.changed(service.service_id)
-            await changes.update_instance(
-                self._ground.client,
-                self._ground.place,
-                service.service_id,
-                {"startCommand": NULL},
-            )
 
     async def record(self, db: Database, system_id: str) -> None:
         """Whose data it is, beside the marker."""
