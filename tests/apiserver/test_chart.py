@@ -265,7 +265,7 @@ def is_policy(each: Body) -> bool:
         ("patch", "projects.postbase.sh", True),  # its finalizer
         ("update", "projects.postbase.sh", False),
         ("delete", "projects.postbase.sh", False),
-        ("patch", "backups.postbase.sh", True),  # finalizers; deletionPolicy, by retention
+        ("patch", "backups.postbase.sh", True),  # its finalizer
         ("update", "backups.postbase.sh", False),
         ("create", "jobs.batch", True),
         ("patch", "jobs.batch", False),

@@ -133,6 +133,11 @@ class BackupStatus(Model):
     expires_at: Instant | None = Field(
         None, description="When it is deleted by itself; none: it stays until somebody deletes it."
     )
+    expired_at: Instant | None = Field(
+        None,
+        description="When retention deleted it: what it stored goes too, whatever "
+        "spec.deletionPolicy says.",
+    )
     verified_at: Instant | None = Field(
         None, description="When every stored byte was last read back and compared."
     )

@@ -50,7 +50,7 @@ async def railway_platform(
             region_of,
             settings.cluster_name,
             now,
-            schedule=BackupObjects(api, cache),
+            schedule=BackupObjects(api, cache, now),
             archives=FarRestores(api, cache, settings, now),
             loads=Loads(api, cache, settings, RestoreJobs(api, cache, settings, now)),
             image=settings.railway_image or settings.sidecar_image,

@@ -30,7 +30,7 @@ class BackupLeftovers:
 
     def __init__(self, api: Session, cache: Cache, now: Callable[[], datetime]) -> None:
         self._cache = cache
-        self._objects = BackupObjects(api, cache)
+        self._objects = BackupObjects(api, cache, now)
         self._now = now
 
     async def clear(self) -> None:

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime
+
+from postbase_operator.api.backup import BackupStatus
 from postbase_operator.api.database import Database
+from postbase_operator.errors import Conflict
+from postbase_operator.kube import objects
 from postbase_operator.kube.apply import MANAGER
 from postbase_operator.kube.cache import Cache
 from postbase_operator.kube.kinds import BACKUP, DATABASE, Body, Kind
@@ -10,13 +16,17 @@ from postbase_operator.kube.refusals import AlreadyExists, NotFound
 from postbase_operator.kube.session import Session
 from postbase_operator.planning import plan as steps
 
+EXPIRY = "postbase-operator-retention"
+"""Field manager of the one field of a Backup's status that its Database's retention writes."""
+
 
 class BackupObjects:
     """Creates and deletes; what a Backup does is its own planner's matter."""
 
-    def __init__(self, api: Session, cache: Cache) -> None:
+    def __init__(self, api: Session, cache: Cache, now: Callable[[], datetime]) -> None:
         self._api = api
         self._cache = cache
+        self._now = now
 
     async def take(
         self,
@@ -39,14 +49,14 @@ class BackupObjects:
             return  # its name says what it is: another operator's, or a lost answer
 
     async def delete(self, namespace: str, name: str, *, takes_bytes: bool) -> None:
-        """With its bytes only where the deletionPolicy says so: the one field that may change."""
+        """With its bytes only where the status says so, or the spec, which is not ours to write."""
         live = self._cache.get(BACKUP, namespace, name)
         if live is None:
             return
         try:
             if takes_bytes and live["spec"].get("deletionPolicy") != "Delete":
-                patch: Body = {"spec": {"deletionPolicy": "Delete"}}
-                await self._api.merge(BACKUP, namespace, name, patch, MANAGER)
+                said = BackupStatus(expired_at=self._now()).to_wire()["expiredAt"]
+                await objects.add_to_status(self._api, BACKUP, live, {"expiredAt": said}, EXPIRY)
             await self._api.delete(BACKUP, namespace, name, live["metadata"]["uid"])
-        except NotFound:
-            return
+        except (NotFound, Conflict):
+            return  # gone, or another by now

@@ -44,7 +44,7 @@ class Backups:
         self._settings = settings
         self._backing_up = backing_up
         self._stores = Stores(api, settings)
-        self._objects = BackupObjects(api, cache)
+        self._objects = BackupObjects(api, cache, now)
         self.looks = BackupLooks(api, cache, settings, self._stores, now, backing_up)
 
     async def execute(self, backup: Backup, plan: BackupPlan) -> None:

@@ -70,6 +70,19 @@ async def write_status(api: Session, cache: Cache, kind: Kind, body: Body, statu
     return True
 
 
+async def add_to_status(api: Session, kind: Kind, body: Body, field: Body, manager: str) -> None:
+    """Beside what the object's own loop writes there, which keeps it. Raises NotFound or Conflict
+    where it is gone, or another by now."""
+    meta = body["metadata"]
+    intent: Body = {
+        "apiVersion": kind.api_version,
+        "kind": kind.kind,
+        "metadata": {key: meta[key] for key in ("name", "namespace", "uid")},
+        "status": field,
+    }
+    await api.apply(kind, intent, manager, subresource="status")
+
+
 async def post_event(api: Session, kind: Kind, body: Body, notice: Notice, identity: str) -> None:
     """An Event about the object; one per object, reason and second at most."""
     moment = datetime.now(UTC)

@@ -79,7 +79,7 @@ class KubePlatform:
         self._admin = Admin(api, now)
         self._pods = Pods(api, cache, self._admin)
         self._volumes = Volumes(api, cache)
-        self._schedule = BackupObjects(api, cache)
+        self._schedule = BackupObjects(api, cache, now)
         self._workloads = Workloads(api, cache, settings)
         self.archives = Archives(api, cache, settings, self._admin, now)
         self.restoring = Restores(api, cache, settings, now)

@@ -51,6 +51,8 @@ WAIT_AGAIN = 30.0
 """… and of one that cannot begin."""
 STOP_AGAIN = 2.0
 NEEDED_AGAIN = 600.0
+SAID_RIGHT_BEFORE = timedelta(hours=1)
+"""By two clocks: ours, and that of the API server."""
 STOP_GRACE = timedelta(minutes=5)
 """How long a deletion waits for a process that does not end, as on a node that is lost."""
 
@@ -134,7 +136,7 @@ def _obstacle(backup: Backup, seen: BackupSeen) -> tuple[str, str]:
 
 
 def _deletion(backup: Backup, seen: BackupSeen, now: datetime) -> BackupPlan:
-    """What runs is stopped; what is stored stays or goes, as spec.deletionPolicy says.
+    """What runs is stopped; what is stored stays or goes, as spec.deletionPolicy or retention says.
 
     In a namespace that is going nothing is deleted from the bucket: who deletes a namespace has not
     been asked about backups.
@@ -149,7 +151,7 @@ def _deletion(backup: Backup, seen: BackupSeen, now: datetime) -> BackupPlan:
     place = place_of(backup, seen.source) if _has_stored(backup, seen) else None
     if place is None:
         return BackupPlan(held, (*ending, Release()))
-    if backup.spec.deletion_policy is BackupDeletionPolicy.DELETE:
+    if _takes_bytes(backup, asked):
         if seen.is_needed:
             return _needed(backup, now)
         return BackupPlan(held, (*ending, DeleteBytes(place.prefix), Release()))
@@ -157,6 +159,14 @@ def _deletion(backup: Backup, seen: BackupSeen, now: datetime) -> BackupPlan:
     if held.phase is not RunPhase.COMPLETED:
         leftovers.append(AbortLeftovers(place.prefix, needed=False))
     return BackupPlan(held, (*ending, *leftovers, Release()))
+
+
+def _takes_bytes(backup: Backup, asked: datetime) -> bool:
+    """Retention says so right before it deletes: one that was killed in between, and whose days a
+    person has made more since, has said nothing of what that person deletes."""
+    expired = backup.status.expired_at
+    by_retention = expired is not None and abs(asked - expired) < SAID_RIGHT_BEFORE
+    return by_retention or backup.spec.deletion_policy is BackupDeletionPolicy.DELETE
 
 
 def _has_stored(backup: Backup, seen: BackupSeen) -> bool:

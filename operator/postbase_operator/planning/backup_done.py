@@ -8,7 +8,7 @@ Database too. Either is enough. What a later Database of the same name finds the
 Backup in Git says "once", not "once for each".
 
 Only what was completed is marked. A failed Backup has left nothing; who applies it again wants it.
-`deletionPolicy` is no part of the mark: it may change, and retention changes it.
+`deletionPolicy` is no part of the mark: it may change.
 """
 
 from __future__ import annotations

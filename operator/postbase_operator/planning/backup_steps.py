@@ -53,8 +53,8 @@ class DeleteBytes:
 
 @dataclass(frozen=True, slots=True)
 class DeleteObject:
-    """The Backup is deleted, in the name of retention. `bytes`: spec.deletionPolicy is set to
-    Delete before, so that what it stored goes too."""
+    """The Backup is deleted, in the name of retention. `bytes`: status.expiredAt is set before, so
+    that what it stored goes too."""
 
     name: str
     bytes: bool

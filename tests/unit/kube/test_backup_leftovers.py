@@ -12,7 +12,8 @@ import pytest
 
 from postbase_operator.api.backup import Backup
 from postbase_operator.kube.backup_leftovers import BackupLeftovers
-from postbase_operator.kube.kinds import BACKUP, DATABASE, PITR_RESTORE, Kind
+from postbase_operator.kube.backup_objects import EXPIRY
+from postbase_operator.kube.kinds import BACKUP, DATABASE, PITR_RESTORE, Body, Kind
 from postbase_operator.kube.session import Session
 from unit.conftest import NOW, UID
 from unit.kube.backup_world import NO_SERVER, World, running_database
@@ -39,19 +40,21 @@ def backup(name: str, days_ago: float, uid: str | None = GONE, **changes: Any) -
 
 
 class Deletions:
-    """A session that only deletes."""
+    """A session that only deletes, and says so before in the status where the bytes go too."""
 
     def __init__(self) -> None:
         self.deleted: list[tuple[str, bool]] = []
         self._taking: set[str] = set()
 
-    async def merge(self, kind: Kind, namespace: str, name: str, *rest: object) -> None:
-        assert (kind, namespace, rest[0]) == (
-            BACKUP,
-            "team",
-            {"spec": {"deletionPolicy": "Delete"}},
-        )
-        self._taking.add(name)
+    async def apply(self, kind: Kind, intent: Body, manager: str, *, subresource: str) -> None:
+        meta = intent["metadata"]
+        assert (kind, meta["namespace"], meta["uid"]) == (BACKUP, "team", meta["name"])
+        assert (manager, subresource) == (EXPIRY, "status")
+        assert intent.keys() == {"apiVersion", "kind", "metadata", "status"}
+        (said,) = intent["status"].items()
+        assert said == ("expiredAt", said[1])
+        assert datetime.fromisoformat(said[1]) in (NOW, NOW + 400 * DAY)
+        self._taking.add(meta["name"])
 
     async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
         assert (kind, namespace, uid) == (BACKUP, "team", name)

@@ -390,6 +390,18 @@ def test_deleted_it_leaves_its_bytes_or_takes_them_with_it() -> None:
     assert gone.steps == (DeleteBytes(f"{STEM}."), Release())
 
 
+def test_retention_takes_the_bytes_where_it_says_so_right_before() -> None:
+    """Not in the spec, which is Git's; and what it had said of one that was kept counts no more."""
+
+    def ended(said: timedelta) -> BackupPlan:
+        status = COMPLETE.status.model_copy(update={"expired_at": NOW + said})
+        return plan(SEEN, deleted(COMPLETE.model_copy(update={"status": status})))
+
+    bytes_too = (DeleteBytes(f"{STEM}."), Release())
+    assert ended(-MINUTE).steps == ended(5 * MINUTE).steps == bytes_too
+    assert ended(-120 * MINUTE).steps == (Release(),)
+
+
 def test_bytes_that_a_window_needs_outlast_the_wish_to_delete_them() -> None:
     made = plan(replace(SEEN, is_needed=True), deleted(COMPLETE, "Delete"))
     assert (made.steps, reason(made)) == ((), "NeededForRecovery")
