@@ -17,7 +17,7 @@ PYTEST := $(RUN) -m pytest $(if $(K),-k "$(K)")
 
 ##@ Use
 help: ## This list
-	@awk 'BEGIN{FS=":.*## "} /^##@/{printf "\n%s\n",substr($$0,5)} /^[a-z-]+:.*## /{printf "  make %-11s %s\n",$$1,$$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN{FS=":.*## "} /^##@/{printf "\n%s\n",substr($$0,5)} /^[a-z0-9-]+:.*## /{printf "  make %-11s %s\n",$$1,$$2}' $(MAKEFILE_LIST)
 .PHONY: help
 
 setup: $(VENV)/.done ## Python environment (hash-pinned), shared by all clones of this revision

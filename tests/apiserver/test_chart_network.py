@@ -75,13 +75,25 @@ def test_told_where_it_goes_it_still_reaches_databases_and_dns() -> None:
     assert policy["policyTypes"] == ["Ingress", "Egress"]
     given = HELD["networkPolicy"]["operator"]["egress"]
     assert policy["egress"][: len(given)] == given
-    databases, dns = policy["egress"][len(given) :]
+    databases, *_, dns = policy["egress"][len(given) :]
     ports = (names.PORT, names.SIDECAR_PORT)
     assert databases["ports"] == [{"port": port, "protocol": "TCP"} for port in ports]
     (peer,) = databases["to"]
     assert matches(peer["namespaceSelector"], {})
     assert matches(peer["podSelector"], meta.labels(database()))
     assert {port["protocol"] for port in dns["ports"] if port["port"] == 53} == {"UDP", "TCP"}
+
+
+def test_told_where_it_goes_it_still_reaches_the_store_that_comes_along() -> None:
+    """It plans restores by what is in it, and ends what is over."""
+    objects = rendered(HELD_STORE)
+    policy = find(objects, "NetworkPolicy", "postbase-operator")["spec"]
+    pod = pod_template(objects, "postbase-object-store")
+    (port,) = pod["spec"]["containers"][0]["ports"]
+    rules = [rule for rule in policy["egress"] if rule["ports"][0]["port"] == port["name"]]
+    (peer,) = [peer for rule in rules for peer in rule["to"]]
+    assert peer.keys() == {"podSelector"}
+    assert matches(peer["podSelector"], pod["metadata"]["labels"])
 
 
 def test_with_railway_it_also_reaches_what_is_outside_and_no_private_network() -> None:

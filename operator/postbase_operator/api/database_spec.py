@@ -163,7 +163,9 @@ class DatabaseSpec(Model):
         Expose.CLUSTER_IP,
         description="Who can reach it: ClusterIP (this cluster), LoadBalancer or NodePort; with "
         "provider Railway ClusterIP or LoadBalancer (the internet), or Private (its environment on "
-        "Railway alone). The address is in status.endpoint. Default: ClusterIP.",
+        "Railway alone). status.endpoint has the address in the cluster, or on Railway; that of a "
+        "LoadBalancer or NodePort is its Service's, and spec.allowFrom has to let clients in. "
+        "Default: ClusterIP.",
     )
     allow_from: tuple[Peer, ...] | None = Field(
         None,

@@ -109,7 +109,8 @@ class BackupSummary(Model):
     )
     next_time: Instant | None = Field(None, description="When the next scheduled one begins.")
     last_verified_time: Instant | None = Field(
-        None, description="When a backup was last proven restorable, by a restore drill."
+        None,
+        description="When every stored byte of one was last read back and compared.",
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from postbase_operator.api.project import Project
@@ -31,7 +31,7 @@ async def _main(settings: Settings, namespace: str | None) -> int:
     api = await Session.login(WriteBudget(1.0))
     try:
         stores = Stores(api, settings)
-        for source in await _sources(api, stores, namespace):
+        for source in await _sources(api, stores, looked_in(settings, namespace)):
             client = await stores.client(source)
             for each in await asyncio.to_thread(_all_told, client, namespace):
                 sys.stdout.write(f"{each}\n")
@@ -40,9 +40,17 @@ async def _main(settings: Settings, namespace: str | None) -> int:
     return 0
 
 
-async def _sources(api: Session, stores: Stores, namespace: str | None) -> list[Source]:
+def looked_in(settings: Settings, namespace: str | None) -> Sequence[str | None]:
+    """Where Projects are listed: an operator that serves some namespaces only has no rights in
+    others, and none over all at once."""
+    if namespace is not None:
+        return (namespace,)
+    return settings.watch_namespaces or (None,)
+
+
+async def _sources(api: Session, stores: Stores, namespaces: Sequence[str | None]) -> list[Source]:
     """The installation's store, and those that Projects bring."""
-    listed = (await api.list(PROJECT, namespace)).items
+    listed = [body for each in namespaces for body in (await api.list(PROJECT, each)).items]
     projects = [None, *(Project.model_validate(body) for body in listed)]
     found = (stores.source(project) for project in projects)
     return list(dict.fromkeys(each for each in found if each is not None))

@@ -161,6 +161,7 @@ def _outlook(
             "retention_days": policy.retention_days,
             "last_scheduled_time": passed,
             "last_successful_time": _last_success(own) or held.last_successful_time,
+            "last_verified_time": _last_verified(own) or held.last_verified_time,
             "next_time": due.next if known.has_store else None,
         }
     )
@@ -180,6 +181,11 @@ def is_of(backup: Backup, uid: str) -> bool:
 
 def _last_success(backups: Sequence[Backup]) -> datetime | None:
     done = (b.status.completed_at for b in backups if b.status.phase is RunPhase.COMPLETED)
+    return max((moment for moment in done if moment is not None), default=None)
+
+
+def _last_verified(backups: Sequence[Backup]) -> datetime | None:
+    done = (b.status.verified_at for b in backups if b.status.phase is RunPhase.COMPLETED)
     return max((moment for moment in done if moment is not None), default=None)
 
 

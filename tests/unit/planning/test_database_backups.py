@@ -141,9 +141,22 @@ def test_an_earlier_database_of_the_name_lends_neither_health_nor_last_one() -> 
     assert not any(isinstance(step, ExpireBackup) for step in alone.steps)
     assert alone.health.reason == "Suspended"
     assert alone.summary.last_successful_time is None
+    assert alone.summary.last_verified_time is None
     ours = owned(UID, backup("a", ago(40)), backup("b", ago(35)))
     both = told(of(), Backups([*theirs, *ours], has_store=True))
     assert [s.name for s in both.steps if isinstance(s, ExpireBackup)] == ["a"]
+
+
+def test_when_one_was_last_read_back_is_told_and_kept() -> None:
+    ours = owned(UID, backup("a", ago(3)), backup("b", ago(2)))
+    summary = told(of(), Backups(ours, has_store=True)).summary
+    assert summary.last_verified_time == max(
+        each.status.verified_at for each in ours if each.status.verified_at is not None
+    )
+    held = of(backup=summary.to_wire())
+    assert told(held, Backups([], has_store=True)).summary.last_verified_time == (
+        summary.last_verified_time
+    )
 
 
 def test_what_a_restore_reads_does_not_expire() -> None:
