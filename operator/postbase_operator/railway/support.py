@@ -10,11 +10,13 @@ from postbase_operator.api.database_server import PodSecurity
 from postbase_operator.api.database_spec import DatabaseSpec, Expose
 from postbase_operator.api.parameters import is_owned
 from postbase_operator.api.policies import BackupMethod, RecoveryPoint
+from postbase_operator.api.quantity import whole_bytes
 from postbase_operator.api.scheduling import Scheduling
 from postbase_operator.api.upkeep import Disruptions, NodeLoss
 from postbase_operator.errors import InvalidSpec
 from postbase_operator.planning import plan as steps
 from postbase_operator.planning.plan import Step
+from postbase_operator.railway import parameters, shared_memory
 
 UNSUPPORTED = "NotSupportedOnRailway"
 OWN_IMAGE = "/postgres-ssl:"
@@ -88,6 +90,7 @@ def check_support(db: Database) -> None:
         if why:
             raise InvalidSpec(f"spec.parameters.{name}", f"{why}: remove it", reason=UNSUPPORTED)
     _check_connections(db.spec.parameters)
+    _check_memory(db)
     if db.spec.backup is not None and db.spec.backup.method is not None:
         check_private_backup(db, db.spec.backup.method, "spec.backup.method")
     check_private_commits(db, db.spec.pitr.rpo)
@@ -112,6 +115,23 @@ def _check_connections(parameters: Mapping[str, str]) -> None:
         f"reserved_connections ({others}) leave none, and PostgreSQL would not start; on Railway "
         "there is no other way in to take that back: reserve less"
     )
+    raise InvalidSpec(f"spec.parameters.{name}", why, reason=UNSUPPORTED)
+
+
+def _check_memory(db: Database) -> None:
+    """Of what a start asks for at once. Raises InvalidSpec."""
+    given = db.spec.parameters
+    name, asked = shared_memory.largest(given), shared_memory.asked(parameters.wanted(db))
+    most = whole_bytes(db.spec.resources.memory)
+    processes = shared_memory.processes(given)
+    if not name or (asked <= most and processes <= shared_memory.MOST_PROCESSES):
+        return
+    why = f"PostgreSQL would ask for {asked // 2**20} MB of shared memory when it starts"
+    if asked > most:
+        why += f", and spec.resources.memory is {most // 2**20} MB: raise that, or set less"
+    else:
+        why += f", for {processes} processes, of which it can have {shared_memory.MOST_PROCESSES}"
+    why += ". ALTER SYSTEM would take it, and on Railway there is no other way in to take it back"
     raise InvalidSpec(f"spec.parameters.{name}", why, reason=UNSUPPORTED)
 
 
