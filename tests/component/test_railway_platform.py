@@ -128,7 +128,7 @@ async def test_a_parameter_that_needs_a_restart_gets_one_after_a_checkpoint(
     assert ours.sql(db, "SHOW max_connections") == [("50",)]
     assert ours.sql(db, "SELECT n FROM t", app=True) == [(7,)]
     old, new = sorted(deployments(railway, place), key=lambda each: each.created_at)
-    # SIGTERM does not reach PostgreSQL: it is down for as long as the drain is that Railway knows.
+    # SIGTERM does not reach PostgreSQL: it is down for the drain (on the double a part of it).
     assert draining_seconds(railway.world, old) == DRAINING_SECONDS
     assert (old.status, old.status_at > new.created_at) == ("REMOVED", True)
     assert replayed_from(new) >= Lsn.parse(written)

@@ -21,6 +21,9 @@ Ended = Callable[[int], None]
 class Box(Protocol):
     ended: bool
 
+    @property
+    def passes_sigterm(self) -> bool: ...
+
     def terminate(self) -> None: ...
 
     def kill(self) -> None: ...
@@ -123,6 +126,10 @@ class Process:
         os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOWAIT)
         with self._lock:
             return self.process.wait()
+
+    @property
+    def passes_sigterm(self) -> bool:
+        return self.image.passes_sigterm
 
     def pids(self) -> list[int]:
         """Of all that runs in the container; hold the lock for what is done to them.

@@ -127,7 +127,9 @@ def remove(world: World, deployment: Deployment, then: str = "REMOVED") -> None:
     box = world.boxes.get(deployment.id)
     if box is not None:
         box.terminate()
-    waits = draining_seconds(world, deployment) * world.settings.delays.drain
+    waits = draining_seconds(world, deployment)
+    if box is not None and not box.passes_sigterm:
+        waits *= world.settings.delays.drain
     ends = world.clock.now() + waits
 
     def look() -> None:

@@ -56,8 +56,8 @@ class Delays:
     migration: float = 0.2
     deleted_seen: float = 30.0
     drain: float = 0.2
-    """Not seconds: how much of a drain is waited. Ten seconds of it with each deployment were a
-    third of what the tests of a Database there took."""
+    """Not seconds: how much of a drain is waited by what does not end at SIGTERM. Ten seconds with
+    each deployment were a third of what the tests of a Database there took."""
 
     @classmethod
     def railway(cls) -> Delays:

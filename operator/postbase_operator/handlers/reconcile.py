@@ -25,6 +25,7 @@ from postbase_operator.handlers.projects import Projects
 from postbase_operator.handlers.restore_looks import RestoreLooks
 from postbase_operator.handlers.siblings import elder
 from postbase_operator.kube import objects
+from postbase_operator.kube.backup_objects import APART
 from postbase_operator.kube.backup_trouble import hindrance
 from postbase_operator.kube.backups import Backups
 from postbase_operator.kube.cache import Cache, place_of
@@ -254,7 +255,8 @@ class Reconciler:
         """Status first, then the events: an event that is lost is a pity, a status a lie."""
         status = plan.status.to_wire()
         current = self._cache.get(kind, *place_of(body)) or body
-        if await objects.write_status(self._api, self._cache, kind, current, status):
+        apart = APART if kind is BACKUP else ()
+        if await objects.write_status(self._api, self._cache, kind, current, status, apart):
             for notice in plan.notices:
                 await objects.post_event(self._api, kind, body, notice, self._instance)
 

@@ -16,8 +16,10 @@ from postbase_operator.kube.refusals import AlreadyExists, NotFound
 from postbase_operator.kube.session import Session
 from postbase_operator.planning import plan as steps
 
+APART = ("expiredAt",)
 EXPIRY = "postbase-operator-retention"
-"""Field manager of the one field of a Backup's status that its Database's retention writes."""
+"""Field manager of the one field of a Backup's status that its Database's retention writes, apart
+from all others."""
 
 
 class BackupObjects:
@@ -49,12 +51,12 @@ class BackupObjects:
             return  # its name says what it is: another operator's, or a lost answer
 
     async def delete(self, namespace: str, name: str, *, takes_bytes: bool) -> None:
-        """With its bytes only where the status says so, or the spec, which is not ours to write."""
+        """Its bytes go where its status says so, or its spec, which is not ours to write."""
         live = self._cache.get(BACKUP, namespace, name)
         if live is None:
             return
         try:
-            if takes_bytes and live["spec"].get("deletionPolicy") != "Delete":
+            if takes_bytes:
                 said = BackupStatus(expired_at=self._now()).to_wire()["expiredAt"]
                 await objects.add_to_status(self._api, BACKUP, live, {"expiredAt": said}, EXPIRY)
             await self._api.delete(BACKUP, namespace, name, live["metadata"]["uid"])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from postbase_operator.errors import Conflict, PostbaseError
@@ -50,9 +51,13 @@ async def _set_finalizers(
     cache.put(kind, live)
 
 
-async def write_status(api: Session, cache: Cache, kind: Kind, body: Body, status: Body) -> bool:
-    """Applies the whole status where it differs; True where it did."""
-    if (body.get("status") or {}) == status:
+async def write_status(
+    api: Session, cache: Cache, kind: Kind, body: Body, status: Body, apart: Sequence[str] = ()
+) -> bool:
+    """Applies the whole status where it differs; True where it did. `apart`: fields of it that
+    another of ours writes (add_to_status), which an old copy must not put back."""
+    held, status = _without(body.get("status") or {}, apart), _without(status, apart)
+    if held == status:
         return False
     meta = body["metadata"]
     intent: Body = {
@@ -68,6 +73,10 @@ async def write_status(api: Session, cache: Cache, kind: Kind, body: Body, statu
         return False  # gone, or another by now; its own events will bring us back
     cache.answered(kind, live, "status")
     return True
+
+
+def _without(status: Body, fields: Sequence[str]) -> Body:
+    return {name: value for name, value in status.items() if name not in fields}
 
 
 async def add_to_status(api: Session, kind: Kind, body: Body, field: Body, manager: str) -> None:

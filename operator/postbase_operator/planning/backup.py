@@ -177,10 +177,11 @@ def _has_stored(backup: Backup, seen: BackupSeen) -> bool:
 
 
 def _needed(backup: Backup, now: datetime) -> BackupPlan:
-    message = (
-        "The recovery window or a restore needs it: it goes as soon as they do not. With "
-        "spec.deletionPolicy: Retain the object goes now, and what it stored stays"
-    )
+    message = "The recovery window or a restore needs it: it goes as soon as they do not"
+    if backup.status.expired_at is None:
+        message += (
+            ". With spec.deletionPolicy: Retain the object goes now, and what it stored stays"
+        )
     generation = backup.metadata.generation
     said = ("NeededForRecovery", message, now, generation)
     held = cond.set_reconciling(backup.status.conditions, *said)

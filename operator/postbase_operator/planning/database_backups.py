@@ -161,7 +161,7 @@ def _outlook(
             "retention_days": policy.retention_days,
             "last_scheduled_time": passed,
             "last_successful_time": _last_success(own) or held.last_successful_time,
-            "last_verified_time": _last_verified(own) or held.last_verified_time,
+            "last_verified_time": _last_verified(own, held.last_verified_time),
             "next_time": due.next if known.has_store else None,
         }
     )
@@ -184,9 +184,10 @@ def _last_success(backups: Sequence[Backup]) -> datetime | None:
     return max((moment for moment in done if moment is not None), default=None)
 
 
-def _last_verified(backups: Sequence[Backup]) -> datetime | None:
+def _last_verified(backups: Sequence[Backup], before: datetime | None) -> datetime | None:
+    """It stays where that backup goes."""
     done = (b.status.verified_at for b in backups if b.status.phase is RunPhase.COMPLETED)
-    return max((moment for moment in done if moment is not None), default=None)
+    return max((moment for moment in (before, *done) if moment is not None), default=None)
 
 
 def _health(own: Sequence[Backup], policy: BackupPolicy, known: Backups) -> Health:

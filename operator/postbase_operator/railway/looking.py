@@ -21,7 +21,7 @@ from postbase_operator.railway.receiver_service import PORT, private_host
 from postbase_operator.railway.restores.filling import Filling
 from postbase_operator.railway.restores.loading import Loading
 from postbase_operator.railway.sql.servers import Servers
-from postbase_operator.railway.support import check_private_beginning, is_private
+from postbase_operator.railway.support import check_memory, check_private_beginning, is_private
 from postbase_operator.railway.wal.archive_books import ArchiveBooks
 from postbase_operator.railway.wal.archiving import Archiving
 from postbase_operator.railway.wal.hearing import Receiver, WayIn
@@ -47,6 +47,7 @@ class Looking:
         )
         if not family.parts:
             check_private_beginning(db)
+            check_memory(db)
             observing.check_beginning(state, ground.name(db), db)
             earlier = await self._earlier(db)
             return await self.filling.beginning(db, replace(seen, earlier=earlier))
@@ -92,6 +93,9 @@ class Looking:
         server, server_error = None, ""
         if process.state is ProcessState.RUNNING and (private or proxy is not None):
             server, server_error = await self.servers.ask(ground, db, proxy)
+        written = (seen.wanted_revision, seen.synchronous_revision)
+        if server is not None and server.facts.mounted_revision not in written:
+            check_memory(db)
         if process.state is ProcessState.RUNNING:
             waits = server is None or server.facts.synchronous
             self.archiving.commits_wait(db, waits=waits)

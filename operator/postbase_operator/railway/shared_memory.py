@@ -2,7 +2,8 @@
 
 ALTER SYSTEM takes any of them, and only the next start asks the host. A server on Railway that does
 not start with what it was given cannot be reached to take it back, so that what is more than the
-service may use is refused before. Sizes were measured on 15 and 18 (`shared_memory_size`).
+service may use is refused before it is written. Sizes were measured on 15 and 18, by their
+`shared_memory_size`.
 """
 
 from __future__ import annotations
@@ -44,7 +45,9 @@ PROCESSES = (
 MOST_PROCESSES = 2**18 - 1
 """MAX_BACKENDS (src/include/postmaster/postmaster.h)."""
 PAGE, PROCESS, LOCK, PREDICATE_LOCK = 1.03, 5 * KB, 400, 255
-_NUMBER = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*([kMGT]?B?)\s*")
+_NUMBER = re.compile(
+    r"\s*([+-]?(?:0[xX][0-9a-fA-F]+|[0-9.]+(?:[eE][+-]?[0-9]+)?))\s*([kMGT]?B?)\s*"
+)
 
 
 def read(name: str, text: str) -> int | None:
@@ -52,7 +55,12 @@ def read(name: str, text: str) -> int | None:
     found = _NUMBER.fullmatch(text)
     if found is None or found[2] not in UNITS or (found[2] and name not in SIZES):
         return None
-    return round(float(found[1]) * (UNITS[found[2]] or SIZES.get(name, 1)))
+    number = found[1]
+    try:
+        value = int(number, 16) if "x" in number.lower() else float(number)
+        return round(value * (UNITS[found[2]] or SIZES.get(name, 1)))
+    except (ValueError, OverflowError):
+        return None
 
 
 def _held(parameters: Mapping[str, str]) -> dict[str, int]:

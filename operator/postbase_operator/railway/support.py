@@ -90,7 +90,6 @@ def check_support(db: Database) -> None:
         if why:
             raise InvalidSpec(f"spec.parameters.{name}", f"{why}: remove it", reason=UNSUPPORTED)
     _check_connections(db.spec.parameters)
-    _check_memory(db)
     if db.spec.backup is not None and db.spec.backup.method is not None:
         check_private_backup(db, db.spec.backup.method, "spec.backup.method")
     check_private_commits(db, db.spec.pitr.rpo)
@@ -118,8 +117,9 @@ def _check_connections(parameters: Mapping[str, str]) -> None:
     raise InvalidSpec(f"spec.parameters.{name}", why, reason=UNSUPPORTED)
 
 
-def _check_memory(db: Database) -> None:
-    """Of what a start asks for at once. Raises InvalidSpec."""
+def check_memory(db: Database) -> None:
+    """Of what a start asks for at once, before it is written: one that runs with it is left in
+    peace. Raises InvalidSpec."""
     given = db.spec.parameters
     name, asked = shared_memory.largest(given), shared_memory.asked(parameters.wanted(db))
     most = whole_bytes(db.spec.resources.memory)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from postbase_operator.errors import InvalidSpec
 from postbase_operator.railway.shared_memory import USUAL, asked, largest, read
-from postbase_operator.railway.support import check_support
+from postbase_operator.railway.support import check_memory, check_support
 from unit.conftest import database
 
 MB = 2**20
@@ -20,7 +20,8 @@ def refused(memory: str = "1Gi", **parameters: str) -> str:
     """The field and why; "" where it is taken."""
     spec: dict[str, Any] = {"resources": {"cpu": "1", "memory": memory}, "parameters": parameters}
     try:
-        check_support(database(provider="Railway", **spec))
+        check_support(db := database(provider="Railway", **spec))
+        check_memory(db)
     except InvalidSpec as error:
         return str(error)
     return ""
@@ -62,13 +63,15 @@ def test_what_is_derived_fits(memory: str) -> None:
 
 
 def test_what_postgresql_refuses_by_itself_is_left_to_it() -> None:
-    for text in ("a lot", "1 PB", "", "12 MiB"):
+    for text in ("a lot", "1 PB", "", "12 MiB", "9" * 400, "1.2.3", "0x", "1e999"):
         assert read("shared_buffers", text) is None
         assert refused(shared_buffers=text) == ""
     assert read("max_connections", "100MB") is None
     assert read("wal_buffers", "-1") == -8192
     assert read("shared_buffers", " 1.5GB ") == 1536 * MB
-    assert read("shared_buffers", "16384") == 128 * MB
+    assert read("shared_buffers", "16384") == read("shared_buffers", "0x4000") == 128 * MB
+    assert read("max_connections", "1e5") == read("max_connections", "+100000") == 100000
+    assert read("shared_buffers", ".5TB") == 2**39
 
 
 @given(st.dictionaries(st.sampled_from(sorted(USUAL)), st.integers(0, 10**6).map(str)))
