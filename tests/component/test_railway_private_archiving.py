@@ -24,6 +24,7 @@ from component.railway_receivers import (
 from postbase_operator.api.database import Database
 from postbase_operator.archive.receiver_environment import PASSWORD, STORE
 from postbase_operator.archive.server_wish import WISH
+from postbase_operator.railway.receiver_service import REVISION
 from postbase_operator.wal.lsn import Lsn
 from railway.double import RailwayDouble
 
@@ -83,6 +84,28 @@ async def test_switched_off_the_slot_goes_and_the_caretaker_stays(
     await ours.until(changed(db, pitr=ON), streams)
     await ours.gone(db)
     assert site.services() == []
+
+
+async def test_switched_off_before_it_was_seen_to_be_on_it_goes_off(
+    ours: Operator, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was read before the commit was applied passed for what was wanted once more."""
+    db = await ours.ready(private_database(pitr=OFF, bootstrap={"empty": {}}))
+    before, commits = revision(site), ours.client.asked.count("CommitPatch")
+    monkeypatch.setattr(site.double.settings.delays, "patch", 1.5)
+    on = changed(db, pitr=ON)
+    on = await ours.until(on, lambda _: ours.client.asked.count("CommitPatch") > commits)
+    on, _ = await ours.look(on)
+    assert revision(site) == before, "it was applied before it was looked at once more"
+    off = changed(on, pitr=OFF)
+    off = await ours.until(off, lambda _: revision(site) != before)
+    off = await ours.until(off, lambda each: is_ready(each) and revision(site) == before)
+    await ours.gone(off)
+
+
+def revision(site: Site) -> str:
+    """Of what the service was told, as Railway has it."""
+    return site.service().variables[REVISION]
 
 
 async def test_a_store_that_it_cannot_open_keeps_nobody_from_the_database(site: Site) -> None:

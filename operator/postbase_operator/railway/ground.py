@@ -31,6 +31,8 @@ class Ground:
     now: Callable[[], datetime]
     settles: float = SETTLES
     commits: Commits = field(init=False)
+    told: dict[str, str] = field(default_factory=dict)
+    """By service: the revision of what it was last told by this process."""
     _asked: dict[tuple[str, str], float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -43,13 +43,17 @@ class Receiving:
             marker = {services.MARKER: services.marker(db, ground.cluster)}
             await create_service(ground, db, name, marker)
             raise NotReady(f"Railway does not show the service {name} yet", 2.0)
-        if not await self._is_right(service, wanted):
+        told_otherwise = ground.told.get(service.service_id) not in (None, wanted.revision)
+        if told_otherwise or not await self._is_right(service, wanted):
             # Of this moment: what was seen before the commit of the last look was applied would
-            # make it twice, and two deployments.
+            # make it twice, and two deployments; or pass for what is wanted once more.
             self._sight.changed(service.service_id)
             _, service = await ground.look_receiver(db, fresh=True)
             if service is None or not await self._is_right(service, wanted):
                 await self._describe(db, service, wanted)
+            elif told_otherwise:  # that may be applied yet
+                ground.wait_for(DEPLOYMENT, service.service_id)
+                ground.told[service.service_id] = wanted.revision
         builder = Builder(ground)
         if service is not None and builder.lacks_deployment(service):
             await builder.deploy(service)
@@ -66,6 +70,7 @@ class Receiving:
             raise NotReady(f"{self._ground.receiver_name(db)} is gone", 2.0)
         held = await self._sight.variables(service.service_id)
         self._ground.asked(DEPLOYMENT, service.service_id)
+        self._ground.told[service.service_id] = wanted.revision
         self._sight.changed(service.service_id)
         message = f"postbase: {service.service_name} becomes {wanted.revision}"
         await self._ground.commits.make(receiver_service.patch(service, wanted, held), message)
